@@ -1,0 +1,42 @@
+"""Keel's engine: a recipe and data in, a trusted model version out.
+
+    from engine import Recipe, train, load
+    train(Recipe.load("recipes/finance_news.yaml"))
+    load("finance-news").predict(["Profit fell 12%"])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from engine.embedder import Embedder as Embedder
+    from engine.predictor import Prediction as Prediction
+    from engine.predictor import Predictor as Predictor
+    from engine.predictor import load as load
+    from engine.recipe import Recipe as Recipe
+    from engine.store import Store as Store
+    from engine.training import Trained as Trained
+    from engine.training import train as train
+
+_HOMES = {
+    "Embedder": "engine.embedder",
+    "Prediction": "engine.predictor",
+    "Predictor": "engine.predictor",
+    "load": "engine.predictor",
+    "Recipe": "engine.recipe",
+    "Store": "engine.store",
+    "Trained": "engine.training",
+    "train": "engine.training",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported at first use: `import engine` and `--help` stay fast."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'engine' has no attribute {name!r}")

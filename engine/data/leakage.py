@@ -1,0 +1,101 @@
+"""Leakage gate: the same text or group on both sides of a split is found before anything is trained."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.data.sources import Row
+from engine.data.split import Parts
+from engine.errors import LeakError
+from engine.text.near_duplicates import NearDuplicates
+from engine.text.normalise import normalised
+
+Kind = Literal["exact", "normalised", "near", "group"]
+ORDER = ("test", "calibration", "dev", "train")
+"""A leak is laid to the part that stands later here: that one gives way."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """`row` of `part` also stands, in the way `kind` says, as `other` of `other_part`."""
+
+    kind: Kind
+    part: str
+    row: Row
+    other_part: str
+    other: Row
+
+    def __str__(self) -> str:
+        if self.kind == "group":
+            return f"group {self.row.group!r}: {self.part} {self.row.origin} = {self.other_part} {self.other.origin}"
+        return (
+            f"{self.kind}: {self.part} {self.row.origin} {_short(self.row.text)} = "
+            f"{self.other_part} {self.other.origin} {_short(self.other.text)}"
+        )
+
+
+def find_leaks(parts: Parts) -> list[Leak]:
+    """Every pair of rows in different parts with equal, normalised-equal or nearly equal texts or an equal group.
+
+    A pair is named once, by the strongest reason (exact, normalised, near, group). A row whose group stands in
+    another part is named with one row of that group.
+    """
+    leaks: list[Leak] = []
+    held: list[tuple[str, Row]] = []
+    near = NearDuplicates()
+    groups: dict[str, int] = {}
+    by_normal: dict[str, list[int]] = defaultdict(list)
+    for part in ORDER:
+        rows: Sequence[Row] = getattr(parts, part)
+        for row in rows:
+            seen: set[int] = set()
+            for number in by_normal[normalised(row.text)] + near.near(row.text):
+                if number not in seen:
+                    seen.add(number)
+                    other_part, other = held[number]
+                    leaks.append(Leak(_kind(row.text, other.text), part, row, other_part, other))
+            number = groups.get(row.group, -1) if row.group is not None else -1
+            if number >= 0 and number not in seen:
+                leaks.append(Leak("group", part, row, *held[number]))
+        near.add(row.text for row in rows)
+        for row in rows:
+            by_normal[normalised(row.text)].append(len(held))
+            if row.group is not None:
+                groups.setdefault(row.group, len(held))
+            held.append((part, row))
+    return leaks
+
+
+def gate(parts: Parts, on_leak: Literal["refuse", "drop"]) -> tuple[Parts, int]:
+    """The parts without leaks, and how many rows were dropped for it.
+
+    "drop" takes the leaking row out of train (or out of dev or calibration where it leaks into test); test stays whole.
+
+    Raises:
+        LeakError: there are leaks and `on_leak` is "refuse"; the message lists the pairs.
+    """
+    leaks = find_leaks(parts)
+    if not leaks:
+        return parts, 0
+    if on_leak == "refuse":
+        counts = ", ".join(f"{count} {kind}" for kind, count in Counter(leak.kind for leak in leaks).items())
+        pairs = "\n  ".join(map(str, leaks))
+        raise LeakError(
+            f"{len(leaks)} leaks between the parts ({counts}); remove the rows, or set data.on_leak: drop\n  {pairs}"
+        )
+    out = {(leak.part, id(leak.row)) for leak in leaks}
+    kept = {name: [row for row in rows if (name, id(row)) not in out] for name, rows in vars(parts).items()}
+    return Parts(**kept), len(out)
+
+
+def _kind(text: str, other: str) -> Kind:
+    if text == other:
+        return "exact"
+    return "normalised" if normalised(text) == normalised(other) else "near"
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")

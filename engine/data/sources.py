@@ -1,0 +1,258 @@
+"""Sources: CSV, JSONL and Parquet files -> rows of a recipe; bad rows go to a dead-letter file with their reason."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine import resources
+from engine.errors import DataError
+from engine.recipe import Data, Head
+
+MAX_TEXT = 1_000_000
+"""Characters of the longest text taken; a longer one is a broken export, not a text."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+Label = str | tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Row:
+    text: str
+    labels: Mapping[str, Label]
+    """Head -> its label, a tuple of labels for a multi-label head, None where the row does not say."""
+    group: str | None
+    origin: str
+    """File and line."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    file: str
+    line: int
+    reason: str
+    row: str
+
+
+@dataclass
+class Loaded:
+    rows: list[Row] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    hashes: dict[str, str] = field(default_factory=dict)
+    """File -> SHA-256 of its bytes."""
+
+    @property
+    def rejected_share(self) -> float:
+        return len(self.rejected) / max(1, len(self.rows) + len(self.rejected))
+
+
+class BadRow(ValueError):
+    """Why a row cannot be used; the message names the field and the remedy."""
+
+
+def load(files: Sequence[str], data: Data, heads: Mapping[str, Head]) -> Loaded:
+    """All rows of `files` that the recipe can use, and those that it cannot with the reason.
+
+    Raises:
+        DataError: a file is missing, empty, of an unknown kind, not UTF-8, or lacks the text column.
+    """
+    loaded = Loaded()
+    for name in files:
+        path = resources.find(name, kind="data file")
+        with path.open("rb") as stream:
+            loaded.hashes[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+        before = len(loaded.rows) + len(loaded.rejected)
+        skipped = 0
+        for line, values in _records(path, name):
+            try:
+                if isinstance(values, BadRow):
+                    raise values
+                if any(str(values.get(column)) not in allowed for column, allowed in data.where.items()):
+                    skipped += 1
+                    continue
+                loaded.rows.append(_row(values, data, heads, f"{name}:{line}"))
+            except BadRow as fault:
+                shown = str(values) if isinstance(values, BadRow) else json.dumps(values, ensure_ascii=False, default=str)
+                loaded.rejected.append(Rejected(name, line, str(fault), shown[:500]))
+        if len(loaded.rows) + len(loaded.rejected) == before:
+            why = f"none of its {skipped} rows has {data.where}" if skipped else "it holds no rows"
+            raise DataError(f"{name}: {why}; give a file with rows, or mend data.where")
+    return loaded
+
+
+def check_rejected(loaded: Loaded, limit: float, dead_letters: Path) -> None:
+    """Stop when too large a share of the rows is bad.
+
+    Raises:
+        DataError: with the first bad rows and the dead-letter file.
+    """
+    if loaded.rejected_share <= limit:
+        return
+    first = "; ".join(f"{bad.file}, line {bad.line}: {bad.reason}" for bad in loaded.rejected[:3])
+    total = len(loaded.rows) + len(loaded.rejected)
+    raise DataError(
+        f"{len(loaded.rejected)} of {total} rows are bad, over data.max_rejected = {limit:g}; first: {first}. "
+        f"All are in {dead_letters}; mend them or raise the limit"
+    )
+
+
+def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
+    """One JSON object a bad row: file, line, reason, row."""
+    with path.open("w", encoding="utf-8") as stream:
+        for bad in rejected:
+            stream.write(json.dumps(vars(bad), ensure_ascii=False) + "\n")
+
+
+def _records(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
+    if path.stat().st_size == 0:
+        raise DataError(f"{name}: the file is empty; give one with rows")
+    kinds = {".csv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": _parquet}
+    read = kinds.get(path.suffix.lower())
+    if read is None:
+        raise DataError(f"{name}: unknown kind of file '{path.suffix}'; Keel reads {', '.join(kinds)}")
+    yield from read(path, name)
+
+
+def _lines(path: Path, name: str) -> Iterator[tuple[int, str | BadRow]]:
+    with path.open("rb") as stream:
+        head = stream.read(4)
+        if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise DataError(f"{name}: the file is UTF-16; save it as UTF-8")
+        stream.seek(3 if head[:3] == b"\xef\xbb\xbf" else 0)
+        for number, raw in enumerate(stream, 1):
+            try:
+                yield number, raw.decode("utf-8")
+            except UnicodeDecodeError as fault:
+                yield number, BadRow(f"not UTF-8 at byte {fault.start + 1} of the line; save the file as UTF-8")
+
+
+def _jsonl(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
+    for number, line in _lines(path, name):
+        if isinstance(line, BadRow):
+            yield number, line
+        elif line.strip():
+            yield number, parse_object(line)
+
+
+def parse_object(line: str) -> dict[str, Any] | BadRow:
+    """The JSON object on a line, or why there is none."""
+    try:
+        value = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as fault:
+        cut = "; the line seems cut off" if not line.rstrip().endswith("}") else ""
+        return BadRow(f"not JSON: {fault}{cut}")
+    return value if isinstance(value, dict) else BadRow(f"a {type(value).__name__} where an object {{...}} should stand")
+
+
+def _csv(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
+    bad: dict[int, BadRow] = {}
+
+    def text() -> Iterator[str]:
+        for number, line in _lines(path, name):
+            if isinstance(line, BadRow):
+                bad[number] = line
+                yield "\n"
+            else:
+                yield line.replace("\x00", "\ufffd")
+
+    limit = csv.field_size_limit(50 * MAX_TEXT)
+    try:
+        reader = csv.reader(text(), strict=True)
+        columns = next(reader, None)
+        if bad or not columns:
+            raise DataError(f"{name}, line 1: no readable header; the first line names the columns, in UTF-8")
+        while True:
+            start = reader.line_num + 1
+            try:
+                cells = next(reader, None)
+            except csv.Error as fault:
+                yield start, BadRow(f"not CSV: {fault}")
+                continue
+            if cells is None:
+                break
+            if start in bad:
+                yield start, bad.pop(start)
+            elif cells and len(cells) != len(columns):
+                yield start, BadRow(f"{len(cells)} cells where the header has {len(columns)}; quote cells that hold commas")
+            elif cells:
+                yield start, dict(zip(columns, cells, strict=True))
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _parquet(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
+    import pyarrow.parquet as parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+    except Exception as fault:
+        raise DataError(f"{name}: not a Parquet file ({fault})") from None
+    number = 0
+    for batch in file.iter_batches(batch_size=4096):
+        for values in batch.to_pylist():
+            number += 1
+            yield number, values
+
+
+def _row(values: dict[str, Any], data: Data, heads: Mapping[str, Head], origin: str) -> Row:
+    column = data.text_column
+    if column not in values:
+        raise BadRow(f"no field '{column}'; set data.columns.text to one of: {', '.join(map(str, values))}")
+    text = check_text(values[column], column)
+    labels = {name: _label(values, name, head, data.columns.get(name, name)) for name, head in heads.items()}
+    if all(label is None for label in labels.values()):
+        raise BadRow(f"no label for any head; give one of the fields: {', '.join(data.columns.get(h, h) for h in heads)}")
+    group = values.get(data.split.group) if data.split.group else None
+    return Row(text, labels, str(group) if group not in (None, "") else None, origin)
+
+
+def check_text(value: Any, column: str) -> str:
+    """The text, fit to use.
+
+    Raises:
+        BadRow: it is no string, empty, over a million characters, or holds control characters.
+    """
+    if not isinstance(value, str):
+        raise BadRow(f"field '{column}' is {type(value).__name__}, not a text")
+    if not value.strip():
+        raise BadRow(f"field '{column}' is empty")
+    if len(value) > MAX_TEXT:
+        raise BadRow(f"field '{column}' has {len(value):,} characters, over {MAX_TEXT:,}; cut it")
+    if found := _CONTROL.search(value):
+        raise BadRow(f"field '{column}' holds the control character {found[0]!r} at position {found.start()}; clean the file")
+    if "\ufffd" in value and column:
+        raise BadRow(f"field '{column}' holds the replacement character U+FFFD: the file was read in a wrong encoding")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadRow(f"field '{column}' holds half a surrogate pair; export the file as UTF-8 again") from None
+    return value
+
+
+def _label(values: dict[str, Any], name: str, head: Head, column: str) -> Label:
+    value = values.get(column)
+    if value is None or value == "":
+        return None
+    if not head.multi_label:
+        return _known(str(value), head, column)
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list | tuple):
+        raise BadRow(f"field '{column}' is {type(value).__name__}; a multi-label head takes a list of labels")
+    return tuple(dict.fromkeys(_known(str(label), head, column) for label in value))
+
+
+def _known(label: str, head: Head, column: str) -> str:
+    if label not in head.labels:
+        import difflib
+
+        near = difflib.get_close_matches(label, head.labels, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(head.labels[:20])}"
+        raise BadRow(f"field '{column}': unknown label '{label[:60]}'; {hint}")
+    return label

@@ -1,0 +1,35 @@
+"""One exception family: what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+
+class KeelError(Exception):
+    """The work failed or a check did not hold. A command that meets it prints one line and exits with 1."""
+
+    exit_code = 1
+
+
+class InputError(KeelError):
+    """What the user gave is wrong. A command that meets it prints one line and exits with 2."""
+
+    exit_code = 2
+
+
+class RecipeError(InputError):
+    """A recipe has faults; the message lists all of them."""
+
+
+class DataError(InputError):
+    """A data file cannot be used as it is."""
+
+
+class LeakError(KeelError):
+    """The same text or group stands on both sides of a split."""
+
+
+class ExportError(KeelError):
+    """An exported model does not answer as the trained one does."""
+
+
+class StoreError(KeelError):
+    """A stored version is missing or differs from its manifest."""

@@ -1,0 +1,75 @@
+"""Export to ONNX, and to int8 weights with one scale an output channel."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from engine.tasks.classify import Classifier
+
+FILE = "model.onnx"
+
+
+class _Outputs(nn.Module):
+    """The classifier as a graph: token ids and mask in, logits a head out."""
+
+    def __init__(self, model: Classifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.model(input_ids, attention_mask).values())
+
+
+def export(model: Classifier, folder: Path, *, precision: str) -> Path:
+    """Write `folder/model.onnx`: inputs `input_ids`, `attention_mask` (rows, tokens), outputs `logits_<head>`.
+
+    Args:
+        precision: "fp32", or "int8": dynamic quantization, weights per channel (per tensor loses too much).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE
+    model = model.cpu().eval()
+    # The plain form of attention makes the smaller graph: fused attention brings guards that ONNX Runtime runs slower.
+    model.encoder.set_attn_implementation("eager")
+    inputs = (torch.ones(2, 8, dtype=torch.long), torch.ones(2, 8, dtype=torch.long))
+    axes = {0: torch.export.Dim("rows"), 1: torch.export.Dim("tokens", max=512)}
+    noisy = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in noisy]
+    for logger in noisy:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _Outputs(model),
+                inputs,
+                str(path),
+                input_names=["input_ids", "attention_mask"],
+                output_names=[f"logits_{head.name}" for head in model.specs],
+                dynamic_shapes=(axes, axes),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    finally:
+        for logger, level in zip(noisy, levels, strict=True):
+            logger.setLevel(level)
+    if precision == "int8":
+        quantize(path)
+    return path
+
+
+def quantize(path: Path) -> None:
+    """Replace the model by its int8 form."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    full = path.with_name("full.onnx")
+    path.rename(full)
+    logging.getLogger().setLevel(logging.ERROR)
+    quantize_dynamic(str(full), str(path), per_channel=True, weight_type=QuantType.QInt8)
+    full.unlink()

@@ -1,0 +1,1 @@
+"""Text as engine and applications see it: languages, words, near-duplicates."""

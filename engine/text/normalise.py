@@ -1,0 +1,19 @@
+"""Words and normal forms, for English and Chinese alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W_]+(?:['’][^\W_]+)*")
+CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+
+
+def words(text: str) -> list[str]:
+    """Words in lower case; every Chinese character is a word of its own. Punctuation is left out."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold().replace("’", "'"))
+
+
+def normalised(text: str) -> str:
+    """The text without case, punctuation and spacing differences: equal for two texts that only differ in those."""
+    return "".join(words(text))
