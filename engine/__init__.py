@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.predictor import Prediction as Prediction
     from engine.predictor import Predictor as Predictor
     from engine.predictor import load as load
+    from engine.progress import Progress as Progress
     from engine.recipe import Recipe as Recipe
     from engine.store import Store as Store
     from engine.training import Trained as Trained
@@ -27,6 +28,7 @@ _HOMES = {
     "Prediction": "engine.predictor",
     "Predictor": "engine.predictor",
     "load": "engine.predictor",
+    "Progress": "engine.progress",
     "Recipe": "engine.recipe",
     "Store": "engine.store",
     "Trained": "engine.training",

@@ -16,6 +16,7 @@ from pathlib import Path
 from engine import resources
 from engine.errors import InputError
 
+CARRIED = ("minilm", "multilingual")
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 

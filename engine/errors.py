@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
 
 class KeelError(Exception):
     """The work failed or a check did not hold. A command that meets it prints one line and exits with 1."""
@@ -33,3 +38,19 @@ class ExportError(KeelError):
 
 class StoreError(KeelError):
     """A stored version is missing or differs from its manifest."""
+
+
+def run(command: Callable[[], object]) -> NoReturn:
+    """Run a command as a person sees it: a fault is one message on stderr and its exit code, never a traceback."""
+    try:
+        command()
+    except KeelError as fault:
+        sys.stderr.write(f"error: {fault}\n")
+        raise SystemExit(fault.exit_code) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; nothing half-done was kept\n")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    raise SystemExit(0)

@@ -60,25 +60,53 @@ class Prediction:
 
 
 class Session(Protocol):
-    """One loaded model: token ids of one text in, logits of every head out, in the order of the heads."""
+    """One loaded model: token ids of one text in, the outputs for it out, each of shape (width,)."""
 
     def __call__(self, input_ids: list[int]) -> list[NDArray[np.float64]]: ...
+
+
+class TextSession:
+    """Texts in, a session's outputs out, in order, one text a call and as many calls at a time as there are cores."""
+
+    def __init__(self, session: Session, tokenizer: Path, *, prefix: str, max_length: int) -> None:
+        from tokenizers import Tokenizer
+
+        self._session = session
+        self._prefix = prefix
+        self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_length)
+        self._threads = os.cpu_count() or 1
+
+    def stream(self, texts: Iterable[str]) -> Iterator[list[NDArray[np.float64]]]:
+        from concurrent.futures import ThreadPoolExecutor
+        from itertools import islice
+
+        waiting = iter(texts)
+        with ThreadPoolExecutor(self._threads) as pool:
+            while chunk := list(islice(waiting, CHUNK)):
+                yield from pool.map(self.one, chunk)
+
+    def one(self, text: str) -> list[NDArray[np.float64]]:
+        """The outputs for one text, in the caller's thread."""
+        if not isinstance(text, str):
+            raise InputError(f"predict takes texts; got {type(text).__name__}")
+        clean = text.encode("utf-8", "replace").decode("utf-8")
+        return self._session(self._tokenizer.encode(self._prefix + clean).ids)
 
 
 class Predictor:
     """Answers texts by one stored version. Made by `load`, or `Predictor.open` for a folder."""
 
     def __init__(
-        self, session: Session, tokenizer: Any, spec: ModelSpec, temperatures: dict[str, float], *, model: str, backend: str
+        self, texts: TextSession, spec: ModelSpec, temperatures: dict[str, float], *, model: str, backend: str
     ) -> None:
         self.spec = spec
         self.model = model
         self.backend = backend
         self.version: Version | None = None
-        self._session = session
-        self._tokenizer = tokenizer
-        self._temperatures = temperatures
-        self._threads = os.cpu_count() or 1
+        self._texts = texts
+        self.temperatures = temperatures
 
     @classmethod
     def open(cls, folder: Path, *, backend: Backend = "auto", model: str = "") -> Predictor:
@@ -88,24 +116,19 @@ class Predictor:
             InputError: the backend is not among those the version was exported to.
             StoreError: a file of the version is missing or unreadable.
         """
-        from tokenizers import Tokenizer
-
         exported = folder / "onnx" / "model.onnx"
         chosen = ("onnx" if exported.exists() else "torch") if backend == "auto" else backend
         if chosen == "onnx" and not exported.exists():
             raise InputError(f"{model or folder}: has no ONNX export; ask for backend torch, or train with export.format: onnx")
         try:
             spec = ModelSpec.read(folder / "model")
-            tokenizer = Tokenizer.from_file(str(folder / "model" / "tokenizer.json"))
             temperatures = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["temperatures"]
-            session: Session = _Onnx(exported) if chosen == "onnx" else _Torch(folder / "model")
-        except InputError:
-            raise
+            session: Session = OnnxSession(exported) if chosen == "onnx" else _Torch(folder / "model")
+            tokenizer = folder / "model" / "tokenizer.json"
+            texts = TextSession(session, tokenizer, prefix=spec.prefix, max_length=spec.max_length)
         except Exception as fault:
             raise StoreError(f"{model or folder}: does not load ({fault}); see: engine models verify") from None
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(spec.max_length)
-        return cls(session, tokenizer, spec, temperatures, model=model or folder.name, backend=chosen)
+        return cls(texts, spec, temperatures, model=model or folder.name, backend=chosen)
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One result a text, in order."""
@@ -113,16 +136,16 @@ class Predictor:
 
     def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
         """As `predict`, for texts that come one after the other."""
-        for logits in self._logits(texts):
+        for logits in self._texts.stream(texts):
             answers = {}
             for head, values in zip(self.spec.heads, logits, strict=True):
-                found = probabilities(values, self._temperatures[head.name], multi_label=head.multi_label)
+                found = probabilities(values, self.temperatures[head.name], multi_label=head.multi_label)
                 answers[head.name] = _answer(head, found)
             yield Prediction(answers, self.model, self.backend)
 
     def logits(self, texts: Sequence[str]) -> Arrays:
         """Uncalibrated logits a head, each of shape (texts, labels)."""
-        rows = list(self._logits(texts))
+        rows = list(self._texts.stream(texts))
         return {
             head.name: np.array([row[place] for row in rows]).reshape(len(rows), len(head.labels))
             for place, head in enumerate(self.spec.heads)
@@ -132,27 +155,14 @@ class Predictor:
         """Calibrated probabilities a head, each of shape (texts, labels)."""
         found = self.logits(texts)
         return {
-            head.name: probabilities(found[head.name], self._temperatures[head.name], multi_label=head.multi_label)
+            head.name: probabilities(found[head.name], self.temperatures[head.name], multi_label=head.multi_label)
             for head in self.spec.heads
         }
 
-    def _logits(self, texts: Iterable[str]) -> Iterator[list[NDArray[np.float64]]]:
-        from concurrent.futures import ThreadPoolExecutor
-        from itertools import islice
 
-        waiting = iter(texts)
-        with ThreadPoolExecutor(self._threads) as pool:
-            while chunk := list(islice(waiting, CHUNK)):
-                yield from pool.map(self._answer_one, chunk)
+class OnnxSession:
+    """A single-threaded ONNX Runtime session on the CPU."""
 
-    def _answer_one(self, text: str) -> list[NDArray[np.float64]]:
-        if not isinstance(text, str):
-            raise InputError(f"predict takes texts; got {type(text).__name__}")
-        clean = text.encode("utf-8", "replace").decode("utf-8")
-        return self._session(self._tokenizer.encode(self.spec.prefix + clean).ids)
-
-
-class _Onnx:
     def __init__(self, path: Path) -> None:
         import onnxruntime
 

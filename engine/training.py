@@ -90,6 +90,7 @@ def train(
     watch = watcher or Quiet()
     store = store or Store()
     run = _run_folder(recipe.name)
+    _quiet_libraries()
     try:
         watch.stage(f"reading {', '.join(recipe.data.train)}")
         parts, loaded, dropped = prepare(recipe, run)
@@ -269,6 +270,14 @@ def _yaml(recipe: Recipe) -> str:
     import yaml
 
     return yaml.safe_dump(recipe.model_dump(exclude_none=True), sort_keys=False, allow_unicode=True)
+
+
+def _quiet_libraries() -> None:
+    """Libraries' own bars and notes would break ours."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
 
 
 def _git_commit() -> str | None:

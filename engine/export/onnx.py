@@ -14,7 +14,7 @@ from engine.tasks.classify import Classifier
 FILE = "model.onnx"
 
 
-class _Outputs(nn.Module):
+class _Heads(nn.Module):
     """The classifier as a graph: token ids and mask in, logits a head out."""
 
     def __init__(self, model: Classifier) -> None:
@@ -25,17 +25,36 @@ class _Outputs(nn.Module):
         return tuple(self.model(input_ids, attention_mask).values())
 
 
+class _Pooled(_Heads):
+    """The encoder as a graph: token ids and mask in, the mean over the tokens out."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        return (self.model.embed(input_ids, attention_mask),)
+
+
 def export(model: Classifier, folder: Path, *, precision: str) -> Path:
     """Write `folder/model.onnx`: inputs `input_ids`, `attention_mask` (rows, tokens), outputs `logits_<head>`.
 
     Args:
         precision: "fp32", or "int8": dynamic quantization, weights per channel (per tensor loses too much).
     """
+    path = _write(_Heads(model), [f"logits_{head.name}" for head in model.specs], folder)
+    if precision == "int8":
+        quantize(path)
+    return path
+
+
+def export_encoder(encoder: nn.Module, folder: Path) -> Path:
+    """Write `folder/model.onnx` in float32: inputs as above, output `sentence_embedding` of shape (rows, width)."""
+    return _write(_Pooled(Classifier(encoder, [])), ["sentence_embedding"], folder)
+
+
+def _write(graph: _Heads, outputs: list[str], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
-    model = model.cpu().eval()
+    graph = graph.cpu().eval()
     # The plain form of attention makes the smaller graph: fused attention brings guards that ONNX Runtime runs slower.
-    model.encoder.set_attn_implementation("eager")
+    graph.model.encoder.set_attn_implementation("eager")  # type: ignore[operator]
     inputs = (torch.ones(2, 8, dtype=torch.long), torch.ones(2, 8, dtype=torch.long))
     axes = {0: torch.export.Dim("rows"), 1: torch.export.Dim("tokens", max=512)}
     noisy = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
@@ -46,11 +65,11 @@ def export(model: Classifier, folder: Path, *, precision: str) -> Path:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                _Outputs(model),
+                graph,
                 inputs,
                 str(path),
                 input_names=["input_ids", "attention_mask"],
-                output_names=[f"logits_{head.name}" for head in model.specs],
+                output_names=outputs,
                 dynamic_shapes=(axes, axes),
                 dynamo=True,
                 external_data=False,
@@ -59,8 +78,6 @@ def export(model: Classifier, folder: Path, *, precision: str) -> Path:
     finally:
         for logger, level in zip(noisy, levels, strict=True):
             logger.setLevel(level)
-    if precision == "int8":
-        quantize(path)
     return path
 
 
@@ -71,5 +88,8 @@ def quantize(path: Path) -> None:
     full = path.with_name("full.onnx")
     path.rename(full)
     logging.getLogger().setLevel(logging.ERROR)
-    quantize_dynamic(str(full), str(path), per_channel=True, weight_type=QuantType.QInt8)
+    # Only MatMul: the heads are Gemm, too small to gain by it and the place where rounding shows most.
+    quantize_dynamic(
+        str(full), str(path), per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"]
+    )
     full.unlink()

@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from engine.data.batches import TokenBudgetSampler
 from engine.tasks.classify import MISSING, Classifier, Collator, Rows
 
-STRENGTH = 0.05
-"""Inverse of the L2 penalty (scikit-learn's C) over standardised features."""
+STRENGTH = 0.01
+"""Inverse of the L2 penalty (scikit-learn's C) over features of unit mean square."""
 
 
 def fit_heads(model: Classifier, rows: Rows, *, pad_token_id: int) -> None:
     """Set every head of `model` to the logistic regression of its labels on the mean-pooled encoder."""
     features = _features(model, rows, pad_token_id)
-    centre, spread = features.mean(0), features.std(0) + 1e-6
+    # One scale for all features: scaling each to unit spread would give large weights to features that hardly move,
+    # and with them the rounding of an int8 export.
+    centre, spread = features.mean(0), float(features.std(0).mean())
     scaled = (features - centre) / spread
     for head in model.specs:
         labels = rows.labels[head.name]

@@ -1,0 +1,41 @@
+# `make demo` and `make test` set everything up by themselves: nothing but Python (3.11 or newer) and pip is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export KEEL_HOME ?= $(CURDIR)/.keel
+
+.PHONY: help demo test check bench readme clean
+.DEFAULT_GOAL := help
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): pyproject.toml constraints.txt
+	@echo "== setting up .venv (once, some minutes: mostly downloads)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,multilingual]'
+	@touch $@
+
+demo: $(READY)  ## train the news model (first time only) and watch a month of news for surges
+	@echo "== finance-monitor on data/finance/news.jsonl (models live in $(KEEL_HOME))"
+	@$(BIN)/finance-monitor --feed data/finance/news.jsonl --alerts alerts.jsonl
+
+test: $(READY)  ## all tests
+	@echo "== tests"
+	@$(BIN)/python -m pytest
+
+check: $(READY)  ## style, types, import walls, the data's originality, the examples in the docs
+	@echo "== ruff";  $(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@echo "== mypy";  $(BIN)/mypy
+	@echo "== walls, data, docs, versions"; $(BIN)/python -m tests.checks
+
+bench: $(READY)  ## list the benchmarks; make bench NAME=feed runs one
+	@$(BIN)/python -m bench $(NAME)
+
+readme: $(READY)  ## print the README's table from the last results
+	@$(BIN)/python -m bench readme
+
+clean:  ## remove the virtual environment and the models made here
+	rm -rf .venv .keel

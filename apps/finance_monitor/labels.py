@@ -1,0 +1,63 @@
+"""Labels: sentiment and topics of a title, by the model that knows its language; never guessed for another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from apps.finance_monitor.feed import NewsItem
+from engine import Prediction, Predictor
+from engine.text import languages
+
+CHUNK = 64
+PRICE_RECAP = "markets"
+"""Topic of price recaps: moves that already happened are no news and are not counted."""
+
+
+@dataclass(frozen=True)
+class Label:
+    sentiment: str
+    topics: tuple[str, ...]
+    model: str
+
+    @property
+    def counts_as_negative(self) -> bool:
+        """Negative news on a topic of the risk desk: no price recap, nothing without a topic."""
+        return self.sentiment == "negative" and bool(self.topics) and PRICE_RECAP not in self.topics
+
+
+@dataclass(frozen=True)
+class Labelled:
+    item: NewsItem
+    language: str | None
+    label: Label | None
+    """None: no model knows the language."""
+
+
+def label(items: Iterable[NewsItem], models: list[Predictor], *, live: bool = False) -> Iterator[Labelled]:
+    """Items with their labels, in order.
+
+    Args:
+        models: the first that names the item's language answers.
+        live: label each item as it comes instead of a chunk at a time on all cores.
+    """
+    waiting = iter(items)
+    while chunk := list(islice(waiting, 1 if live else CHUNK)):
+        known = [languages.detect(item.title) or item.lang for item in chunk]
+        answers: dict[int, Label] = {}
+        for number, model in enumerate(models):
+            mine = [
+                place
+                for place, language in enumerate(known)
+                if language in model.spec.languages
+                and not any(language in earlier.spec.languages for earlier in models[:number])
+            ]
+            for place, found in zip(mine, model.predict([chunk[place].title for place in mine]), strict=True):
+                answers[place] = _label(found)
+        for place, item in enumerate(chunk):
+            yield Labelled(item, known[place], answers.get(place))
+
+
+def _label(found: Prediction) -> Label:
+    return Label(found["sentiment"].label, found["topics"].labels, found.model)

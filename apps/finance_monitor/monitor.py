@@ -1,0 +1,92 @@
+"""The road of one item: label > companies > story > window > alarm."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from apps.finance_monitor.alarms import Alarms, Alert
+from apps.finance_monitor.companies import Companies
+from apps.finance_monitor.labels import PRICE_RECAP, Labelled
+from apps.finance_monitor.stories import Stories
+from apps.finance_monitor.windows import STEP, WINDOW, Key, Mention, Window
+
+
+@dataclass
+class Tally:
+    """What a run has seen."""
+
+    items: int = 0
+    stories: int = 0
+    off_topic: int = 0
+    price_recaps: int = 0
+    sentiments: Counter[str] = field(default_factory=Counter)
+    topics: Counter[str] = field(default_factory=Counter)
+    negative_topics: Counter[str] = field(default_factory=Counter)
+    unlabelled: Counter[str] = field(default_factory=Counter)
+    """Language -> items that no model knows."""
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+class Monitor:
+    """Follows topics and companies through labelled items in order of time."""
+
+    def __init__(self, stories: Stories, companies: Companies, alarms: Alarms) -> None:
+        self.tally = Tally()
+        self.alarms = alarms
+        self._stories = stories
+        self._companies = companies
+        self._window = Window()
+        self._next: datetime | None = None
+
+    def run(self, items: Iterable[Labelled], *, ends: bool = True) -> Iterator[Alert]:
+        """Alerts as they open and end; with `ends`, the clock runs on after the last item until the window is empty."""
+        for item in items:
+            yield from self._advance(item.item.time)
+            self._take(item)
+        if ends and self.tally.last:
+            yield from self._advance(self.tally.last + 3 * WINDOW)
+
+    def _advance(self, now: datetime) -> Iterator[Alert]:
+        if self._next is None:
+            self._next = _step_after(now)
+        while now >= self._next:
+            self._window.close(self._next)
+            yield from self.alarms.step(self._next, self._window)
+            self._next += STEP
+
+    def _take(self, labelled: Labelled) -> None:
+        item, label, tally = labelled.item, labelled.label, self.tally
+        tally.items += 1
+        tally.first, tally.last = tally.first or item.time, item.time
+        if label is None:
+            tally.unlabelled[labelled.language or "unknown"] += 1
+            return
+        story = self._stories.assign(item.id, item.title, item.time) if label.topics else item.id
+        tally.stories += story == item.id
+        self._window.add(item.time, story)
+        tally.off_topic += not label.topics
+        tally.price_recaps += PRICE_RECAP in label.topics
+        tally.topics.update(label.topics)
+        if label.topics:
+            tally.sentiments[label.sentiment] += 1
+        names = self._companies.find(item.title, item.tickers, item.time)
+        if not label.counts_as_negative:
+            return
+        tally.negative_topics.update(label.topics)
+        mention = Mention(item.time, story, item.id, item.title)
+        for topic in label.topics:
+            self._window.add_negative(Key("topic", topic), mention)
+        for name in names:
+            self._window.add_negative(Key("company", name), mention)
+
+
+def _step_after(time: datetime) -> datetime:
+    """End of the step that `time` falls in; steps lie on the clock's quarters of an hour."""
+    midnight = datetime(time.year, time.month, time.day, tzinfo=UTC)
+    return midnight + ((time - midnight) // STEP + 1) * STEP
+
+

@@ -1,0 +1,1 @@
+"""Benchmarks: the figures that Keel promises, each computed by one command."""

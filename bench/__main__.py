@@ -1,0 +1,50 @@
+"""`python -m bench` lists the benchmarks; `python -m bench NAME [--seeds N] [--json]` runs one."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+import time
+
+from bench import contract, readme
+from engine import errors
+
+NAMES = {
+    "phrasebank": "Financial PhraseBank (50% agreement), trained on its own train split",
+    "transfer": "the same test set, by the model trained on Keel's own data alone",
+    "multilingual": "own data in both languages, five folds: Chinese, and English against minilm",
+    "export": "ONNX int8 against transformers.pipeline: speed, quality, independence of neighbours",
+    "leaks": "planted leaks found by the leakage gate, and clean pairs named by mistake",
+    "feed": "planted surges and decoys in Keel's own feed",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("name", nargs="?", choices=[*NAMES, "readme"], help="a benchmark, or readme for its table")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds (default 1); finished ones are not run again")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout and nothing else")
+    arguments = parser.parse_args()
+    if arguments.name is None:
+        for name, text in NAMES.items():
+            print(f"{name:14}{text}")
+        return
+    if arguments.name == "readme":
+        print(readme.table())
+        return
+    start = time.monotonic()
+    found = importlib.import_module(f"bench.{arguments.name}").run(seeds=arguments.seeds)
+    result = contract.document(arguments.name, found, time.monotonic() - start)
+    contract.keep(result)
+    if arguments.json:
+        sys.stdout.write(json.dumps(result) + "\n")
+        return
+    for key, value in result["figures"].items():
+        low_high = result["intervals"].get(key)
+        print(f"{arguments.name}  {key:22}{value:10.4f}" + (f"   95% {low_high[0]:.4f} to {low_high[1]:.4f}" if low_high else ""))
+
+
+if __name__ == "__main__":
+    errors.run(main)

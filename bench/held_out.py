@@ -1,0 +1,27 @@
+"""Deployed models on a labelled file: means over the models, bootstrap intervals over the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.data import sources
+from engine.evaluate.report import Figures, measure
+from engine.predictor import Predictor
+from engine.recipe import Recipe
+from engine.store import Version
+
+
+def averaged(
+    versions: Sequence[Version], file: str, head: str, settings: Sequence[str] = ()
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Figures and intervals of one head, averaged over the versions."""
+    found = figures(versions, file, settings).heads[head]
+    return {name: of.value for name, of in found.items()}, {name: (of.low, of.high) for name, of in found.items()}
+
+
+def figures(versions: Sequence[Version], file: str, settings: Sequence[str] = ()) -> Figures:
+    recipe = Recipe.load(versions[0].folder / "recipe.yaml", ["data.where={}", *settings])
+    rows = sources.load([file], recipe.data, recipe.task.heads).rows
+    predictors = [Predictor.open(version.folder) for version in versions]
+    logits = [predictor.logits([row.text for row in rows]) for predictor in predictors]
+    return measure(predictors[0].spec.heads, rows, logits, [predictor.temperatures for predictor in predictors])

@@ -1,0 +1,272 @@
+"""`engine ...`: train, evaluate, predict, the store, base models and speed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from engine import errors
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Turn a recipe and data into a trusted model version.\n\nExample: engine train recipes/finance_news.yaml",
+)
+models = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The store.\n\nExample: engine models list")
+bases = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Base models.\n\nExample: engine bases list")
+app.add_typer(models, name="models")
+app.add_typer(bases, name="bases")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
+Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the path of a packaged one.")],
+    settings: Settings = [],  # noqa: B006  (typer reads the default, nothing changes it)
+    promote: Annotated[bool, typer.Option(help="Make the version champion though there is one.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a recipe's model and store it as a new version.
+
+    Example: engine train recipes/finance_news.yaml --set tuning.epochs=2
+    """
+    from engine.progress import Progress
+    from engine.recipe import Recipe
+
+    made = Recipe.load(recipe, settings)
+    with Progress(quiet=as_json) as progress:
+        progress.stage("loading torch and transformers")
+        from engine.training import train as run
+
+        done = run(made, promote=promote, watcher=progress)
+    if as_json:
+        values = {
+            "version": str(done.version),
+            "champion": done.promoted,
+            "rows": done.rows,
+            "rejected": done.rejected,
+            "dropped_for_leaks": done.dropped,
+            "run": str(done.run),
+            "figures": done.figures.as_dict(),
+        }
+        _print_json(values)
+        return
+    _print_figures(f"{done.version} on {done.figures.rows} test rows", done.figures.as_dict()["heads"])
+    if done.rejected:
+        typer.echo(f"{done.rejected} bad rows: see {done.run / 'rejected.jsonl'}")
+    if not done.promoted:
+        typer.echo(f"The champion stays as it is; to change it: engine models promote {done.version}")
+
+
+@app.command()
+def evaluate(
+    name: Annotated[str, typer.Argument(help="A model: name, name@alias or name@number.")],
+    data: Annotated[str | None, typer.Option(help="A labelled file; without it the figures stored at training.")] = None,
+    settings: Settings = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """A model's metrics with intervals, on a labelled file of your own.
+
+    Example: engine evaluate finance-news --data labelled.csv --set data.columns.text=headline
+    """
+    from engine.store import Store
+
+    version = Store().get(name)
+    if data is None:
+        figures = version.manifest()["metrics"]
+    else:
+        from engine.evaluate.held_out import evaluate as run
+
+        figures = run(version, data, settings).as_dict()
+    if as_json:
+        _print_json({"version": str(version), "data": data, "figures": figures})
+    else:
+        _print_figures(f"{version} on {figures['rows']} rows of {data or 'its own test split'}", figures["heads"])
+
+
+@app.command()
+def predict(
+    name: Annotated[str, typer.Argument(help="A model: name, name@alias or name@number.")],
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts; without them, lines of standard input.")] = None,
+    backend: Annotated[str, typer.Option(help="auto, onnx or torch.")] = "auto",
+) -> None:
+    """Answer texts, one JSON object a line.
+
+    Example: engine predict finance-news "Profit fell 12% on weak demand"
+    """
+    from engine.predictor import load
+
+    if backend not in ("auto", "onnx", "torch"):
+        raise errors.InputError(f"--backend {backend}: choose auto, onnx or torch")
+    predictor = load(name, backend=backend)  # type: ignore[arg-type]
+    if texts is None:
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    lines = texts if texts is not None else (line.rstrip("\n") for line in sys.stdin if line.strip())
+    kept: list[str] = []
+
+    def remembered() -> Any:
+        for line in lines:
+            kept.append(line)
+            yield line
+
+    for found in predictor.stream(remembered()):
+        heads = {head: {"labels": a.labels, "probabilities": a.probabilities} for head, a in found.heads.items()}
+        document = {"text": kept.pop(0), **heads, "model": found.model, "backend": found.backend}
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="A model: name, name@alias or name@number.")],
+    texts: Annotated[str | None, typer.Option(help="A file with a text a line; else packaged headlines.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Speed of each form of a model: texts a second, and the latency of single texts.
+
+    Example: engine bench finance-news
+    """
+    from engine import speed
+
+    rows = [vars(row) for row in speed.measure(name, texts)]
+    if as_json:
+        _print_json({"model": name, "formats": rows})
+    else:
+        _print_table(f"{name}, one text a call on all cores", rows)
+
+
+@models.command("list")
+def models_list(as_json: Json = False) -> None:
+    """All models and their versions.
+
+    Example: engine models list
+    """
+    from engine.store import Store
+
+    store = Store()
+    rows = []
+    for name in store.names():
+        aliases = {number: alias for alias, number in store.aliases(name).items()}
+        for version in store.versions(name):
+            manifest = version.manifest()
+            heads = manifest.get("metrics", {}).get("heads", {})
+            scores = "  ".join(f"{head} {of['macro_f1']['value']:.3f}" for head, of in heads.items() if "macro_f1" in of)
+            rows.append({"model": str(version), "alias": aliases.get(version.number, ""), "made": manifest["made"], "macro F1": scores})
+    if as_json:
+        _print_json({"models": rows})
+    elif rows:
+        _print_table(str(store.root), rows)
+    else:
+        typer.echo(f"no models yet in {store.root}; make one with: engine train recipes/finance_news.yaml")
+
+
+@models.command()
+def show(name: str) -> None:
+    """A version's manifest: lineage, figures, hashes.
+
+    Example: engine models show finance-news@1
+    """
+    from engine.store import Store
+
+    _print_json(Store().get(name).manifest())
+
+
+@models.command()
+def verify(name: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
+    """Hash every file of every version (or of one) against its manifest; exit 1 on any difference.
+
+    Example: engine models verify
+    """
+    from engine.store import Store
+
+    store = Store()
+    versions = [store.get(name)] if name else [v for known in store.names() for v in store.versions(known)]
+    faults = [fault for version in versions for fault in store.verify(version)]
+    if as_json:
+        _print_json({"versions": len(versions), "faults": faults})
+    else:
+        typer.echo("\n".join([*faults, f"{len(versions)} versions checked, {len(faults)} faults"]))
+    if faults:
+        raise typer.Exit(1)
+
+
+@models.command()
+def promote(name: Annotated[str, typer.Argument(help="name@number")]) -> None:
+    """Make a version the champion.
+
+    Example: engine models promote finance-news@2
+    """
+    from engine.store import Store
+
+    store = Store()
+    version = store.get(name)
+    if faults := store.verify(version):
+        raise errors.StoreError(f"{version} is not whole, the champion stays: {'; '.join(faults)}")
+    store.promote(version)
+    typer.echo(f"{version} is champion")
+
+
+@models.command()
+def rollback(name: str) -> None:
+    """Make the champion before this one champion again.
+
+    Example: engine models rollback finance-news
+    """
+    from engine.store import Store
+
+    typer.echo(f"{Store().rollback(name)} is champion again")
+
+
+@bases.command("list")
+def bases_list(as_json: Json = False) -> None:
+    """The carried base models, and whether they are here.
+
+    Example: engine bases list
+    """
+    from engine import base_models
+
+    rows = []
+    for name in base_models.CARRIED:
+        try:
+            rows.append({"base": name, "state": "ready", "folder": str(base_models.resolve(name).folder)})
+        except errors.InputError as fault:
+            rows.append({"base": name, "state": str(fault), "folder": ""})
+    if as_json:
+        _print_json({"bases": rows})
+    else:
+        _print_table("Base models", rows)
+
+
+def main() -> None:
+    """Entry point of `engine`."""
+    errors.run(lambda: app(standalone_mode=True))
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _print_figures(title: str, heads: dict[str, dict[str, dict[str, float]]]) -> None:
+    rows = [
+        {"head": head, "metric": metric, "figure": f"{of['value']:.3f}", "95% interval": f"{of['low']:.3f} to {of['high']:.3f}"}
+        for head, metrics in heads.items()
+        for metric, of in metrics.items()
+    ]
+    _print_table(title, rows)
+
+
+def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(f"{value:.1f}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console().print(table)
+
