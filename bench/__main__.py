@@ -24,7 +24,9 @@ NAMES = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("name", nargs="?", choices=[*NAMES, "readme"], help="a benchmark, or readme for its table")
-    parser.add_argument("--seeds", type=int, default=1, help="how many seeds (default 1); finished ones are not run again")
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="how many seeds (default 1); finished ones are not run again"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout and nothing else")
     arguments = parser.parse_args()
     if arguments.name is None:
@@ -43,7 +45,10 @@ def main() -> None:
         return
     for key, value in result["figures"].items():
         low_high = result["intervals"].get(key)
-        print(f"{arguments.name}  {key:22}{value:10.4f}" + (f"   95% {low_high[0]:.4f} to {low_high[1]:.4f}" if low_high else ""))
+        print(
+            f"{arguments.name}  {key:22}{value:10.4f}"
+            + (f"   95% {low_high[0]:.4f} to {low_high[1]:.4f}" if low_high else "")
+        )
 
 
 if __name__ == "__main__":

@@ -27,5 +27,9 @@ def run(*, seeds: int) -> Figures:
         "max_delay_windows": max(score.max_delay_windows for score in scores),
         "false_alarms": float(max(len(score.false_alarms) for score in scores)),
     }
-    false = [f"{alert.key.type} {alert.key.value} {alert.opened:%d %H:%M}" for score in scores for alert in score.false_alarms]
+    false = [
+        f"{alert.key.type} {alert.key.value} {alert.opened:%d %H:%M}"
+        for score in scores
+        for alert in score.false_alarms
+    ]
     return Figures(figures, settings={"seeds": seeds, "missed": [s.missed for s in scores], "false": false})

@@ -16,7 +16,9 @@ def run(*, seeds: int) -> Figures:
     recipe = Recipe.load("recipes/bench/phrasebank.yaml")
     with Progress() as progress:
         versions = trained(recipe, seeds, progress)
-        found, intervals = averaged(versions, str(public_data("financial_phrasebank") / "50agree_test.csv"), "sentiment")
+        found, intervals = averaged(
+            versions, str(public_data("financial_phrasebank") / "50agree_test.csv"), "sentiment"
+        )
     each = [version.manifest()["metrics"]["heads"]["sentiment"]["macro_f1"]["value"] for version in versions]
     settings = {
         "seeds": len(versions),

@@ -1,8 +1,8 @@
 """Keel's engine: a recipe and data in, a trusted model version out.
 
-    from engine import Recipe, train, load
-    train(Recipe.load("recipes/finance_news.yaml"))
-    load("finance-news").predict(["Profit fell 12%"])
+from engine import Recipe, train, load
+train(Recipe.load("recipes/finance_news.yaml"))
+load("finance-news").predict(["Profit fell 12%"])
 """
 
 from __future__ import annotations

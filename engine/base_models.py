@@ -76,7 +76,9 @@ def check_pin(path: Path, sha256: str) -> None:
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != sha256:
-        raise InputError(f"{path}: SHA-256 is {found}, pinned is {sha256}; reinstall its package from a source you trust")
+        raise InputError(
+            f"{path}: SHA-256 is {found}, pinned is {sha256}; reinstall its package from a source you trust"
+        )
     note.parent.mkdir(parents=True, exist_ok=True)
     note.touch()
 

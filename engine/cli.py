@@ -11,7 +11,10 @@ import typer
 from engine import errors
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="Turn a recipe and data into a trusted model version.\n\nExample: engine train recipes/finance_news.yaml",
 )
 models = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The store.\n\nExample: engine models list")
@@ -65,7 +68,9 @@ def train(
 @app.command()
 def evaluate(
     name: Annotated[str, typer.Argument(help="A model: name, name@alias or name@number.")],
-    data: Annotated[str | None, typer.Option(help="A labelled file; without it the figures stored at training.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A labelled file; without it the figures stored at training.")
+    ] = None,
     settings: Settings = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
@@ -154,8 +159,17 @@ def models_list(as_json: Json = False) -> None:
         for version in store.versions(name):
             manifest = version.manifest()
             heads = manifest.get("metrics", {}).get("heads", {})
-            scores = "  ".join(f"{head} {of['macro_f1']['value']:.3f}" for head, of in heads.items() if "macro_f1" in of)
-            rows.append({"model": str(version), "alias": aliases.get(version.number, ""), "made": manifest["made"], "macro F1": scores})
+            scores = "  ".join(
+                f"{head} {of['macro_f1']['value']:.3f}" for head, of in heads.items() if "macro_f1" in of
+            )
+            rows.append(
+                {
+                    "model": str(version),
+                    "alias": aliases.get(version.number, ""),
+                    "made": manifest["made"],
+                    "macro F1": scores,
+                }
+            )
     if as_json:
         _print_json({"models": rows})
     elif rows:
@@ -252,7 +266,12 @@ def _print_json(value: Any) -> None:
 
 def _print_figures(title: str, heads: dict[str, dict[str, dict[str, float]]]) -> None:
     rows = [
-        {"head": head, "metric": metric, "figure": f"{of['value']:.3f}", "95% interval": f"{of['low']:.3f} to {of['high']:.3f}"}
+        {
+            "head": head,
+            "metric": metric,
+            "figure": f"{of['value']:.3f}",
+            "95% interval": f"{of['low']:.3f} to {of['high']:.3f}",
+        }
         for head, metrics in heads.items()
         for metric, of in metrics.items()
     ]
@@ -269,4 +288,3 @@ def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(f"{value:.1f}" if isinstance(value, float) else str(value) for value in row.values()))
     Console().print(table)
-

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +119,9 @@ class Predictor:
         exported = folder / "onnx" / "model.onnx"
         chosen = ("onnx" if exported.exists() else "torch") if backend == "auto" else backend
         if chosen == "onnx" and not exported.exists():
-            raise InputError(f"{model or folder}: has no ONNX export; ask for backend torch, or train with export.format: onnx")
+            raise InputError(
+                f"{model or folder}: has no ONNX export; ask for backend torch, or train with export.format: onnx"
+            )
         try:
             spec = ModelSpec.read(folder / "model")
             temperatures = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["temperatures"]

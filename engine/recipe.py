@@ -150,13 +150,17 @@ class Recipe(Section):
             where = f"{path}, line {mark.line + 1}" if mark else str(path)
             raise RecipeError(f"{where}: not YAML: {getattr(fault, 'problem', None) or fault}") from None
         if not isinstance(values, dict):
-            raise RecipeError(f"{path}: a recipe is a YAML mapping that starts with 'name:'; found {type(values).__name__}")
+            raise RecipeError(
+                f"{path}: a recipe is a YAML mapping that starts with 'name:'; found {type(values).__name__}"
+            )
         for setting in settings or []:
             _apply(values, setting)
         return cls.parse(values, source=str(path), lines=_lines(tree))
 
     @classmethod
-    def parse(cls, values: dict[str, Any], *, source: str = "recipe", lines: dict[tuple[str, ...], int] | None = None) -> Recipe:
+    def parse(
+        cls, values: dict[str, Any], *, source: str = "recipe", lines: dict[tuple[str, ...], int] | None = None
+    ) -> Recipe:
         """Recipe from plain values; `source` and `lines` (path -> line) only serve the message."""
         try:
             return cls.model_validate(values)
@@ -231,6 +235,8 @@ def _known_keys(path: tuple[str, ...]) -> list[str]:
         if field is None:
             continue  # a name the user chose, such as a head's: stay at the value's type
         annotation = field.annotation
-        inner = [arg for arg in getattr(annotation, "__args__", ()) if isinstance(arg, type) and issubclass(arg, BaseModel)]
+        inner = [
+            arg for arg in getattr(annotation, "__args__", ()) if isinstance(arg, type) and issubclass(arg, BaseModel)
+        ]
         model = inner[0] if inner else annotation
     return list(getattr(model, "model_fields", {}))

@@ -1,7 +1,7 @@
 """Store: model versions that are whole or absent, never changed, with lineage and hashes; and aliases to them.
 
-    <root>/<name>/<number>/manifest.json ...    a version
-    <root>/<name>/aliases.json                  {"champion": 3, ...}
+<root>/<name>/<number>/manifest.json ...    a version
+<root>/<name>/aliases.json                  {"champion": 3, ...}
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Version:
         try:
             value: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError) as fault:
-            raise StoreError(f"{self}: manifest unreadable ({fault}); restore the version or remove {self.folder}") from None
+            raise StoreError(
+                f"{self}: manifest unreadable ({fault}); restore the version or remove {self.folder}"
+            ) from None
         return value
 
     def sha256(self) -> str:

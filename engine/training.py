@@ -140,12 +140,21 @@ def prepare(recipe: Recipe, run: Path) -> tuple[Parts, sources.Loaded, int]:
     parts, dropped = leakage.gate(parts, recipe.data.on_leak)
     if not parts.train or len(parts.calibration) < LEAST_CALIBRATION or not parts.test:
         counts = ", ".join(f"{name} {count}" for name, count in parts.counts().items())
-        raise DataError(f"too few rows ({counts}): train and test need one, calibration {LEAST_CALIBRATION}; give more rows")
+        raise DataError(
+            f"too few rows ({counts}): train and test need one, calibration {LEAST_CALIBRATION}; give more rows"
+        )
     return parts, loaded, dropped
 
 
 def _tune(
-    recipe: Recipe, base: base_models.BaseModel, spec: ModelSpec, tokenizer: Any, parts: Parts, seed: int, run: Path, watch: Watcher
+    recipe: Recipe,
+    base: base_models.BaseModel,
+    spec: ModelSpec,
+    tokenizer: Any,
+    parts: Parts,
+    seed: int,
+    run: Path,
+    watch: Watcher,
 ) -> _Tuned:
     import transformers
 
@@ -183,13 +192,18 @@ def _tune(
         progress=watch.step,
     )
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    found = {name: full.logits(model, rows[name], pad_token_id=tokenizer.pad_token_id) for name in ("dev", "calibration", "test")
-             if len(rows[name])}
+    found = {
+        name: full.logits(model, rows[name], pad_token_id=tokenizer.pad_token_id)
+        for name in ("dev", "calibration", "test")
+        if len(rows[name])
+    }
     temperatures = {}
     for head in spec.heads:
         numbers, labels = truth.of_head(head, [row.labels.get(head.name) for row in parts.calibration])
         if len(numbers) < LEAST_CALIBRATION:
-            raise DataError(f"head {head.name}: {len(numbers)} calibration rows, needs {LEAST_CALIBRATION}; give it more labels")
+            raise DataError(
+                f"head {head.name}: {len(numbers)} calibration rows, needs {LEAST_CALIBRATION}; give it more labels"
+            )
         logits = found["calibration"][head.name][numbers]
         temperatures[head.name] = calibration.fit_temperature(logits, labels, multi_label=head.multi_label)
     dev_score = score(found["dev"]) if "dev" in found else 0.0
@@ -204,7 +218,9 @@ def _write(
     (staged / "model").mkdir()
     classify.save(best.model, tokenizer, spec, staged / "model")
     (staged / "recipe.yaml").write_text(_yaml(recipe), encoding="utf-8")
-    (staged / "calibration.json").write_text(json.dumps({"temperatures": best.temperatures}, indent=2) + "\n", encoding="utf-8")
+    (staged / "calibration.json").write_text(
+        json.dumps({"temperatures": best.temperatures}, indent=2) + "\n", encoding="utf-8"
+    )
     if recipe.export.format == "none":
         return []
     from engine.export import onnx, roundtrip

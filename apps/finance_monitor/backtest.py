@@ -52,7 +52,9 @@ def score(alerts: Iterable[Alert], events: Iterable[Event]) -> Score:
         if event.kind != "surge":
             continue
         name = f"{event.key.type} {event.key.value}"
-        mine = [a for a in waiting if event.key in (a.key, *a.related) and event.start <= a.opened <= event.end + WINDOW]
+        mine = [
+            a for a in waiting if event.key in (a.key, *a.related) and event.start <= a.opened <= event.end + WINDOW
+        ]
         if mine:
             found[name] = (mine[0].opened - event.start) / WINDOW
             waiting = [alert for alert in waiting if alert not in mine]

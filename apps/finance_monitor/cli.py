@@ -30,9 +30,13 @@ Dead = Annotated[Path, typer.Option(help="Where lines that are no news items go.
 @app.callback(invoke_without_command=True)
 def follow_feed(
     context: typer.Context,
-    feed: Annotated[str | None, typer.Option(help="A file of news items as JSON lines, or - for standard input.")] = None,
+    feed: Annotated[
+        str | None, typer.Option(help="A file of news items as JSON lines, or - for standard input.")
+    ] = None,
     alerts: Annotated[Path | None, typer.Option(help="Write alerts here, one JSON object a line.")] = None,
-    follow: Annotated[bool, typer.Option(help="Go on as the file grows; alerts are appended as they open and end.")] = False,
+    follow: Annotated[
+        bool, typer.Option(help="Go on as the file grows; alerts are appended as they open and end.")
+    ] = False,
     companies: Companies = None,
     dead_letters: Dead = Path("dead_letters.jsonl"),
     as_json: Json = False,
@@ -93,8 +97,12 @@ def backtest(
     for name in found.missed:
         typer.echo(f"missed  {name}")
     for alert in found.false_alarms:
-        typer.echo(f"false   {alert.key.type} {alert.key.value} at {alert.opened:%Y-%m-%d %H:%M}, {alert.observed} stories")
-    typer.echo(f"recall {found.recall:.2f}, largest delay {found.max_delay_windows:.2f} windows, {len(found.false_alarms)} false")
+        typer.echo(
+            f"false   {alert.key.type} {alert.key.value} at {alert.opened:%Y-%m-%d %H:%M}, {alert.observed} stories"
+        )
+    typer.echo(
+        f"recall {found.recall:.2f}, largest delay {found.max_delay_windows:.2f} windows, {len(found.false_alarms)} false"
+    )
 
 
 def main() -> None:
@@ -136,7 +144,9 @@ def _tell_live(alert: Alert, path: Path | None, *, as_json: bool) -> None:
     if not as_json:
         state = "ended " if alert.closed else "ALARM "
         time = alert.closed or alert.opened
-        typer.echo(f"{time:%Y-%m-%d %H:%M}  {state} {alert.key.type} {alert.key.value}: {alert.observed} negative stories")
+        typer.echo(
+            f"{time:%Y-%m-%d %H:%M}  {state} {alert.key.type} {alert.key.value}: {alert.observed} negative stories"
+        )
 
 
 def _document(result: Result) -> dict[str, Any]:

@@ -18,24 +18,12 @@ TITLE_CASE_SHARE = 0.7
 
 _TOKEN = re.compile(r"\$?[\w&][\w&'’.-]*|[^\w\s]")
 _POSSESSIVE = re.compile(r"['’]s?$")
-_LINKS = frozenset({"&", "and", "de", "of", "del", "da", "do", "di", "la"})
-_LEGAL = frozenset({"inc", "corp", "ltd", "plc", "ag", "sa", "nv", "se", "ab", "oyj", "asa", "gmbh", "llc", "co", "spa", "as"})
+_LINKS = frozenset({"&", "de", "of", "del", "da", "do", "di", "la"})
+_LEGAL = frozenset(
+    {"inc", "corp", "ltd", "plc", "ag", "sa", "nv", "se", "ab", "oyj", "asa", "gmbh", "llc", "co", "spa", "as"}
+)
 _NOT_COMPANIES = frozenset(
-    """january february march april may june july august september october november december jan feb mar apr jun jul aug
-    sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday q1 q2 q3 q4 h1 h2 fy ceo cfo coo cto
-    chairman ceos ipo ebit ebitda eps gdp cpi pmi ai it us usa u.s uk u.k eu uae eur usd gbp sek nok dkk chf jpy cny inr
-    brl mln bn mn america american americas britain british england london scotland wales ireland irish europe european
-    eurozone asia asian africa african china chinese japan japanese tokyo india indian mumbai delhi germany german berlin
-    frankfurt france french paris italy italian milan rome spain spanish madrid portugal lisbon russia russian moscow
-    ukraine canada canadian toronto mexico mexican brazil brazilian argentina chile australia australian sydney korea
-    korean seoul taiwan hong kong singapore malaysia indonesia thailand vietnam turkey turkish istanbul israel saudi
-    qatar dubai egypt nigeria kenya south north east west latin nordic baltic finland finnish helsinki sweden swedish
-    stockholm norway norwegian oslo denmark danish copenhagen poland polish warsaw netherlands dutch amsterdam belgium
-    brussels austria vienna switzerland swiss zurich greece greek athens new york washington chicago texas california
-    fed federal reserve ecb boe boj imf opec un nato who sec ftc doj fda congress senate parliament government treasury
-    wall street nasdaq dow nikkei ftse dax cac stoxx hang seng s&p brent wti bund gilt dollar euro yen pound yuan
-    breaking update exclusive live watch analysis opinion correction alert factbox the a an in on at as for after with
-    """.split()
+    ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "q1", "q2", "q3", "q4", "h1", "h2", "fy", "ceo", "cfo", "coo", "cto", "chairman", "ceos", "ipo", "ebit", "ebitda", "eps", "gdp", "cpi", "pmi", "ai", "it", "us", "usa", "u.s", "uk", "u.k", "eu", "uae", "eur", "usd", "gbp", "sek", "nok", "dkk", "chf", "jpy", "cny", "inr", "brl", "mln", "bn", "mn", "america", "american", "americas", "britain", "british", "england", "london", "scotland", "wales", "ireland", "irish", "europe", "european", "eurozone", "asia", "asian", "africa", "african", "china", "chinese", "japan", "japanese", "tokyo", "india", "indian", "mumbai", "delhi", "germany", "german", "berlin", "frankfurt", "france", "french", "paris", "italy", "italian", "milan", "rome", "spain", "spanish", "madrid", "portugal", "lisbon", "russia", "russian", "moscow", "ukraine", "canada", "canadian", "toronto", "mexico", "mexican", "brazil", "brazilian", "argentina", "chile", "australia", "australian", "sydney", "korea", "korean", "seoul", "taiwan", "hong", "kong", "singapore", "malaysia", "indonesia", "thailand", "vietnam", "turkey", "turkish", "istanbul", "israel", "saudi", "qatar", "dubai", "egypt", "nigeria", "kenya", "south", "north", "east", "west", "latin", "nordic", "baltic", "finland", "finnish", "helsinki", "sweden", "swedish", "stockholm", "norway", "norwegian", "oslo", "denmark", "danish", "copenhagen", "poland", "polish", "warsaw", "netherlands", "dutch", "amsterdam", "belgium", "brussels", "austria", "vienna", "switzerland", "swiss", "zurich", "greece", "greek", "athens", "new", "york", "washington", "chicago", "texas", "california", "fed", "federal", "reserve", "ecb", "boe", "boj", "imf", "opec", "un", "nato", "who", "sec", "ftc", "doj", "fda", "congress", "senate", "parliament", "government", "treasury", "wall", "street", "nasdaq", "dow", "nikkei", "ftse", "dax", "cac", "stoxx", "hang", "seng", "s&p", "brent", "wti", "bund", "gilt", "dollar", "euro", "yen", "pound", "yuan", "breaking", "update", "exclusive", "live", "watch", "analysis", "opinion", "correction", "alert", "factbox", "the", "a", "an", "in", "on", "at", "as", "for", "after", "with"]
 )
 
 
@@ -86,7 +74,7 @@ def _runs(title: str) -> list[str]:
     starts = True
     for token in _TOKEN.findall(title):
         bare = _POSSESSIVE.sub("", token).rstrip(".")
-        capital = bare[:1].isupper() or bare.startswith("$")
+        capital = bare[:1].isupper() or (bare.startswith("$") and bare[1:2].isalpha())
         if capital and not (starts and not runs[-1] and _opens_sentence(bare)):
             runs[-1] += [*link, bare] if runs[-1] else [bare]
             link = []

@@ -90,7 +90,11 @@ def parse(raw: bytes) -> NewsItem:
     except UnicodeDecodeError as fault:
         raise _Bad(f"not UTF-8 at byte {fault.start + 1}; send UTF-8") from None
     except (json.JSONDecodeError, RecursionError) as fault:
-        cut = "; the line is cut off, send it whole" if not raw.rstrip().endswith(b"}") else "; send one JSON object a line"
+        cut = (
+            "; the line is cut off, send it whole"
+            if not raw.rstrip().endswith(b"}")
+            else "; send one JSON object a line"
+        )
         raise _Bad(f"not JSON: {fault}{cut}") from None
     if not isinstance(values, dict):
         raise _Bad(f"a {type(values).__name__} where an object should stand; send one JSON object a line")
@@ -142,7 +146,9 @@ def _time(values: dict[str, Any], field: str) -> datetime:
     try:
         found = datetime.fromisoformat(str(value))
     except ValueError:
-        raise _Bad(f"field '{field}' is {str(value)[:40]!r}, no time; write RFC 3339, as 2026-03-02T08:15:00Z") from None
+        raise _Bad(
+            f"field '{field}' is {str(value)[:40]!r}, no time; write RFC 3339, as 2026-03-02T08:15:00Z"
+        ) from None
     if found.tzinfo is None:
         raise _Bad(f"field '{field}' has no zone; write 2026-03-02T08:15:00Z or +01:00 at its end")
     return found.astimezone(UTC)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from apps.finance_monitor.alarms import Alarms, Alert
 from apps.finance_monitor.companies import Companies
@@ -88,5 +88,3 @@ def _step_after(time: datetime) -> datetime:
     """End of the step that `time` falls in; steps lie on the clock's quarters of an hour."""
     midnight = datetime(time.year, time.month, time.day, tzinfo=UTC)
     return midnight + ((time - midnight) // STEP + 1) * STEP
-
-

@@ -78,7 +78,9 @@ def load(files: Sequence[str], data: Data, heads: Mapping[str, Head]) -> Loaded:
                     continue
                 loaded.rows.append(_row(values, data, heads, f"{name}:{line}"))
             except BadRow as fault:
-                shown = str(values) if isinstance(values, BadRow) else json.dumps(values, ensure_ascii=False, default=str)
+                shown = (
+                    str(values) if isinstance(values, BadRow) else json.dumps(values, ensure_ascii=False, default=str)
+                )
                 loaded.rejected.append(Rejected(name, line, str(fault), shown[:500]))
         if len(loaded.rows) + len(loaded.rejected) == before:
             why = f"none of its {skipped} rows has {data.where}" if skipped else "it holds no rows"
@@ -147,7 +149,9 @@ def parse_object(line: str) -> dict[str, Any] | BadRow:
     except (json.JSONDecodeError, RecursionError) as fault:
         cut = "; the line seems cut off" if not line.rstrip().endswith("}") else ""
         return BadRow(f"not JSON: {fault}{cut}")
-    return value if isinstance(value, dict) else BadRow(f"a {type(value).__name__} where an object {{...}} should stand")
+    return (
+        value if isinstance(value, dict) else BadRow(f"a {type(value).__name__} where an object {{...}} should stand")
+    )
 
 
 def _csv(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
@@ -179,7 +183,10 @@ def _csv(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]
             if start in bad:
                 yield start, bad.pop(start)
             elif cells and len(cells) != len(columns):
-                yield start, BadRow(f"{len(cells)} cells where the header has {len(columns)}; quote cells that hold commas")
+                yield (
+                    start,
+                    BadRow(f"{len(cells)} cells where the header has {len(columns)}; quote cells that hold commas"),
+                )
             elif cells:
                 yield start, dict(zip(columns, cells, strict=True))
     finally:
@@ -207,7 +214,9 @@ def _row(values: dict[str, Any], data: Data, heads: Mapping[str, Head], origin: 
     text = check_text(values[column], column)
     labels = {name: _label(values, name, head, data.columns.get(name, name)) for name, head in heads.items()}
     if all(label is None for label in labels.values()):
-        raise BadRow(f"no label for any head; give one of the fields: {', '.join(data.columns.get(h, h) for h in heads)}")
+        raise BadRow(
+            f"no label for any head; give one of the fields: {', '.join(data.columns.get(h, h) for h in heads)}"
+        )
     group = values.get(data.split.group) if data.split.group else None
     return Row(text, labels, str(group) if group not in (None, "") else None, origin)
 
@@ -225,7 +234,9 @@ def check_text(value: Any, column: str) -> str:
     if len(value) > MAX_TEXT:
         raise BadRow(f"field '{column}' has {len(value):,} characters, over {MAX_TEXT:,}; cut it")
     if found := _CONTROL.search(value):
-        raise BadRow(f"field '{column}' holds the control character {found[0]!r} at position {found.start()}; clean the file")
+        raise BadRow(
+            f"field '{column}' holds the control character {found[0]!r} at position {found.start()}; clean the file"
+        )
     if "\ufffd" in value and column:
         raise BadRow(f"field '{column}' holds the replacement character U+FFFD: the file was read in a wrong encoding")
     try:

@@ -39,7 +39,10 @@ class Figures:
 
 
 def measure(
-    heads: Sequence[HeadSpec], rows: Sequence[Row], logits: Sequence[Logits], temperatures: Sequence[Mapping[str, float]]
+    heads: Sequence[HeadSpec],
+    rows: Sequence[Row],
+    logits: Sequence[Logits],
+    temperatures: Sequence[Mapping[str, float]],
 ) -> Figures:
     """Figures of one model, or the means over several models (one a seed) on the same rows.
 
@@ -65,10 +68,14 @@ def measure(
             for name in each[0]
         }
         for name, states in (("ece_before", before), ("ece", after)):
-            found[head.name][name] = Figure(*bootstrap(
-                lambda over, states=states: float(
-                    np.mean([head_ece(values[over], labels[over], multi_label=head.multi_label) for values in states])
-                ),
-                clusters,
-            ))
+            found[head.name][name] = Figure(
+                *bootstrap(
+                    lambda over, states=states: float(
+                        np.mean(
+                            [head_ece(values[over], labels[over], multi_label=head.multi_label) for values in states]
+                        )
+                    ),
+                    clusters,
+                )
+            )
     return Figures(found, len(rows))

@@ -73,7 +73,9 @@ class Classifier(nn.Module):
         logits = {head.name: self.heads[head.name](pooled) for head in self.specs}
         outputs = {f"logits_{name}": value for name, value in logits.items()}
         if labels:
-            loss = torch.stack([self._head_loss(head, logits[head.name], labels[f"labels_{head.name}"]) for head in self.specs])
+            loss = torch.stack(
+                [self._head_loss(head, logits[head.name], labels[f"labels_{head.name}"]) for head in self.specs]
+            )
             outputs = {"loss": loss.sum(), **outputs}
         return outputs
 
@@ -89,7 +91,9 @@ class Classifier(nn.Module):
             )
         targets = labels[present] * (1 - self.label_smoothing) + self.label_smoothing / 2
         # Summed over labels: the mean over many labels, most of them absent, would starve the encoder of this head.
-        losses = F.binary_cross_entropy_with_logits(logits[present], targets, pos_weight=class_weights, reduction="none")
+        losses = F.binary_cross_entropy_with_logits(
+            logits[present], targets, pos_weight=class_weights, reduction="none"
+        )
         return weight * losses.sum(-1).mean()
 
 
@@ -105,7 +109,10 @@ class Rows:
         return len(self.input_ids)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        return {"input_ids": self.input_ids[row], **{f"labels_{name}": values[row] for name, values in self.labels.items()}}
+        return {
+            "input_ids": self.input_ids[row],
+            **{f"labels_{name}": values[row] for name, values in self.labels.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,6 @@ class Collator:
         return batch
 
 
-
 def tokenised(rows: Sequence[Row], tokenizer: Any, spec: ModelSpec) -> Rows:
     """Rows as Trainer reads them, cut at the model's longest length."""
     texts = [spec.prefix + row.text for row in rows]
@@ -147,7 +153,9 @@ def build(recipe: Recipe, base: BaseModel, train: Rows) -> Classifier:
     """An untrained classifier on the base's encoder; class weights come from the labels of `train`."""
     heads = recipe.task.heads
     weights = {
-        name: torch.tensor(_class_weights(train.labels[name], len(head.labels), head.class_weights), dtype=torch.float32)
+        name: torch.tensor(
+            _class_weights(train.labels[name], len(head.labels), head.class_weights), dtype=torch.float32
+        )
         for name, head in heads.items()
         if head.class_weights != "none" and not head.multi_label
     }

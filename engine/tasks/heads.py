@@ -36,7 +36,9 @@ class ModelSpec:
     @classmethod
     def read(cls, folder: Path) -> ModelSpec:
         values = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        heads = tuple(HeadSpec(head["name"], tuple(head["labels"]), head["multi_label"]) for head in values.pop("heads"))
+        heads = tuple(
+            HeadSpec(head["name"], tuple(head["labels"]), head["multi_label"]) for head in values.pop("heads")
+        )
         return cls(heads, languages=tuple(values.pop("languages")), **values)
 
 

@@ -199,4 +199,6 @@ def logits(model: nn.Module, rows: Rows, *, pad_token_id: int, batch_tokens: int
         outputs = model(**{name: value.to(device) for name, value in inputs.items()})
         for name, values in outputs.items():
             found.setdefault(name.removeprefix("logits_"), {}).update(zip(batch, values.cpu().float(), strict=True))
-    return {name: torch.stack([of[row] for row in range(len(rows))]).numpy().astype(float) for name, of in found.items()}
+    return {
+        name: torch.stack([of[row] for row in range(len(rows))]).numpy().astype(float) for name, of in found.items()
+    }
