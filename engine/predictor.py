@@ -92,7 +92,8 @@ class TextSession:
         if not isinstance(text, str):
             raise InputError(f"predict takes texts; got {type(text).__name__}")
         clean = text.encode("utf-8", "replace").decode("utf-8")
-        return self._session(self._tokenizer.encode(self._prefix + clean).ids)
+        ids = self._tokenizer.encode(self._prefix + clean).ids
+        return self._session(ids or [0])  # a tokenizer without special tokens gives none for an empty text
 
 
 class Predictor:

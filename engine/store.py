@@ -157,7 +157,7 @@ class Store:
         return self.get(f"{name}@{number}")
 
     def verify(self, version: Version) -> list[str]:
-        """What differs from the manifest, a line each: missing, changed and extra files. Empty: the version is whole."""
+        """What differs from the manifest, a line each: missing, changed and extra files. Empty: all is whole."""
         try:
             expected = version.manifest()["files"]
         except (StoreError, KeyError) as fault:

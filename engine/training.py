@@ -292,8 +292,8 @@ def _quiet_libraries() -> None:
     """Libraries' own bars and notes would break ours."""
     import transformers
 
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _git_commit() -> str | None:

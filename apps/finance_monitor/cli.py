@@ -100,9 +100,8 @@ def backtest(
         typer.echo(
             f"false   {alert.key.type} {alert.key.value} at {alert.opened:%Y-%m-%d %H:%M}, {alert.observed} stories"
         )
-    typer.echo(
-        f"recall {found.recall:.2f}, largest delay {found.max_delay_windows:.2f} windows, {len(found.false_alarms)} false"
-    )
+    delay, false = found.max_delay_windows, len(found.false_alarms)
+    typer.echo(f"recall {found.recall:.2f}, largest delay {delay:.2f} windows, {false} false")
 
 
 def main() -> None:

@@ -179,7 +179,7 @@ def _bounded(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _followed(path: Path) -> Iterator[bytes]:
-    """Whole lines of a growing file. A rotated or truncated file is read to its end, then the new one from its start."""
+    """Whole lines of a growing file. A rotated or truncated file is read out, then the new one from its start."""
     while True:
         while not path.is_file():
             time.sleep(POLL_SECONDS)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
 SAME_STORY = 0.60
-"""Cosine from which two headlines tell the same event. On the labelled feed it joins 56% of the retellings and 2.5% of the
-stories that are none; .70 joins 31% and .4%, .50 joins 77% and 7%."""
+"""Cosine from which two headlines tell the same event. On the labelled feed it joins 56% of the retellings and
+2.5% of the stories that are none; .70 joins 31% and .4%, .50 joins 77% and 7%."""
 REMEMBERED = timedelta(hours=48)
 """A retelling later than this is a new story: memory stays bounded by two days of news."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 POOL = 50
-"""Batches' worth of rows sorted together: sorting a pool, not the epoch, keeps the order random enough to learn from."""
+"""Batches' worth of rows sorted together: a pool, not the epoch, keeps the order random enough to learn from."""
 
 
 class TokenBudgetSampler(Sampler[list[int]]):

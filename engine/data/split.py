@@ -15,7 +15,7 @@ from engine.text.near_duplicates import near_pairs
 
 @dataclass(frozen=True)
 class Parts:
-    """The four parts. Train teaches, dev stops training, calibration sets temperatures, test is only for the figures."""
+    """Train teaches, dev stops training, calibration sets temperatures, test is only for the figures."""
 
     train: list[Row]
     dev: list[Row]

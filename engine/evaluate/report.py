@@ -63,19 +63,16 @@ def measure(
             for values, scale in zip(raw, temperatures, strict=True)
         ]
         each = [truth.metrics(head, labels, values) for values in after]
-        found[head.name] = {
-            name: Figure(*bootstrap(lambda over, name=name: float(np.mean([m[name](over) for m in each])), clusters))
-            for name in each[0]
-        }
-        for name, states in (("ece_before", before), ("ece", after)):
-            found[head.name][name] = Figure(
-                *bootstrap(
-                    lambda over, states=states: float(
-                        np.mean(
-                            [head_ece(values[over], labels[over], multi_label=head.multi_label) for values in states]
-                        )
-                    ),
-                    clusters,
-                )
-            )
+        metrics = {name: _mean([metric[name] for metric in each]) for name in each[0]}
+        metrics["ece_before"] = _mean([_calibration_error(head, labels, values) for values in before])
+        metrics["ece"] = _mean([_calibration_error(head, labels, values) for values in after])
+        found[head.name] = {name: Figure(*bootstrap(metric, clusters)) for name, metric in metrics.items()}
     return Figures(found, len(rows))
+
+
+def _mean(metrics: Sequence[truth.Metric]) -> truth.Metric:
+    return lambda over: float(np.mean([metric(over) for metric in metrics]))
+
+
+def _calibration_error(head: HeadSpec, labels: NDArray[Any], values: NDArray[np.float64]) -> truth.Metric:
+    return lambda over: head_ece(values[over], labels[over], multi_label=head.multi_label)

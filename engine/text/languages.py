@@ -22,7 +22,7 @@ SCRIPT_SHARE = 0.2
 
 _COMMON = {
     "en": "the of and to in is for on with as at by from its it was has will after over not but says said than up down",
-    "de": "der die das und ist nicht ein eine mit für von auf dem den im zu sich auch nach bei wird werden über hat als",
+    "de": "der die das und ist nicht ein eine mit für von auf dem den im zu sich auch nach bei wird werden über hat",
     "fr": "le la les des du et est une un pour dans sur au aux avec par pas qui que son ses plus après sont ce cette",
     "es": "el la los las de del y es una un para en por con que se su sus más al tras como pero ha lo",
     "it": "il lo la gli le di del della e è un una per in con che si suo non più dopo sono dei nel alla",

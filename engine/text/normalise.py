@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W_]+(?:['’][^\W_]+)*")
 CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+_LETTER = rf"(?!{CJK.pattern})[^\W_]"
+_WORD = re.compile(rf"{CJK.pattern}|(?:{_LETTER})+(?:'(?:{_LETTER})+)*")
 
 
 def words(text: str) -> list[str]:

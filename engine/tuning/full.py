@@ -95,7 +95,7 @@ def tune(
         eval_dataset=dev if stops else None,
         compute_metrics=measure,
         callbacks=callbacks,
-        optimizers=(torch.optim.AdamW(list(_groups(model, tuning))), None),
+        optimizers=(torch.optim.AdamW(list(_groups(model, tuning)), fused=True), None),
     )
     trainer.batch_tokens = tuning.batch_tokens
     trainer.remove_callback(transformers.PrinterCallback)
@@ -114,7 +114,7 @@ class _BudgetTrainer(transformers.Trainer):
         return self._loader(self.train_dataset, seed=self.args.seed)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
-        rows = eval_dataset if eval_dataset is not None else self.eval_dataset
+        rows: Any = eval_dataset if eval_dataset is not None else self.eval_dataset
         # In the order of the rows: Trainer hands logits on in the order it met them.
         return DataLoader(rows, batch_size=32, collate_fn=self.data_collator)
 
@@ -169,7 +169,8 @@ class _trackers_in:
 
 def _groups(model: Classifier, tuning: Tuning) -> Iterator[dict[str, Any]]:
     """Parameter groups: heads at their own rate, encoder layers at a rate that falls from the top down."""
-    layers = int(model.encoder.config.num_hidden_layers)
+    encoder: Any = model.encoder
+    layers = int(encoder.config.num_hidden_layers)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue

@@ -29,7 +29,8 @@ def fit_heads(model: Classifier, rows: Rows, *, pad_token_id: int) -> None:
     for head in model.specs:
         labels = rows.labels[head.name]
         present = labels.reshape(len(labels), -1)[:, 0] != MISSING
-        layer = model.heads[head.name]
+        layer = model.heads.get_submodule(head.name)
+        weight, offset = layer.get_parameter("weight"), layer.get_parameter("bias")
         columns = range(len(head.labels)) if head.multi_label else [None]
         for column in columns:
             truth = labels[present] if column is None else labels[present, column]
@@ -41,8 +42,8 @@ def fit_heads(model: Classifier, rows: Rows, *, pad_token_id: int) -> None:
             bias = bias - weights @ centre
             where = slice(None) if column is None else slice(column, column + 1)
             with torch.no_grad():
-                layer.weight[where] = torch.from_numpy(weights.astype(np.float32))
-                layer.bias[where] = torch.from_numpy(bias.astype(np.float32))
+                weight[where] = torch.from_numpy(weights.astype(np.float32))
+                offset[where] = torch.from_numpy(bias.astype(np.float32))
 
 
 def _regression(
@@ -75,7 +76,7 @@ def _features(model: Classifier, rows: Rows, pad_token_id: int) -> NDArray[np.fl
     model.eval()
     collate = Collator(pad_token_id)
     device = next(model.parameters()).device
-    found = np.zeros((len(rows), int(model.encoder.config.hidden_size)))
+    found = np.zeros((len(rows), model.width))
     for batch in TokenBudgetSampler([len(ids) for ids in rows.input_ids], 4096, seed=None):
         inputs = collate([{"input_ids": rows.input_ids[row]} for row in batch])
         found[batch] = model.embed(inputs["input_ids"].to(device), inputs["attention_mask"].to(device)).cpu().numpy()

@@ -1,0 +1,44 @@
+"""README's table, printed from the last result of each benchmark."""
+
+from __future__ import annotations
+
+import json
+
+from bench.contract import RESULTS
+
+ROWS = (
+    ("phrasebank", "macro_f1", "Financial PhraseBank 50% agreement, trained on it: macro F1"),
+    ("phrasebank", "accuracy", "... accuracy"),
+    ("phrasebank", "ece", "... calibration error"),
+    ("transfer", "macro_f1", "the same test set, trained on Keel's own headlines alone: macro F1"),
+    ("transfer", "accuracy", "... accuracy"),
+    ("multilingual", "zh_macro_f1", "own data, Chinese rows, five folds: macro F1"),
+    ("multilingual", "en_gap", "... English macro F1, minilm less multilingual"),
+    ("export", "speedup_vs_pipeline", "ONNX int8 against transformers.pipeline, items/s: ratio"),
+    ("export", "macro_f1_loss", "... macro F1 lost"),
+    ("export", "neighbour_difference", "... largest change of a result by its neighbours"),
+    ("leaks", "recall_exact", "planted leaks found: exact and normalised"),
+    ("leaks", "recall_near", "... one or two words changed"),
+    ("leaks", "recall_group", "... shared group"),
+    ("leaks", "false_pair_rate", "... clean rows named by mistake"),
+    ("feed", "recall", "planted surges found"),
+    ("feed", "max_delay_windows", "... windows from start to alarm, at most"),
+    ("feed", "false_alarms", "... false alarms in 28 days"),
+)
+
+
+def table() -> str:
+    """A Markdown table; a benchmark that has no result yet says so."""
+    lines = ["| what | figure | 95% interval | command |", "|---|---|---|---|"]
+    for bench, key, text in ROWS:
+        path = RESULTS / f"{bench}.json"
+        if not path.exists():
+            lines.append(f"| {text} | not run | | `python -m bench {bench}` |")
+            continue
+        result = json.loads(path.read_text(encoding="utf-8"))
+        low_high = result["intervals"].get(key)
+        interval = f"{low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else ""
+        seeds = result["settings"].get("seeds", 1)
+        command = f"python -m bench {bench}" + (f" --seeds {seeds}" if seeds > 1 else "")
+        lines.append(f"| {text} | {result['figures'][key]:.3f} | {interval} | `{command}` |")
+    return "\n".join(lines)

@@ -1,0 +1,159 @@
+"""`make check` beyond ruff and mypy: import walls, the data's originality, the documents' examples, the change log.
+
+python -m tests.checks
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+OPEN_SUBMODULES = {"service", "db", "text", "explain", "errors", "feedback"}
+"""What of the engine an application may import besides `engine` itself."""
+MAX_SHARED = 0.05
+LABELLED = ("data/finance/headlines.jsonl",)
+COMMANDS = {"engine": "engine.cli", "finance-monitor": "apps.finance_monitor.cli"}
+
+
+def walls() -> Iterator[str]:
+    """The engine imports no app, an app no other app and nothing of the engine's inside."""
+    for path in [*ROOT.glob("engine/**/*.py"), *ROOT.glob("apps/**/*.py")]:
+        parts = path.relative_to(ROOT).parts
+        for module in _imports(path):
+            names = module.split(".")
+            if parts[0] == "engine" and names[0] == "apps":
+                yield f"{path.relative_to(ROOT)}: the engine imports {module}"
+            if parts[0] == "apps" and len(parts) > 2 and parts[1] != "console":
+                if names[0] == "apps" and len(names) > 1 and names[1] != parts[1]:
+                    yield f"{path.relative_to(ROOT)}: one app imports another, {module}"
+                if names[0] == "engine" and len(names) > 1 and names[1] not in OPEN_SUBMODULES:
+                    yield f"{path.relative_to(ROOT)}: an app imports the engine's inside, {module}"
+
+
+def originality() -> Iterator[str]:
+    """At most 5% of a labelled file's texts share their skeleton or 60% of their word 4-grams with another."""
+    for name in LABELLED:
+        rows = [json.loads(line) for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
+        shared = shared_texts([row["title"] for row in rows])
+        if shared > MAX_SHARED * len(rows):
+            yield f"{name}: {shared} of {len(rows)} texts repeat another's skeleton or 4-grams, over {MAX_SHARED:.0%}"
+        for field in ("id", "title"):
+            for value, count in Counter(row[field] for row in rows).items():
+                if count > 1:
+                    yield f"{name}: {field} {value!r} stands {count} times"
+
+
+def shared_texts(texts: list[str]) -> int:
+    """How many texts share their skeleton, or 60% of their word 4-grams, with another of the list."""
+    skeletons = Counter(map(skeleton, texts))
+    holders: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    grams = [_grams(text) for text in texts]
+    for number, found in enumerate(grams):
+        for gram in found:
+            holders[gram].add(number)
+    shared = 0
+    for number, text in enumerate(texts):
+        others = Counter(other for gram in grams[number] for other in holders[gram] if other != number)
+        common = others.most_common(1)[0][1] if others else 0
+        shared += skeletons[skeleton(text)] > 1 or common > 0.6 * len(grams[number]) > 0
+    return shared
+
+
+def skeleton(text: str) -> str:
+    """The text with numbers and capitalised words blanked."""
+    blanked = ["_" if re.search(r"\d", word) or word[0].isupper() else word for word in _words(text)]
+    return re.sub(r"_(?: _)+", "_", " ".join(blanked))
+
+
+def feed_apart() -> Iterator[str]:
+    """No text of the feed stands in the training file."""
+    from engine.text.normalise import normalised
+
+    folder = ROOT / "data" / "finance"
+    train, feed = (
+        {normalised(json.loads(line)["title"]) for line in (folder / name).read_text(encoding="utf-8").splitlines()}
+        for name in ("headlines.jsonl", "news.jsonl")
+    )
+    for text in sorted(train & feed):
+        yield f"data/finance/news.jsonl: stands in headlines.jsonl too: {text}"
+
+
+def examples() -> Iterator[str]:
+    """Every command in the documents and in the commands' own help is one that the command line knows."""
+    import importlib
+
+    import typer
+
+    known = {name: typer.main.get_command(importlib.import_module(module).app) for name, module in COMMANDS.items()}
+    sources = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/**/*.md")]
+    for path in [*sources, *ROOT.glob("engine/cli.py"), *ROOT.glob("apps/*/cli.py")]:
+        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^\s*(?:\$ |Example: )?((?:engine|finance-monitor) [^\n`]+)$", text, re.MULTILINE):
+            words = shlex.split(line.split("  #")[0].split(" | ")[0].split(" > ")[0])
+            command: Any = known[words[0]]
+            rest = words[1:]
+            while rest and rest[0] in getattr(command, "commands", {}):
+                command, rest = command.commands[rest[0]], rest[1:]
+            options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+            for word in rest:
+                if word.startswith("--") and word.split("=")[0] not in options | {"--help"}:
+                    yield f"{path.relative_to(ROOT)}: {line!r}: no option {word}"
+            if hasattr(command, "commands") and rest and not rest[0].startswith("-"):
+                yield f"{path.relative_to(ROOT)}: {line!r}: no command {rest[0]}"
+            for word in rest:
+                if re.match(r"(recipes|data)/", word) and not (ROOT / word).exists():
+                    yield f"{path.relative_to(ROOT)}: {line!r}: no file {word}"
+
+
+def change_log() -> Iterator[str]:
+    """The change log has a section for the version."""
+    import tomllib
+
+    from engine import __version__
+
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    if version != __version__:
+        yield f"pyproject.toml says {version}, engine.__version__ {__version__}"
+    if f"## [{version}]" not in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"):
+        yield f"CHANGELOG.md has no section for {version}"
+
+
+def main() -> int:
+    faults = 0
+    for check in (walls, originality, feed_apart, examples, change_log):
+        found = list(check())
+        print(f"{check.__name__:12} {'ok' if not found else f'{len(found)} faults'}")
+        for fault in found:
+            print(f"  {fault}")
+        faults += len(found)
+    return 1 if faults else 0
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "apps")
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[\u4e00-\u9fff]|[\w'’-]+", text)
+
+
+def _grams(text: str) -> list[tuple[str, ...]]:
+    words = [word.lower() for word in _words(text)]
+    return [tuple(words[start : start + 4]) for start in range(len(words) - 3)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""The feed: good lines become items in order of time, bad lines dead letters, a growing file is followed."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.finance_monitor import feed
+from engine.errors import InputError
+
+Write = Callable[[str, str | bytes], Path]
+START = datetime(2026, 3, 2, 8, tzinfo=UTC)
+
+
+def line(number: int, **changes: Any) -> str:
+    values = {"id": f"n{number}", "published": "2026-03-02T08:00:00Z", "title": f"Item {number}", "source": "wire"}
+    return json.dumps({**values, **changes}, ensure_ascii=False) + "\n"
+
+
+def read(path: Path) -> tuple[list[feed.NewsItem], list[feed.DeadLetter]]:
+    dead: list[feed.DeadLetter] = []
+    return list(feed.read(str(path), dead=dead.append)), dead
+
+
+def test_times_are_read_with_their_zone_and_received_may_be_left_out(write: Write) -> None:
+    items, dead = read(
+        write("f.jsonl", line(1, published="2026-03-02T16:00:00+08:00", received="2026-03-02T08:01:00Z") + line(2))
+    )
+    assert [item.time for item in items] == [START, START]
+    assert items[0].received == START + timedelta(minutes=1)
+    assert not dead
+
+
+def test_a_publishers_clock_that_runs_ahead_is_not_believed() -> None:
+    item = feed.parse(line(1, published="2027-01-01T00:00:00Z", received="2026-03-02T08:00:00Z").encode())
+    assert item.time == START
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b"no json at all\n", "not JSON"),
+        (b'{"id": "n1", "publ', "the line is cut off"),
+        (b"[]\n", "a list where an object should stand"),
+        (line(1, published="yesterday").encode(), "field 'published' is 'yesterday', no time; write RFC 3339"),
+        (line(1, published="2026-03-02T08:00:00").encode(), "field 'published' has no zone"),
+        (line(1, title="").encode(), "field 'title' is missing"),
+        (line(1, title="a\x00b").encode(), "field 'title' holds NUL bytes"),
+        (b"\x00\x00\x00\n", "not JSON"),
+        (line(1, title="caf\xe9").encode("latin-1"), "not UTF-8"),
+        (line(1, id=None).encode(), "field 'id' is missing"),
+        (line(1, tickers="HLDN").encode(), "field 'tickers' is not a list"),
+        (line(1, title="x" * 5_000_000).encode(), "over 1,000,000 bytes"),
+    ],
+)
+def test_a_bad_line_is_a_dead_letter_and_the_next_is_read(write: Write, bad: bytes, reason: str) -> None:
+    end = b"" if bad.endswith(b"\n") else b"\n"
+    items, dead = read(write("f.jsonl", line(0).encode() + bad + end + line(2).encode()))
+    assert [item.id for item in items] == ["n0", "n2"]
+    assert dead[0].line == 2
+    assert dead[0].file.endswith("f.jsonl")
+    assert reason in dead[0].reason
+    assert len(dead[0].text) <= 500
+
+
+def test_a_truncated_last_line_is_a_dead_letter(write: Write) -> None:
+    items, dead = read(write("f.jsonl", line(0) + line(1)[:30]))
+    assert ([item.id for item in items], dead[0].line) == (["n0"], 2)
+
+
+def test_an_empty_and_a_missing_feed_are_errors(write: Write) -> None:
+    for path in (write("f.jsonl", ""), Path("gone.jsonl")):
+        with pytest.raises(InputError):
+            read(path)
+
+
+@given(st.lists(st.integers(0, 500), max_size=60))
+def test_a_file_comes_in_order_of_time(minutes: list[int]) -> None:
+    items = [
+        feed.NewsItem(str(n), START + timedelta(minutes=m), START + timedelta(minutes=m), "t", "s")
+        for n, m in enumerate(minutes)
+    ]
+    ordered = list(feed.in_order(items, lateness=None))
+    assert [item.time for item in ordered] == sorted(item.time for item in items)
+    assert sorted(item.id for item in ordered) == sorted(item.id for item in items)
+
+
+def test_a_live_feed_waits_only_as_long_as_it_is_told() -> None:
+    def items() -> Any:
+        for minute in (0, 3, 1, 9):
+            yield feed.NewsItem(
+                str(minute), START + timedelta(minutes=minute), START + timedelta(minutes=minute), "t", "s"
+            )
+        raise RuntimeError("nothing more was needed")
+
+    live = feed.in_order(items(), lateness=timedelta(minutes=5))
+    assert [next(live).id for _ in range(3)] == ["0", "1", "3"]
+
+
+def test_a_growing_file_is_followed_through_rotation_and_truncation(tmp_path: Path) -> None:
+    path = tmp_path / "live.jsonl"
+    path.write_text(line(0))
+    found: list[str] = []
+    enough = threading.Event()
+
+    def follow() -> None:
+        for item in feed.read(str(path), follow=True, dead=lambda letter: None):
+            found.append(item.id)
+            if item.id == "n6":
+                enough.set()
+                return
+
+    def wait(count: int) -> None:
+        limit = time.monotonic() + 20
+        while len(found) < count and time.monotonic() < limit:
+            time.sleep(0.05)
+        assert len(found) >= count, found
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    wait(1)
+    with path.open("a") as stream:
+        stream.write(line(1) + line(2)[:20])
+    wait(2)
+    with path.open("a") as stream:
+        stream.write(line(2)[20:])
+    wait(3)
+    with path.open("a") as stream:  # written just before the rotation
+        stream.write(line(3))
+        path.rename(tmp_path / "live.jsonl.1")
+    path.write_text(line(4))
+    wait(5)
+    path.write_text("")  # truncated in place
+    time.sleep(2 * feed.POLL_SECONDS)
+    with path.open("a") as stream:
+        stream.write(line(5) + line(6))
+    assert enough.wait(20), found
+    assert found == [f"n{number}" for number in range(7)]

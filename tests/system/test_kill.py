@@ -1,0 +1,51 @@
+"""`kill -9` at random moments of a training run: the store stays whole and the champion answers.
+
+KEEL_KILLS sets how many moments (default 3).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine import Recipe, Store, load, train
+
+pytestmark = pytest.mark.system
+KILLS = int(os.environ.get("KEEL_KILLS", "3"))
+
+
+def test_a_killed_run_leaves_whole_versions_only(toy_recipe: Callable[..., Recipe], tmp_path: Path, home: Path) -> None:
+    recipe = toy_recipe(export={"format": "onnx", "precision": "fp32", "max_quality_loss": 1.0})
+    file = tmp_path / "toy.yaml"
+    file.write_text(json.dumps(recipe.model_dump(exclude_none=True)))
+    champion = train(recipe).version
+    answer = load("toy").probabilities(["Profit fell"])["sentiment"].tolist()
+    command = [sys.executable, "-m", "engine.cli", "train", str(file)]
+    start = time.monotonic()
+    subprocess.run([str(Path(sys.executable).parent / "engine"), *command[3:]], check=True, capture_output=True)
+    whole = time.monotonic() - start
+    draw = random.Random(0)
+    for _ in range(KILLS):
+        process = subprocess.Popen(
+            [str(Path(sys.executable).parent / "engine"), *command[3:]],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        # Half of the moments in the last fifth of the run, where the version is written.
+        time.sleep(whole * (draw.uniform(0.8, 1.02) if draw.random() < 0.5 else draw.uniform(0.1, 1.0)))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        store = Store()
+        assert [fault for version in store.versions("toy") for fault in store.verify(version)] == []
+        assert store.get("toy") == champion
+        assert load("toy").probabilities(["Profit fell"])["sentiment"].tolist() == answer
+    train(recipe)
+    assert not list((home / "models" / "toy").glob(".unfinished-*"))
