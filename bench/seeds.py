@@ -12,11 +12,11 @@ from engine.store import Version
 FIRST_SEED = 13
 
 
-def trained(recipe: Recipe, seeds: int, progress: Progress) -> list[Version]:
+def trained(recipe: Recipe, seeds: int, progress: Progress, *, first: int = FIRST_SEED) -> list[Version]:
     """A version a seed. What an earlier, perhaps interrupted, run made of the same recipe and data is used again."""
     store = Store(home() / "bench")
     versions = []
-    for seed in range(FIRST_SEED, FIRST_SEED + seeds):
+    for seed in range(first, first + seeds):
         one = recipe.model_copy(update={"name": f"{recipe.name}-seed-{seed}", "seeds": [seed]})
         made = [version for version in store.versions(one.name) if _same(version, one)]
         versions.append(made[-1] if made else train(one, store=store, watcher=progress).version)

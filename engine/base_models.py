@@ -1,4 +1,4 @@
-"""Base models: a name, a hub id or a folder -> a folder that transformers can read.
+"""Base models: a name, a stored model, a hub id or a folder -> a folder that transformers can read.
 
 The carried ones come inside packages, so nothing needs a network; each file is pinned by SHA-256 and refused on any
 difference.
@@ -17,6 +17,7 @@ from engine import resources
 from engine.errors import InputError
 
 CARRIED = ("minilm", "multilingual")
+STORED = "store:"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -31,7 +32,8 @@ class BaseModel:
 
 
 def resolve(name: str) -> BaseModel:
-    """The base model called `name`: carried ("minilm", "multilingual"), a folder, or a hub id (asked only then).
+    """The base model called `name`: carried ("minilm", "multilingual"), "store:NAME" (the encoder of a stored model, to
+    tune on from where it is), a folder, or a hub id (asked only then).
 
     Raises:
         InputError: the carrier is not installed, differs from its pin, or nothing has that name.
@@ -42,11 +44,21 @@ def resolve(name: str) -> BaseModel:
         from engine.multilingual import unpacked
 
         return BaseModel(name, unpacked(), prefix="query: ")
+    if name.startswith(STORED):
+        return _stored(name.removeprefix(STORED))
     if Path(name).is_dir():
         return BaseModel(name, Path(name))
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return BaseModel(name, _from_hub(name))
-    raise InputError(f"base: {name}: no such base model; give minilm, multilingual, a folder, or a hub id (owner/name)")
+    raise InputError(f"base: {name}: no such base model; give minilm, multilingual, store:NAME, a folder, or a hub id")
+
+
+def _stored(reference: str) -> BaseModel:
+    from engine.store import Store
+    from engine.tasks.heads import ModelSpec
+
+    version = Store().get(reference)
+    return BaseModel(str(version), version.folder / "model", prefix=ModelSpec.read(version.folder / "model").prefix)
 
 
 @cache
