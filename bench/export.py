@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.contract import Figures, public_data
 from bench.held_out import figures
-from bench.phrasebank import tuned
+from bench.seeds import trained
 from engine import Predictor, Progress, Recipe
 from engine.data import sources
 
@@ -24,7 +24,7 @@ def run(*, seeds: int) -> Figures:
     file = str(public_data("financial_phrasebank") / "50agree_test.csv")
     recipe = Recipe.load("recipes/bench/phrasebank.yaml")
     with Progress() as progress:
-        version = tuned(1, progress)[0]
+        version = trained(recipe, 1, progress)[0]
         texts = [row.text for row in sources.load([file], recipe.data, recipe.task.heads).rows]
         exported = Predictor.open(version.folder, backend="onnx")
         exported.predict(texts[:64])

@@ -19,6 +19,8 @@ from engine.evaluate.report import measure
 from engine.resources import find, home
 
 FOLDS = 5
+REFERENCE_FOLDS = 2
+"""Folds on which the English model is trained for comparison; the gap is measured on their rows alone."""
 
 
 def run(*, seeds: int) -> Figures:
@@ -46,13 +48,15 @@ def run(*, seeds: int) -> Figures:
                 "".join(lines[n] + "\n" for n, f in zip(numbers, folds, strict=True) if f == fold), "utf-8"
             )
             for name, recipe in recipes.items():
+                if name == "finance_news" and fold >= REFERENCE_FOLDS:
+                    continue
                 held = np.flatnonzero((folds == fold) & ((languages == "en") | (name != "finance_news")))
                 predictor = _fold(recipe, fold, train_file, test_file, store, progress)
                 logits[name][held] = predictor.logits([loaded.rows[row].text for row in held])["sentiment"]
     heads = [head for head in predictor.spec.heads if head.name == "sentiment"]
 
     def score(name: str, language: str) -> Any:
-        rows = np.flatnonzero(languages == language)
+        rows = np.flatnonzero((languages == language) & (folds < (FOLDS if language == "zh" else REFERENCE_FOLDS)))
         chosen = [loaded.rows[row] for row in rows]
         return measure(heads, chosen, [{"sentiment": logits[name][rows]}], [{"sentiment": 1.0}]).heads["sentiment"][
             "macro_f1"
@@ -63,7 +67,12 @@ def run(*, seeds: int) -> Figures:
     return Figures(
         {"zh_macro_f1": chinese.value, "en_gap": reference.value - english.value},
         {"zh_macro_f1": (chinese.low, chinese.high)},
-        {"folds": FOLDS, "en_macro_f1": round(english.value, 4), "en_macro_f1_minilm": round(reference.value, 4)},
+        {
+            "folds": FOLDS,
+            "reference_folds": REFERENCE_FOLDS,
+            "en_macro_f1": round(english.value, 4),
+            "en_macro_f1_minilm": round(reference.value, 4),
+        },
     )
 
 
@@ -73,9 +82,14 @@ def _fold(recipe: Recipe, fold: int, train_file: Path, test_file: Path, store: S
     hashes = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (train_file, test_file)}
     for version in reversed(store.versions(name)):
         made = Recipe.load(version.folder / "recipe.yaml")
-        same_recipe = made.model_copy(update={"name": recipe.name, "data": recipe.data}).digest() == stamp
+        same_recipe = (
+            made.model_copy(update={"name": recipe.name, "data": recipe.data, "export": recipe.export}).digest()
+            == stamp
+        )
         if same_recipe and set(version.manifest()["data_sha256"].values()) == hashes:
             return Predictor.open(version.folder)
     data = recipe.data.model_copy(update={"train": [str(train_file)], "test": [str(test_file)]})
-    done = train(recipe.model_copy(update={"name": name, "data": data}), store=store, watcher=progress)
+    plain = recipe.export.model_copy(update={"format": "none"})
+    changed = recipe.model_copy(update={"name": name, "data": data, "export": plain})
+    done = train(changed, store=store, watcher=progress)
     return Predictor.open(done.version.folder)

@@ -6,26 +6,15 @@ import numpy as np
 
 from bench.contract import Figures, public_data
 from bench.held_out import averaged
-from bench.seeds import FIRST_SEED, trained
+from bench.seeds import trained
 from engine import Progress, Recipe
-from engine.store import Version
-
-
-def tuned(seeds: int, progress: Progress) -> list[Version]:
-    """A version a seed, each tuned on from the news model of the same seed, which has seen no PhraseBank row."""
-    recipe = Recipe.load("recipes/bench/phrasebank.yaml")
-    news = trained(Recipe.load("recipes/finance_news.yaml"), seeds, progress)
-    return [
-        trained(recipe.model_copy(update={"base": str(version.folder / "model")}), 1, progress, first=FIRST_SEED + n)[0]
-        for n, version in enumerate(news)
-    ]
 
 
 def run(*, seeds: int) -> Figures:
     """Means over seeds of the deployed (exported, calibrated) models; intervals over the test rows."""
     public_data("financial_phrasebank")
     with Progress() as progress:
-        versions = tuned(seeds, progress)
+        versions = trained(Recipe.load("recipes/bench/phrasebank.yaml"), seeds, progress)
         found, intervals = averaged(
             versions, str(public_data("financial_phrasebank") / "50agree_test.csv"), "sentiment"
         )

@@ -97,7 +97,8 @@ class Tuning(Section):
     """Factor on the learning rate from each layer to the one below it."""
     head_start: Literal["probe", "random"] = "probe"
     """"probe": heads begin as logistic regressions on the untouched encoder."""
-    freeze_embeddings: bool = False
+    freeze_layers: Annotated[int, Field(ge=0)] | None = None
+    """Lowest layers that stay as they are, the embeddings with them (0: the embeddings alone); none by default."""
     batch_tokens: Annotated[int, Field(ge=16)] = 2048
     """Upper bound of rows x longest row, padding included."""
     max_length: Annotated[int, Field(ge=8)] = 128
@@ -105,6 +106,8 @@ class Tuning(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     dropout: Fraction = 0.1
     label_smoothing: Fraction = 0.0
+    average: Fraction = 0.98
+    """Decay a step of the exponential average over the weights, which is what is scored and stored; 0: no average."""
     early_stopping: Annotated[int, Field(ge=0)] = 2
     """Epochs without a better dev score before training stops; 0 trains all epochs and keeps the last."""
 

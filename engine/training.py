@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -91,26 +90,23 @@ def train(
     store = store or Store()
     run = _run_folder(recipe.name)
     _quiet_libraries()
-    try:
-        watch.stage(f"reading {', '.join(recipe.data.train)}")
-        parts, loaded, dropped = prepare(recipe, run)
-        watch.stage("  ".join(f"{name} {count:,}" for name, count in parts.counts().items()) + _aside(loaded, dropped))
-        base = base_models.resolve(recipe.base)
-        spec = ModelSpec(specs(recipe.task.heads), base.prefix, recipe.tuning.max_length, tuple(recipe.languages))
-        tokenizer = _tokenizer(base.folder)
-        seeds = [_tune(recipe, base, spec, tokenizer, parts, seed, run, watch) for seed in recipe.seeds]
-        watch.stage("measuring on the test rows")
-        figures = measure(
-            spec.heads, parts.test, [seed.test_logits for seed in seeds], [seed.temperatures for seed in seeds]
-        )
-        best = max(seeds, key=lambda seed: seed.dev_score)
-        with store.staging(recipe.name) as staged:
-            losses = _write(recipe, best, spec, tokenizer, parts, staged, watch)
-            watch.stage("storing")
-            manifest = _manifest(recipe, best, figures, parts, loaded, dropped, losses, base.name, run)
-            version = store.commit(recipe.name, staged, manifest)
-    finally:
-        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    watch.stage(f"reading {', '.join(recipe.data.train)}")
+    parts, loaded, dropped = prepare(recipe, run)
+    watch.stage("  ".join(f"{name} {count:,}" for name, count in parts.counts().items()) + _aside(loaded, dropped))
+    base = base_models.resolve(recipe.base)
+    spec = ModelSpec(specs(recipe.task.heads), base.prefix, recipe.tuning.max_length, tuple(recipe.languages))
+    tokenizer = _tokenizer(base.folder)
+    seeds = [_tune(recipe, base, spec, tokenizer, parts, seed, run, watch) for seed in recipe.seeds]
+    watch.stage("measuring on the test rows")
+    figures = measure(
+        spec.heads, parts.test, [seed.test_logits for seed in seeds], [seed.temperatures for seed in seeds]
+    )
+    best = max(seeds, key=lambda seed: seed.dev_score)
+    with store.staging(recipe.name) as staged:
+        losses = _write(recipe, best, spec, tokenizer, parts, staged, watch)
+        watch.stage("storing")
+        manifest = _manifest(recipe, best, figures, parts, loaded, dropped, losses, base.name, run)
+        version = store.commit(recipe.name, staged, manifest)
     first = CHAMPION not in store.aliases(recipe.name)
     if promote or first:
         store.promote(version)
@@ -168,8 +164,9 @@ def _tune(
     model = classify.build(recipe, base, rows["train"])
     dev = {head.name: truth.of_head(head, [row.labels.get(head.name) for row in parts.dev]) for head in spec.heads}
 
-    def score(logits: dict[str, Any]) -> float:
+    def score() -> float:
         """Mean macro F1 over the heads that dev answers."""
+        logits = full.logits(model, rows["dev"], pad_token_id=tokenizer.pad_token_id)
         found = []
         for head in spec.heads:
             numbers, labels = dev[head.name]
@@ -182,19 +179,17 @@ def _tune(
     history = full.tune(
         model,
         rows["train"],
-        rows["dev"],
         recipe.tuning,
-        score=score,
+        score=score if recipe.tuning.early_stopping and len(rows["dev"]) else None,
         pad_token_id=tokenizer.pad_token_id,
         seed=seed,
         folder=folder,
         trackers=list(recipe.track),
         progress=watch.step,
     )
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     found = {
         name: full.logits(model, rows[name], pad_token_id=tokenizer.pad_token_id)
-        for name in ("dev", "calibration", "test")
+        for name in ("calibration", "test")
         if len(rows[name])
     }
     temperatures = {}
@@ -206,7 +201,7 @@ def _tune(
             )
         logits = found["calibration"][head.name][numbers]
         temperatures[head.name] = calibration.fit_temperature(logits, labels, multi_label=head.multi_label)
-    dev_score = score(found["dev"]) if "dev" in found else 0.0
+    dev_score = score() if len(rows["dev"]) else 0.0
     return _Tuned(seed, model.cpu(), dev_score, temperatures, found["test"], history)
 
 
@@ -226,7 +221,8 @@ def _write(
     from engine.export import onnx, roundtrip
 
     watch.stage(f"exporting to ONNX {recipe.export.precision} and asking it in a fresh process")
-    onnx.export(best.model, staged / "onnx", precision=recipe.export.precision)
+    sample = classify.tokenised(parts.train[: onnx.SMOOTHED_ON], tokenizer, spec)
+    onnx.export(best.model, staged / "onnx", sample, tokenizer.pad_token_id, precision=recipe.export.precision)
     probes = parts.dev + parts.calibration
     losses = roundtrip.verify(staged, probes, max_quality_loss=recipe.export.max_quality_loss)
     return [vars(loss) for loss in losses]

@@ -1,4 +1,7 @@
-"""Labels: sentiment and topics of a title, by the model that knows its language; never guessed for another."""
+"""Labels: sentiment and topics of a title, by the model that knows its language; never guessed for another.
+
+Titles on a topic get their sentence vector here too, so that all cores work on a chunk at a time.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from apps.finance_monitor.feed import NewsItem
-from engine import Prediction, Predictor
+from apps.finance_monitor.stories import Vector
+from engine import Embedder, Prediction, Predictor
 from engine.text import languages
 
 CHUNK = 64
@@ -33,10 +37,14 @@ class Labelled:
     language: str | None
     label: Label | None
     """None: no model knows the language."""
+    vector: Vector | None
+    """Unit sentence vector, shape (width,), of a title on a topic."""
 
 
-def label(items: Iterable[NewsItem], models: list[Predictor], *, live: bool = False) -> Iterator[Labelled]:
-    """Items with their labels, in order.
+def label(
+    items: Iterable[NewsItem], models: list[Predictor], embedder: Embedder, *, live: bool = False
+) -> Iterator[Labelled]:
+    """Items with their labels and vectors, in order.
 
     Args:
         models: the first that names the item's language answers.
@@ -55,8 +63,10 @@ def label(items: Iterable[NewsItem], models: list[Predictor], *, live: bool = Fa
             ]
             for place, found in zip(mine, model.predict([chunk[place].title for place in mine]), strict=True):
                 answers[place] = _label(found)
+        on_topic = [place for place, found in answers.items() if found.topics]
+        vectors = dict(zip(on_topic, embedder.stream([chunk[place].title for place in on_topic]), strict=True))
         for place, item in enumerate(chunk):
-            yield Labelled(item, known[place], answers.get(place))
+            yield Labelled(item, known[place], answers.get(place), vectors.get(place))
 
 
 def _label(found: Prediction) -> Label:

@@ -65,7 +65,8 @@ class Monitor:
         if label is None:
             tally.unlabelled[labelled.language or "unknown"] += 1
             return
-        story = self._stories.assign(item.id, item.title, item.time) if label.topics else item.id
+        vector = labelled.vector
+        story = item.id if vector is None else self._stories.assign(item.id, vector, item.time)
         tally.stories += story == item.id
         self._window.add(item.time, story)
         tally.off_topic += not label.topics

@@ -77,13 +77,15 @@ def monitor(
         on_item: called with the number of items read.
     """
     names = _watch_list(watch_list) if watch_list else []
-    watch = Monitor(Stories(lambda text: models.embedder.embed([text])[0]), Companies(names), Alarms(models.lineage()))
+    watch = Monitor(Stories(), Companies(names), Alarms(models.lineage()))
     result = Result(watch.tally)
     with _DeadLetters(dead_letters) as dead:
         items = _counted(feed.read(source, follow=follow, dead=dead), on_item)
         ordered = feed.in_order(items, lateness=LATENESS if follow else None)
         try:
-            for alert in watch.run(labels.label(ordered, models.labellers, live=follow), ends=not follow):
+            for alert in watch.run(
+                labels.label(ordered, models.labellers, models.embedder, live=follow), ends=not follow
+            ):
                 result.alerts[alert.id] = alert
                 if on_alert:
                     on_alert(alert)

@@ -8,7 +8,6 @@ of one topic together.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -23,26 +22,20 @@ REMEMBERED = timedelta(hours=48)
 
 
 class Stories:
-    """Gives every item the id of its story: the id of the first item that told it.
+    """Gives every item the id of its story: the id of the first item that told it."""
 
-    Args:
-        embed: text -> unit vector.
-    """
-
-    def __init__(self, embed: Callable[[str], Vector], *, threshold: float = SAME_STORY) -> None:
-        self._embed = embed
+    def __init__(self, *, threshold: float = SAME_STORY) -> None:
         self._threshold = threshold
         self._recent: deque[tuple[datetime, str]] = deque()
         self._vectors = np.zeros((0, 0), dtype=np.float32)
         self._start = 0
         self._end = 0
 
-    def assign(self, item_id: str, title: str, now: datetime) -> str:
-        """The story of the item; items come in order of time."""
+    def assign(self, item_id: str, vector: Vector, now: datetime) -> str:
+        """The story of the item whose title has the unit vector; items come in order of time."""
         while self._recent and self._recent[0][0] < now - REMEMBERED:
             self._recent.popleft()
             self._start += 1
-        vector = self._embed(title)
         story = item_id
         if self._recent:
             similar = self._vectors[self._start : self._end] @ vector

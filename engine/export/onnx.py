@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.tasks.classify import Classifier
+from engine.data.batches import TokenBudgetSampler
+from engine.export.smooth import smooth
+from engine.tasks.classify import Classifier, Collator, Rows
 
 FILE = "model.onnx"
+SMOOTHED_ON = 256
 
 
 class _Heads(nn.Module):
@@ -33,12 +37,21 @@ class _Pooled(_Heads):
         return (self.model.embed(input_ids, attention_mask),)
 
 
-def export(model: Classifier, folder: Path, *, precision: str) -> Path:
+def export(model: Classifier, folder: Path, sample: Rows, pad_token_id: int, *, precision: str) -> Path:
     """Write `folder/model.onnx`: inputs `input_ids`, `attention_mask` (rows, tokens), outputs `logits_<head>`.
 
     Args:
+        sample: rows like those to come (of train), on which int8 finds the outliers to smooth.
         precision: "fp32", or "int8": dynamic quantization, weights per channel (per tensor loses too much).
     """
+    model = copy.deepcopy(model).cpu().eval()
+    if precision == "int8":
+        collate = Collator(pad_token_id)
+        batches = [
+            collate([{"input_ids": sample.input_ids[row]} for row in batch])
+            for batch in TokenBudgetSampler([len(ids) for ids in sample.input_ids], 2048, seed=None)
+        ]
+        smooth(model.encoder, batches)
     path = _write(_Heads(model), [f"logits_{head.name}" for head in model.specs], folder)
     if precision == "int8":
         quantize(path)
@@ -90,7 +103,13 @@ def quantize(path: Path) -> None:
     path.rename(full)
     logging.getLogger().setLevel(logging.ERROR)
     # Only MatMul: the heads are Gemm, too small to gain by it and the place where rounding shows most.
+    # reduce_range: without VNNI, pairs of 8-bit products saturate their 16-bit sum.
     quantize_dynamic(
-        str(full), str(path), per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"]
+        str(full),
+        str(path),
+        per_channel=True,
+        reduce_range=True,
+        weight_type=QuantType.QInt8,
+        op_types_to_quantize=["MatMul", "Gather"],
     )
     full.unlink()

@@ -98,12 +98,12 @@ def test_an_export_that_loses_too_much_is_refused_with_figures_and_nothing_is_st
 
     from engine.export import onnx
 
-    def spoilt(model: Any, folder: Path, *, precision: str) -> Path:
+    def spoilt(model: Any, *rest: Any, precision: str) -> Path:
         with torch.no_grad():
             for layer in model.heads.values():
                 layer.weight.neg_()
                 layer.bias.neg_()
-        return real(model, folder, precision=precision)
+        return real(model, *rest, precision=precision)
 
     real = onnx.export
     monkeypatch.setattr(onnx, "export", spoilt)

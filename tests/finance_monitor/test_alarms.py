@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -27,13 +28,15 @@ CYBER = Key("topic", "cyber")
 
 def item(minutes: float, title: str, sentiment: str = "neutral", topics: tuple[str, ...] = ("earnings",)) -> Labelled:
     time = START + timedelta(minutes=minutes)
-    return Labelled(NewsItem(f"{title}-{minutes}", time, time, title, "wire"), "en", Label(sentiment, topics, "m"))
+    return Labelled(
+        NewsItem(f"{title}-{minutes}", time, time, title, "wire"), "en", Label(sentiment, topics, "m"), one_hot(title)
+    )
 
 
 def one_hot(text: str) -> np.ndarray:
     """Titles of the same first word tell the same story."""
-    vector = np.zeros(512, dtype=np.float32)
-    vector[hash(text.split()[0]) % 512] = 1.0
+    vector = np.zeros(4096, dtype=np.float32)
+    vector[zlib.crc32(text.split()[0].encode()) % 4096] = 1.0
     return vector
 
 
@@ -52,7 +55,7 @@ def usual(days: float, a_day: int = 60, seed: int = 1) -> list[Labelled]:
 
 
 def alerts(items: list[Labelled]) -> list[Alert]:
-    monitor = Monitor(Stories(one_hot), Companies(), Alarms({"name": "m"}))
+    monitor = Monitor(Stories(), Companies(), Alarms({"name": "m"}))
     found: dict[str, Alert] = {}
     for alert in monitor.run(sorted(items, key=lambda labelled: labelled.item.time)):
         found[alert.id] = alert
