@@ -8,7 +8,8 @@ import json
 import sys
 import time
 
-from bench import contract, readme
+import bench.readme
+from bench import contract
 from engine import errors
 
 NAMES = {
@@ -34,7 +35,7 @@ def main() -> None:
             print(f"{name:14}{text}")
         return
     if arguments.name == "readme":
-        print(readme.table())
+        print(bench.readme.table())
         return
     start = time.monotonic()
     found = importlib.import_module(f"bench.{arguments.name}").run(seeds=arguments.seeds)

@@ -112,7 +112,8 @@ class _Keeper(transformers.TrainerCallback):
         self.best = _copy(model)
         self._best_score = -math.inf
         self._since_best = 0
-        self._average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(tuning.average), use_buffers=False)
+        average = get_ema_multi_avg_fn(tuning.average)  # type: ignore[no-untyped-call]
+        self._average = AveragedModel(model, multi_avg_fn=average, use_buffers=False)
         self._model = model
         self._patience = tuning.early_stopping if score else 0
         self._score = score
