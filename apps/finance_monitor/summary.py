@@ -19,7 +19,7 @@ def show(result: Result) -> None:
     if not result.alerts:
         console.print("No alarm.")
     console.print(_topics(result))
-    console.print(_told(result))
+    console.print(_told(result), markup=False, highlight=False)
 
 
 def _alert(alert: Alert) -> object:

@@ -32,7 +32,14 @@ _COMMON = {
     "fi": "ja on ei että se oli mutta kun myös sekä ovat tai mukaan jälkeen vuoden",
     "pl": "i w na z do nie się jest że po od za przez jak oraz ale dla ma są",
 }
-_SETS = {language: frozenset(common.split()) for language, common in _COMMON.items()}
+_ENGLISH_TOO = frozenset(
+    "a as do no in is die on an was so o i to na has but it me sin son para con per van over al".split()
+)
+"""Words of other lists that an English headline may hold as well."""
+_SETS = {
+    language: frozenset(common.split()) - (frozenset() if language == "en" else _ENGLISH_TOO)
+    for language, common in _COMMON.items()
+}
 
 
 def detect(text: str) -> str | None:
@@ -50,7 +57,7 @@ def detect(text: str) -> str | None:
     script, share = max(shares.items(), key=lambda item: item[1])
     if share > SCRIPT_SHARE:
         return script
-    found = words(text)
+    found = set(words(text))
     counts = {language: sum(word in common for word in found) for language, common in _SETS.items()}
     best = max(counts, key=lambda language: (counts[language], language == "en"))
     if counts[best] >= 2 and counts[best] > counts["en"]:
