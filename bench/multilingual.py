@@ -9,6 +9,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.contract import Figures
 from bench.seeds import FIRST_SEED
@@ -38,20 +39,11 @@ def run(*, seeds: int) -> Figures:
     logits: dict[str, Any] = {name: np.zeros((len(numbers), 3)) for name in recipes}
     store = Store(home() / "bench")
     with Progress() as progress:
-        for fold in range(FOLDS):
-            folder = Path(mkdtemp(prefix="keel-folds-"))
-            train_file, test_file = folder / "train.jsonl", folder / "test.jsonl"
-            train_file.write_text(
-                "".join(lines[n] + "\n" for n, f in zip(numbers, folds, strict=True) if f != fold), "utf-8"
-            )
-            test_file.write_text(
-                "".join(lines[n] + "\n" for n, f in zip(numbers, folds, strict=True) if f == fold), "utf-8"
-            )
-            for name, recipe in recipes.items():
-                if name == "finance_news" and fold >= REFERENCE_FOLDS:
-                    continue
+        for name, count in (("finance_news_multilingual", FOLDS), ("finance_news", REFERENCE_FOLDS)):
+            for fold in range(count):
+                train_file, test_file = _files(lines, numbers, folds, fold)
+                predictor = _fold(recipes[name], fold, train_file, test_file, store, progress)
                 held = np.flatnonzero((folds == fold) & ((languages == "en") | (name != "finance_news")))
-                predictor = _fold(recipe, fold, train_file, test_file, store, progress)
                 logits[name][held] = predictor.logits([loaded.rows[row].text for row in held])["sentiment"]
     heads = [head for head in predictor.spec.heads if head.name == "sentiment"]
 
@@ -74,6 +66,15 @@ def run(*, seeds: int) -> Figures:
             "en_macro_f1_minilm": round(reference.value, 4),
         },
     )
+
+
+def _files(lines: list[str], numbers: list[int], folds: NDArray[np.intp], fold: int) -> tuple[Path, Path]:
+    """Train and test file of a fold."""
+    folder = Path(mkdtemp(prefix="keel-folds-"))
+    for name, kept in (("train", folds != fold), ("test", folds == fold)):
+        text = "".join(lines[number] + "\n" for number, keep in zip(numbers, kept, strict=True) if keep)
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    return folder / "train.jsonl", folder / "test.jsonl"
 
 
 def _fold(recipe: Recipe, fold: int, train_file: Path, test_file: Path, store: Store, progress: Progress) -> Predictor:

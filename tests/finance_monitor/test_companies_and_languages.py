@@ -20,6 +20,10 @@ NOW = datetime(2026, 3, 2, tzinfo=UTC)
         ("Nordvik AB cuts its outlook; rival Halden gains", ("Nordvik", "Halden")),
         ("Profit at Marks & Sons fell 5% on Tuesday in London", ("Marks & Sons",)),
         ("Oil slips below $71 as traders wait for OPEC", ()),
+        (
+            "Profit at Bank of America rose; US Steel and Air China slipped",
+            ("Bank of America", "US Steel", "Air China"),
+        ),
         ("they share to Facebook", ("Facebook",)),
         ("Shares in $HLDN slide again", ("$HLDN",)),
         ("", ()),
