@@ -118,5 +118,7 @@ def _trimmed(run: list[str]) -> list[str]:
 
 def _opens_sentence(word: str) -> bool:
     """A first word is capitalised in any case: taken for a name only if it is no word of everyday English."""
+    if word.isupper() and len(word) > 1:
+        return False
     lower = word.lower()
     return lower in everyday_words() or lower.removesuffix("s") in everyday_words()
