@@ -41,7 +41,7 @@ class Progress:
             return
         if sys.stderr.isatty():
             self._draw(done, total, note)
-        elif note != self._note:
+        elif note and note != self._note:
             self.stage(f"step {done}/{total}  {note}")
         self._note = note
 
