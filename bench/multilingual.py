@@ -21,7 +21,7 @@ from engine.resources import find, home
 
 FOLDS = 5
 REFERENCE_FOLDS = 1
-"""Folds on which the English model is trained for comparison; the gap is measured on the English rows of these alone."""
+"""Folds on which the English model is trained for comparison; the gap is measured on those folds' English rows."""
 
 
 def run(*, seeds: int) -> Figures:

@@ -237,7 +237,7 @@ def check_text(value: Any, column: str) -> str:
         raise BadRow(
             f"field '{column}' holds the control character {found[0]!r} at position {found.start()}; clean the file"
         )
-    if "\ufffd" in value and column:
+    if "\ufffd" in value:
         raise BadRow(f"field '{column}' holds the replacement character U+FFFD: the file was read in a wrong encoding")
     try:
         value.encode()

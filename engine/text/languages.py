@@ -46,7 +46,7 @@ def detect(text: str) -> str | None:
     """ISO 639-1 code of the text's language, or None where it cannot be told.
 
     Scripts that one language of the list uses tell it outright. Latin texts are told by their common words; a short
-    headline with none of them counts as English unless it holds letters English does not use.
+    headline with none of them, such as names alone, counts as English.
     """
     letters = sum(char.isalpha() for char in text)
     if not letters:
