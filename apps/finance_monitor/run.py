@@ -81,6 +81,7 @@ def monitor(
     result = Result(watch.tally)
     with _DeadLetters(dead_letters) as dead:
         items = _counted(feed.read(source, follow=follow, dead=dead), on_item)
+        items = _until_interrupted(items) if follow else items
         ordered = feed.in_order(items, lateness=LATENESS if follow else None)
         try:
             for alert in watch.run(
@@ -127,6 +128,14 @@ class _DeadLetters:
             self._stream = self.path.open("w", encoding="utf-8")
         self._stream.write(json.dumps(vars(letter), ensure_ascii=False) + "\n")
         self._stream.flush()
+
+
+def _until_interrupted(items: Iterator[feed.NewsItem]) -> Iterator[feed.NewsItem]:
+    """Ctrl-C ends a live feed as its end would: what was read is still worked off."""
+    try:
+        yield from items
+    except KeyboardInterrupt:
+        return
 
 
 def _counted(items: Iterator[feed.NewsItem], on_item: Callable[[int], None] | None) -> Iterator[feed.NewsItem]:
