@@ -89,7 +89,6 @@ def train(
     watch = watcher or Quiet()
     store = store or Store()
     run = _run_folder(recipe.name)
-    _quiet_libraries()
     watch.stage(f"reading {', '.join(recipe.data.train)}")
     parts, loaded, dropped = prepare(recipe, run)
     watch.stage("  ".join(f"{name} {count:,}" for name, count in parts.counts().items()) + _aside(loaded, dropped))
@@ -282,14 +281,6 @@ def _yaml(recipe: Recipe) -> str:
     import yaml
 
     return yaml.safe_dump(recipe.model_dump(exclude_none=True), sort_keys=False, allow_unicode=True)
-
-
-def _quiet_libraries() -> None:
-    """Libraries' own bars and notes would break ours."""
-    import transformers
-
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _git_commit() -> str | None:

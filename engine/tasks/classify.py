@@ -174,6 +174,8 @@ def load_encoder(folder: Path) -> Any:
     """The encoder in a Hugging Face folder, in float32."""
     import transformers
 
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its notes and bars would break ours
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     config = transformers.AutoConfig.from_pretrained(folder)
     bare = {"add_pooling_layer": False} if config.model_type in {"bert", "roberta", "xlm-roberta", "electra"} else {}
     # Short texts on CPUs: the plain form of attention trains a tenth faster than the fused one (measured).
