@@ -68,19 +68,17 @@ def monitor(
     watch_list: Path | None = None,
     dead_letters: Path | None = None,
     on_alert: Callable[[Alert], None] | None = None,
-    on_item: Callable[[int], None] | None = None,
 ) -> Result:
     """Read the feed to its end (or, with `follow`, until interrupted) and follow its topics and companies.
 
     Args:
         on_alert: called as an alert opens and as it ends.
-        on_item: called with the number of items read.
     """
     names = _watch_list(watch_list) if watch_list else []
     watch = Monitor(Stories(), Companies(names), Alarms(models.lineage()))
     result = Result(watch.tally)
     with _DeadLetters(dead_letters) as dead:
-        items = _counted(feed.read(source, follow=follow, dead=dead), on_item)
+        items = feed.read(source, follow=follow, dead=dead)
         items = _until_interrupted(items) if follow else items
         ordered = feed.in_order(items, lateness=LATENESS if follow else None)
         try:
@@ -136,13 +134,6 @@ def _until_interrupted(items: Iterator[feed.NewsItem]) -> Iterator[feed.NewsItem
         yield from items
     except KeyboardInterrupt:
         return
-
-
-def _counted(items: Iterator[feed.NewsItem], on_item: Callable[[int], None] | None) -> Iterator[feed.NewsItem]:
-    for number, item in enumerate(items, 1):
-        if on_item:
-            on_item(number)
-        yield item
 
 
 def _watch_list(path: Path) -> list[str]:
