@@ -1,0 +1,1 @@
+"""Augment: more train rows out of those there are, with their labels."""
