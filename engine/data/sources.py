@@ -69,7 +69,7 @@ def load(files: Sequence[str], data: Data, heads: Mapping[str, Head]) -> Loaded:
             loaded.hashes[name] = hashlib.file_digest(stream, "sha256").hexdigest()
         before = len(loaded.rows) + len(loaded.rejected)
         skipped = 0
-        for line, values in _records(path, name):
+        for line, values in records(path, name):
             try:
                 if isinstance(values, BadRow):
                     raise values
@@ -111,7 +111,12 @@ def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
             stream.write(json.dumps(vars(bad), ensure_ascii=False) + "\n")
 
 
-def _records(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
+def records(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
+    """Line and fields of each row of a file, or why the line holds none.
+
+    Raises:
+        DataError: the file as a whole cannot be read; it names `name`.
+    """
     if path.stat().st_size == 0:
         raise DataError(f"{name}: the file is empty; give one with rows")
     kinds = {".csv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": _parquet}
