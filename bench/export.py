@@ -14,6 +14,7 @@ from bench.held_out import figures
 from bench.seeds import trained
 from engine import Predictor, Progress, Recipe
 from engine.data import sources
+from engine.tasks.heads import specs
 
 ROUNDS = 3
 NEIGHBOURS = 31
@@ -25,7 +26,7 @@ def run(*, seeds: int) -> Figures:
     recipe = Recipe.load("recipes/bench/phrasebank.yaml")
     with Progress() as progress:
         version = trained(recipe, 1, progress)[0]
-        texts = [row.text for row in sources.load([file], recipe.data, recipe.task.heads).rows]
+        texts = [row.text for row in sources.load([file], recipe.data, specs(recipe.task)).rows]
         exported = Predictor.open(version.folder, backend="onnx")
         exported.predict(texts[:64])
         with TemporaryDirectory() as folder:
@@ -64,13 +65,17 @@ def _rate(work: Any, count: int) -> float:
 
 
 def _torch_macro_f1(version: Any, file: str) -> float:
+    from engine.evaluate.held_out import said
     from engine.evaluate.report import measure
 
     recipe = Recipe.load(version.folder / "recipe.yaml")
-    rows = sources.load([file], recipe.data, recipe.task.heads).rows
+    rows = sources.load([file], recipe.data, specs(recipe.task)).rows
     predictor = Predictor.open(version.folder, backend="torch")
-    logits = predictor.logits([row.text for row in rows])
-    return measure(predictor.spec.heads, rows, [logits], [predictor.temperatures]).heads["sentiment"]["macro_f1"].value
+    return (
+        measure(predictor.spec.heads, rows, [said(predictor, rows)], [predictor.temperatures])
+        .heads["sentiment"]["macro_f1"]
+        .value
+    )
 
 
 def _neighbour_difference(predictor: Predictor, texts: list[str]) -> float:

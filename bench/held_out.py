@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.data import sources
+from engine.evaluate.held_out import said
 from engine.evaluate.report import Figures, measure
 from engine.predictor import Predictor
 from engine.recipe import Recipe
 from engine.store import Version
+from engine.tasks.heads import specs
 
 
 def averaged(
@@ -21,7 +23,7 @@ def averaged(
 
 def figures(versions: Sequence[Version], file: str, settings: Sequence[str] = ()) -> Figures:
     recipe = Recipe.load(versions[0].folder / "recipe.yaml", ["data.where={}", *settings])
-    rows = sources.load([file], recipe.data, recipe.task.heads).rows
+    rows = sources.load([file], recipe.data, specs(recipe.task)).rows
     predictors = [Predictor.open(version.folder) for version in versions]
-    logits = [predictor.logits([row.text for row in rows]) for predictor in predictors]
-    return measure(predictors[0].spec.heads, rows, logits, [predictor.temperatures for predictor in predictors])
+    outputs = [said(predictor, rows) for predictor in predictors]
+    return measure(predictors[0].spec.heads, rows, outputs, [predictor.temperatures for predictor in predictors])

@@ -9,8 +9,10 @@ from dataclasses import replace
 from bench.contract import Figures
 from engine import Recipe
 from engine.data.leakage import find_leaks
-from engine.data.sources import Row, load
+from engine.data.rows import Row
+from engine.data.sources import load
 from engine.data.split import Parts, cut
+from engine.tasks.heads import specs
 
 PLANTED = 100
 
@@ -18,7 +20,7 @@ PLANTED = 100
 def run(*, seeds: int) -> Figures:
     """Share of the planted leaks found by kind, and share of clean test rows named; means over the seeds."""
     recipe = Recipe.load("recipes/finance_news.yaml")
-    rows = load(recipe.data.train, recipe.data, recipe.task.heads).rows
+    rows = load(recipe.data.train, recipe.data, specs(recipe.task)).rows
     everyday = sorted({word for row in rows for word in row.text.split() if word.isalpha() and word.islower()})
     totals: dict[str, float] = {}
     for seed in range(seeds):

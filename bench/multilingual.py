@@ -18,6 +18,8 @@ from engine.data import sources
 from engine.data.split import clusters
 from engine.evaluate.report import measure
 from engine.resources import find, home
+from engine.tasks.heads import specs
+from engine.tasks.kinds import Output
 
 FOLDS = 5
 REFERENCE_FOLDS = 1
@@ -28,7 +30,7 @@ def run(*, seeds: int) -> Figures:
     """Macro F1 of sentiment over all rows, each predicted by the fold that did not train on it."""
     recipes = {name: Recipe.load(f"recipes/{name}.yaml") for name in ("finance_news_multilingual", "finance_news")}
     whole = recipes["finance_news_multilingual"]
-    loaded = sources.load(whole.data.train, whole.data, whole.task.heads)
+    loaded = sources.load(whole.data.train, whole.data, specs(whole.task))
     lines = find(whole.data.train[0]).read_text(encoding="utf-8").splitlines()
     numbers = [int(row.origin.rpartition(":")[2]) - 1 for row in loaded.rows]
     languages = np.array([json.loads(lines[number])["lang"] for number in numbers])
@@ -50,9 +52,8 @@ def run(*, seeds: int) -> Figures:
     def score(name: str, language: str) -> Any:
         rows = np.flatnonzero((languages == language) & (folds < (FOLDS if language == "zh" else REFERENCE_FOLDS)))
         chosen = [loaded.rows[row] for row in rows]
-        return measure(heads, chosen, [{"sentiment": logits[name][rows]}], [{"sentiment": 1.0}]).heads["sentiment"][
-            "macro_f1"
-        ]
+        said = {"sentiment": [Output(values) for values in logits[name][rows]]}
+        return measure(heads, chosen, [said], [{"sentiment": 1.0}]).heads["sentiment"]["macro_f1"]
 
     chinese = score("finance_news_multilingual", "zh")
     english, reference = score("finance_news_multilingual", "en"), score("finance_news", "en")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from typing import Annotated, Any
@@ -119,7 +120,7 @@ def predict(
             yield line
 
     for found in predictor.stream(remembered()):
-        heads = {head: {"labels": a.labels, "probabilities": a.probabilities} for head, a in found.heads.items()}
+        heads = {head: dataclasses.asdict(answer) for head, answer in found.heads.items()}
         document = {"text": kept.pop(0), **heads, "model": found.model, "backend": found.backend}
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     sys.stdout.flush()

@@ -36,8 +36,8 @@ class Embedder:
 
     def stream(self, texts: Iterable[str]) -> Iterator[NDArray[np.float32]]:
         """As `embed`, one vector of shape (width,) at a time."""
-        for outputs in self._texts.stream(texts):
-            vector = outputs[0].astype(np.float32)
+        for said in self._texts.stream(texts):
+            vector = said.outputs[0].astype(np.float32)
             yield vector / max(float(np.linalg.norm(vector)), 1e-12)
 
 
@@ -47,7 +47,7 @@ def _exported(base: base_models.BaseModel) -> Path:
     folder = resources.home() / "cache" / f"embedder-{base.name.replace('/', '--').strip('.')}-{state.st_size}"
     if not folder.is_dir():
         from engine.export import onnx
-        from engine.tasks.classify import load_encoder
+        from engine.tasks.encoder import load_encoder
 
         staged = folder.with_name(f".{folder.name}-{os.getpid()}")
         onnx.export_encoder(load_encoder(base.folder), staged)

@@ -9,76 +9,75 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError, StoreError
-from engine.evaluate.calibration import probabilities
-from engine.evaluate.metrics import THRESHOLD
 from engine.store import Store, Version
-from engine.tasks.heads import HeadSpec, ModelSpec
+from engine.tasks import kinds
+from engine.tasks.heads import ModelSpec
+from engine.tasks.kinds import Output, without_prefix
 
 Backend = Literal["auto", "torch", "onnx"]
+Text = str | tuple[str, str]
+"""A text, or a pair of them for models of pairs: (question, passage), (query, text), (headline, company)."""
 Arrays = dict[str, NDArray[np.float64]]
 CHUNK = 256
 """Texts handed to the threads at once: bounds what waits in memory when the input is a stream."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one head says of a text."""
-
-    labels: tuple[str, ...]
-    """The label; for a multi-label head all labels at 0.5 or above, most probable first, perhaps none."""
-    probabilities: dict[str, float]
-
-    @property
-    def label(self) -> str:
-        """The first label.
-
-        Raises:
-            ValueError: a multi-label head gave none.
-        """
-        if not self.labels:
-            raise ValueError("no label reached the threshold")
-        return self.labels[0]
-
-
-@dataclass(frozen=True)
 class Prediction:
-    heads: dict[str, Answer]
+    heads: dict[str, Any]
+    """Head -> its answer: `labels.Answer`, `regression.Number`, `tag.Entities`, `extract.Extracted` or
+    `rank.Relevance`."""
     model: str
     """Name and version that answered, "finance-news@3"."""
     backend: str
 
-    def __getitem__(self, head: str) -> Answer:
+    def __getitem__(self, head: str) -> Any:
         return self.heads[head]
 
 
 class Session(Protocol):
-    """One loaded model: token ids of one text in, the outputs for it out, each of shape (width,)."""
+    """One loaded model: token ids of one text in, the outputs for it out, of shape (width,) or (tokens, width)."""
 
     def __call__(self, input_ids: list[int]) -> list[NDArray[np.float64]]: ...
+
+
+@dataclass(frozen=True)
+class Said:
+    """A session's outputs for one text, with the characters and part of each token (see `kinds.Output`)."""
+
+    outputs: list[NDArray[np.float64]]
+    offsets: NDArray[np.int64] = field(repr=False)
+    parts: NDArray[np.int64] = field(repr=False)
+
+    def output(self, place: int) -> Output:
+        logits = self.outputs[place]
+        return Output(logits) if logits.ndim == 1 else Output(logits, self.offsets, self.parts)
 
 
 class TextSession:
     """Texts in, a session's outputs out, in order, one text a call and as many calls at a time as there are cores."""
 
-    def __init__(self, session: Session, tokenizer: Path, *, prefix: str, max_length: int) -> None:
+    def __init__(
+        self, session: Session, tokenizer: Path, *, prefix: str, max_length: int, cut: str = "longest_first"
+    ) -> None:
         from tokenizers import Tokenizer
 
         self._session = session
         self._prefix = prefix
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_length)
+        self._tokenizer.enable_truncation(max_length, strategy=cut)
         self._threads = os.cpu_count() or 1
 
-    def stream(self, texts: Iterable[str]) -> Iterator[list[NDArray[np.float64]]]:
+    def stream(self, texts: Iterable[Text]) -> Iterator[Said]:
         from concurrent.futures import ThreadPoolExecutor
         from itertools import islice
 
@@ -87,13 +86,24 @@ class TextSession:
             while chunk := list(islice(waiting, CHUNK)):
                 yield from pool.map(self.one, chunk)
 
-    def one(self, text: str) -> list[NDArray[np.float64]]:
-        """The outputs for one text, in the caller's thread."""
-        if not isinstance(text, str):
-            raise InputError(f"predict takes texts; got {type(text).__name__}")
-        clean = text.encode("utf-8", "replace").decode("utf-8")
-        ids = self._tokenizer.encode(self._prefix + clean).ids
-        return self._session(ids or [0])  # a tokenizer without special tokens gives none for an empty text
+    def one(self, text: Text) -> Said:
+        """The outputs for one text or pair, in the caller's thread."""
+        first, second = (text, None) if isinstance(text, str) else _pair(text)
+        found = self._tokenizer.encode(self._prefix + _clean(first), None if second is None else _clean(second))
+        ids = found.ids or [0]  # a tokenizer without special tokens gives none for an empty text
+        parts = [-1 if part is None else part for part in found.sequence_ids] or [-1]
+        offsets, placed = without_prefix(found.offsets or [(0, 0)], parts, len(self._prefix))
+        return Said(self._session(ids), offsets, placed)
+
+
+def _pair(text: Text) -> tuple[str, str]:
+    if isinstance(text, tuple | list) and len(text) == 2 and all(isinstance(part, str) for part in text):
+        return text[0], text[1]
+    raise InputError(f"predict takes texts, or pairs of them; got {type(text).__name__}")
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class Predictor:
@@ -128,38 +138,58 @@ class Predictor:
             temperatures = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["temperatures"]
             session: Session = OnnxSession(exported) if chosen == "onnx" else _Torch(folder / "model")
             tokenizer = folder / "model" / "tokenizer.json"
-            texts = TextSession(session, tokenizer, prefix=spec.prefix, max_length=spec.max_length)
+            cut = "only_second" if spec.task == "extract" else "longest_first"
+            texts = TextSession(session, tokenizer, prefix=spec.prefix, max_length=spec.max_length, cut=cut)
         except Exception as fault:
             raise StoreError(f"{model or folder}: does not load ({fault}); see: engine models verify") from None
         return cls(texts, spec, temperatures, model=model or folder.name, backend=chosen)
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+    def predict(self, texts: Sequence[Text]) -> list[Prediction]:
         """One result a text, in order."""
         return list(self.stream(texts))
 
-    def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
+    def stream(self, texts: Iterable[Text]) -> Iterator[Prediction]:
         """As `predict`, for texts that come one after the other."""
-        for logits in self._texts.stream(texts):
-            answers = {}
-            for head, values in zip(self.spec.heads, logits, strict=True):
-                found = probabilities(values, self.temperatures[head.name], multi_label=head.multi_label)
-                answers[head.name] = _answer(head, found)
+        asked: list[Text] = []
+
+        def remembered() -> Iterator[Text]:
+            for text in texts:
+                asked.append(text)
+                yield text
+
+        for said in self._texts.stream(remembered()):
+            text = asked.pop(0)
+            first, second = (text, None) if isinstance(text, str) else text
+            answers = {
+                head.name: kinds.of(head.kind).answer(
+                    head, said.output(place), self.temperatures[head.name], _clean(first), second
+                )
+                for place, head in enumerate(self.spec.heads)
+            }
             yield Prediction(answers, self.model, self.backend)
 
-    def logits(self, texts: Sequence[str]) -> Arrays:
-        """Uncalibrated logits a head, each of shape (texts, labels)."""
-        rows = list(self._texts.stream(texts))
+    def outputs(self, texts: Sequence[Text]) -> dict[str, list[Output]]:
+        """What the model says of each text before calibration and decoding, a head."""
+        found = list(self._texts.stream(texts))
+        return {head.name: [said.output(place) for said in found] for place, head in enumerate(self.spec.heads)}
+
+    def logits(self, texts: Sequence[Text]) -> Arrays:
+        """Uncalibrated logits of the heads over the text, each of shape (texts, width)."""
         return {
-            head.name: np.array([row[place] for row in rows]).reshape(len(rows), len(head.labels))
-            for place, head in enumerate(self.spec.heads)
+            head.name: np.array([one.logits for one in found]).reshape(len(texts), head.width)
+            for head, found in zip(self.spec.heads, self.outputs(texts).values(), strict=True)
+            if head.kind not in ("tags", "span")
         }
 
-    def probabilities(self, texts: Sequence[str]) -> Arrays:
-        """Calibrated probabilities a head, each of shape (texts, labels)."""
+    def probabilities(self, texts: Sequence[Text]) -> Arrays:
+        """Calibrated probabilities of the label heads, each of shape (texts, labels)."""
+        from engine.evaluate.calibration import probabilities
+
         found = self.logits(texts)
         return {
             head.name: probabilities(found[head.name], self.temperatures[head.name], multi_label=head.multi_label)
             for head in self.spec.heads
+            if head.kind in ("single", "multi")
         }
 
 
@@ -185,17 +215,17 @@ class _Torch:
     def __init__(self, folder: Path) -> None:
         import torch
 
-        from engine.tasks import classify
+        from engine.tasks import encoder
 
         self._torch = torch
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model = classify.load(folder).to(self._device)
+        self._model = encoder.load(folder).to(self._device)
 
     def __call__(self, input_ids: list[int]) -> list[NDArray[np.float64]]:
         with self._torch.inference_mode():
             ids = self._torch.tensor([input_ids], device=self._device)
             outputs = self._model(ids, self._torch.ones_like(ids))
-        return [values[0].cpu().double().numpy() for values in outputs.values()]
+        return [outputs[f"logits_{head.name}"][0].cpu().double().numpy() for head in self._model.specs]
 
 
 def load(reference: str, *, backend: Backend = "auto", store: Store | None = None) -> Predictor:
@@ -209,11 +239,3 @@ def load(reference: str, *, backend: Backend = "auto", store: Store | None = Non
     predictor = Predictor.open(version.folder, backend=backend, model=str(version))
     predictor.version = version
     return predictor
-
-
-def _answer(head: HeadSpec, found: NDArray[np.float64]) -> Answer:
-    named = dict(zip(head.labels, found.tolist(), strict=True))
-    if not head.multi_label:
-        return Answer((head.labels[int(found.argmax())],), named)
-    order = sorted((label for label in head.labels if named[label] >= THRESHOLD), key=lambda label: -named[label])
-    return Answer(tuple(order), named)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.data.sources import Row
+from engine.data.rows import Row
 from engine.data.split import Parts
 from engine.errors import LeakError
 from engine.text.near_duplicates import NearDuplicates
@@ -32,8 +32,8 @@ class Leak:
         if self.kind == "group":
             return f"group {self.row.group!r}: {self.part} {self.row.origin} = {self.other_part} {self.other.origin}"
         return (
-            f"{self.kind}: {self.part} {self.row.origin} {_short(self.row.text)} = "
-            f"{self.other_part} {self.other.origin} {_short(self.other.text)}"
+            f"{self.kind}: {self.part} {self.row.origin} {_short(self.row.whole)} = "
+            f"{self.other_part} {self.other.origin} {_short(self.other.whole)}"
         )
 
 
@@ -52,17 +52,17 @@ def find_leaks(parts: Parts) -> list[Leak]:
         rows: Sequence[Row] = getattr(parts, part)
         for row in rows:
             seen: set[int] = set()
-            for number in by_normal[normalised(row.text)] + near.near(row.text):
+            for number in by_normal[normalised(row.whole)] + near.near(row.whole):
                 if number not in seen:
                     seen.add(number)
                     other_part, other = held[number]
-                    leaks.append(Leak(_kind(row.text, other.text), part, row, other_part, other))
+                    leaks.append(Leak(_kind(row.whole, other.whole), part, row, other_part, other))
             number = groups.get(row.group, -1) if row.group is not None else -1
             if number >= 0 and number not in seen:
                 leaks.append(Leak("group", part, row, *held[number]))
-        near.add(row.text for row in rows)
+        near.add(row.whole for row in rows)
         for row in rows:
-            by_normal[normalised(row.text)].append(len(held))
+            by_normal[normalised(row.whole)].append(len(held))
             if row.group is not None:
                 groups.setdefault(row.group, len(held))
             held.append((part, row))

@@ -6,30 +6,23 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine import resources
+from engine.data.rows import BadRow, Row
 from engine.errors import DataError
-from engine.recipe import Data, Head
+from engine.recipe import Data
+from engine.tasks import kinds
+from engine.tasks.heads import HeadSpec
 
 MAX_TEXT = 1_000_000
 """Characters of the longest text taken; a longer one is a broken export, not a text."""
+PAIRED = frozenset({"span", "relevance", "vector"})
+"""Kinds of heads that are about two texts."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-Label = str | tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
-class Row:
-    text: str
-    labels: Mapping[str, Label]
-    """Head -> its label, a tuple of labels for a multi-label head, None where the row does not say."""
-    group: str | None
-    origin: str
-    """File and line."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +45,7 @@ class Loaded:
         return len(self.rejected) / max(1, len(self.rows) + len(self.rejected))
 
 
-class BadRow(ValueError):
-    """Why a row cannot be used; the message names the field and the remedy."""
-
-
-def load(files: Sequence[str], data: Data, heads: Mapping[str, Head]) -> Loaded:
+def load(files: Sequence[str], data: Data, heads: Sequence[HeadSpec]) -> Loaded:
     """All rows of `files` that the recipe can use, and those that it cannot with the reason.
 
     Raises:
@@ -119,10 +108,13 @@ def records(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRo
     """
     if path.stat().st_size == 0:
         raise DataError(f"{name}: the file is empty; give one with rows")
-    kinds = {".csv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": _parquet}
-    read = kinds.get(path.suffix.lower())
+    readers = {
+        ".csv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": _parquet,
+        ".conll": _conll, ".bio": _conll, ".annotated": _conll,
+    }  # fmt: skip
+    read = readers.get(path.suffix.lower())
     if read is None:
-        raise DataError(f"{name}: unknown kind of file '{path.suffix}'; Keel reads {', '.join(kinds)}")
+        raise DataError(f"{name}: unknown kind of file '{path.suffix}'; Keel reads {', '.join(readers)}")
     yield from read(path, name)
 
 
@@ -212,18 +204,60 @@ def _parquet(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadR
             yield number, values
 
 
-def _row(values: dict[str, Any], data: Data, heads: Mapping[str, Head], origin: str) -> Row:
+def _conll(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
+    """A word and its BIO tag a line, a blank line after each sentence -> {text, entities} at its first line."""
+    words: list[tuple[str, str]] = []
+    first, fault = 0, None
+    for number, line in [*_lines(path, name), (0, "")]:
+        if isinstance(line, BadRow):
+            fault = line
+        elif cells := line.split():
+            first = first or number
+            if len(cells) < 2:
+                fault = BadRow(f"line {number} has one cell; a word and its tag stand on a line, or nothing")
+            words.append((cells[0], cells[-1]))
+        elif words:
+            yield first, fault or _sentence(words)
+            words, first, fault = [], 0, None
+
+
+def _sentence(words: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    entities: list[dict[str, Any]] = []
+    place, inside = 0, ""
+    for word, tag in words:
+        end = place + len(word)
+        label = tag.partition("-")[2]
+        if label and tag.startswith("I") and label == inside:
+            entities[-1]["end"] = end
+        elif label:
+            entities.append({"start": place, "end": end, "label": label})
+        inside = label
+        place = end + 1
+    return {"text": " ".join(word for word, _ in words), "entities": entities}
+
+
+def _row(values: dict[str, Any], data: Data, heads: Sequence[HeadSpec], origin: str) -> Row:
     column = data.text_column
     if column not in values:
         raise BadRow(f"no field '{column}'; set data.columns.text to one of: {', '.join(map(str, values))}")
     text = check_text(values[column], column)
-    labels = {name: _label(values, name, head, data.columns.get(name, name)) for name, head in heads.items()}
+    pair = None
+    if "pair" in data.columns or any(head.kind in PAIRED for head in heads):
+        column = data.column("pair")
+        if column not in values:
+            raise BadRow(f"no field '{column}'; set data.columns.pair to one of: {', '.join(map(str, values))}")
+        pair = check_text(values[column], column)
+    labels = {head.name: _label(values, head, data, text, pair) for head in heads}
     if all(label is None for label in labels.values()):
-        raise BadRow(
-            f"no label for any head; give one of the fields: {', '.join(data.columns.get(h, h) for h in heads)}"
-        )
+        names = ", ".join(data.column(head.name) for head in heads)
+        raise BadRow(f"no label for any head; give one of the fields: {names}")
     group = values.get(data.split.group) if data.split.group else None
-    return Row(text, labels, str(group) if group not in (None, "") else None, origin)
+    return Row(text, labels, str(group) if group not in (None, "") else None, origin, pair)
+
+
+def _label(values: dict[str, Any], head: HeadSpec, data: Data, text: str, pair: str | None) -> Any:
+    column = data.column(head.name)
+    return kinds.of(head.kind).read(head, values.get(column), column, text, pair)
 
 
 def check_text(value: Any, column: str) -> str:
@@ -249,26 +283,3 @@ def check_text(value: Any, column: str) -> str:
     except UnicodeEncodeError:
         raise BadRow(f"field '{column}' holds half a surrogate pair; export the file as UTF-8 again") from None
     return value
-
-
-def _label(values: dict[str, Any], name: str, head: Head, column: str) -> Label:
-    value = values.get(column)
-    if value is None or value == "":
-        return None
-    if not head.multi_label:
-        return _known(str(value), head, column)
-    if isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    if not isinstance(value, list | tuple):
-        raise BadRow(f"field '{column}' is {type(value).__name__}; a multi-label head takes a list of labels")
-    return tuple(dict.fromkeys(_known(str(label), head, column) for label in value))
-
-
-def _known(label: str, head: Head, column: str) -> str:
-    if label not in head.labels:
-        import difflib
-
-        near = difflib.get_close_matches(label, head.labels, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(head.labels[:20])}"
-        raise BadRow(f"field '{column}': unknown label '{label[:60]}'; {hint}")
-    return label

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.data.sources import Row
+from engine.data.rows import Row
 from engine.recipe import Split
 from engine.text.near_duplicates import near_pairs
 
@@ -26,7 +26,14 @@ class Parts:
         return {name: len(rows) for name, rows in vars(self).items()}
 
 
-def cut(rows: Sequence[Row], split: Split, *, stratify: str | None, test: Sequence[Row] | None = None) -> Parts:
+def cut(
+    rows: Sequence[Row],
+    split: Split,
+    *,
+    stratify: str | None,
+    test: Sequence[Row] | None = None,
+    dev: Sequence[Row] | None = None,
+) -> Parts:
     """Cut `rows` by the recipe's shares.
 
     Rows of one group, and rows that are near-duplicates of each other, form a cluster that stays whole, so a cut of
@@ -35,7 +42,14 @@ def cut(rows: Sequence[Row], split: Split, *, stratify: str | None, test: Sequen
 
     Args:
         test: rows of a given test file; then no row of `rows` becomes test.
+        dev: rows of a given validation file; they become dev and calibration, and none of `rows` does.
     """
+    if dev is not None:
+        held = split.dev + split.calibration
+        halves = split.model_copy(update={"test": 0.0, "dev": split.dev / held, "calibration": 0.0})
+        rest = split.model_copy(update={"dev": 0.0, "calibration": 0.0})
+        checked, taught = cut(dev, halves, stratify=stratify), cut(rows, rest, stratify=stratify, test=test)
+        return Parts(taught.train, checked.dev, checked.train, taught.test)
     shares = {"test": 0.0 if test is not None else split.test, "dev": split.dev, "calibration": split.calibration}
     shares["train"] = 1.0 - sum(shares.values())
     dealt: dict[str, list[int]] = {name: [] for name in shares}
@@ -72,7 +86,7 @@ def clusters(rows: Sequence[Row]) -> list[list[int]]:
     for number, row in enumerate(rows):
         if row.group is not None:
             parent[root(number)] = root(first_of.setdefault(row.group, number))
-    for left, right in near_pairs([row.text for row in rows]):
+    for left, right in near_pairs([row.whole for row in rows]):
         parent[root(right)] = root(left)
     found: dict[int, list[int]] = defaultdict(list)
     for number in range(len(rows)):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.data import sources
+from engine.data.rows import Row
 from engine.errors import DataError
 from engine.evaluate.report import Figures, measure
 from engine.predictor import Predictor
 from engine.recipe import Recipe
 from engine.store import Version
+from engine.tasks.heads import specs
+from engine.tasks.kinds import Output
 
 
 def evaluate(version: Version, file: str, settings: list[str] | None = None) -> Figures:
@@ -21,7 +26,7 @@ def evaluate(version: Version, file: str, settings: list[str] | None = None) -> 
     """
     plain = ["data.where={}", *(settings or [])]
     recipe = Recipe.load(version.folder / "recipe.yaml", plain)
-    loaded = sources.load([file], recipe.data, recipe.task.heads)
+    loaded = sources.load([file], recipe.data, specs(recipe.task))
     if loaded.rejected_share > recipe.data.max_rejected:
         first = loaded.rejected[0]
         raise DataError(
@@ -29,5 +34,9 @@ def evaluate(version: Version, file: str, settings: list[str] | None = None) -> 
             f"first: {first.file}, line {first.line}: {first.reason}"
         )
     predictor = Predictor.open(version.folder, model=str(version))
-    logits = predictor.logits([row.text for row in loaded.rows])
-    return measure(predictor.spec.heads, loaded.rows, [logits], [predictor.temperatures])
+    return measure(predictor.spec.heads, loaded.rows, [said(predictor, loaded.rows)], [predictor.temperatures])
+
+
+def said(predictor: Predictor, rows: Sequence[Row]) -> dict[str, list[Output]]:
+    """What the deployed model says of the rows, before calibration."""
+    return predictor.outputs([row.text if row.pair is None else (row.text, row.pair) for row in rows])

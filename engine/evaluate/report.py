@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.data.sources import Row
-from engine.evaluate import truth
-from engine.evaluate.calibration import head_ece, probabilities
+from engine.data.rows import Row
 from engine.evaluate.intervals import bootstrap
+from engine.tasks import kinds
 from engine.tasks.heads import HeadSpec
+from engine.tasks.kinds import Metric, Output
 
-Logits = Mapping[str, NDArray[np.float64]]
+Outputs = Mapping[str, Sequence[Output]]
+"""Head -> what the model says of each row."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Figure:
 
 @dataclass(frozen=True)
 class Figures:
-    """Head -> metric -> figure. `ece_before` and `ece` are the calibration errors before and after scaling."""
+    """Head -> metric -> figure, the main one first. `ece_before` and `ece` are the calibration errors before and after
+    scaling."""
 
     heads: dict[str, dict[str, Figure]]
     rows: int
@@ -41,38 +42,45 @@ class Figures:
 def measure(
     heads: Sequence[HeadSpec],
     rows: Sequence[Row],
-    logits: Sequence[Logits],
+    outputs: Sequence[Outputs],
     temperatures: Sequence[Mapping[str, float]],
 ) -> Figures:
     """Figures of one model, or the means over several models (one a seed) on the same rows.
 
     Args:
-        logits: a model -> head -> (rows, labels).
+        outputs: a model -> head -> what it says of each row.
         temperatures: a model -> head -> temperature.
     """
     found: dict[str, dict[str, Figure]] = {}
     for head in heads:
-        numbers, labels = truth.of_head(head, [row.labels.get(head.name) for row in rows])
+        numbers = kinds.answered(head, rows)
         if not len(numbers):
             continue
-        clusters = [rows[number].group or f"row {number}" for number in numbers]
-        raw = [of[head.name][numbers] for of in logits]
-        before = [probabilities(values, 1.0, multi_label=head.multi_label) for values in raw]
-        after = [
-            probabilities(values, scale[head.name], multi_label=head.multi_label)
-            for values, scale in zip(raw, temperatures, strict=True)
-        ]
-        each = [truth.metrics(head, labels, values) for values in after]
-        metrics = {name: _mean([metric[name] for metric in each]) for name in each[0]}
-        metrics["ece_before"] = _mean([_calibration_error(head, labels, values) for values in before])
-        metrics["ece"] = _mean([_calibration_error(head, labels, values) for values in after])
+        chosen = [rows[number] for number in numbers]
+        clusters = [row.group or f"row {number}" for number, row in zip(numbers, chosen, strict=True)]
+        said = [[of[head.name][number] for number in numbers] for of in outputs]
+        kind = kinds.of(head.kind)
+        after = [kind.metrics(head, chosen, one, by[head.name]) for one, by in zip(said, temperatures, strict=True)]
+        metrics = {name: _mean([each[name] for each in after]) for name in after[0]}
+        if "ece" in metrics:
+            before = [kind.metrics(head, chosen, one, 1.0)["ece"] for one in said]
+            metrics["ece_before"] = _mean(before)
         found[head.name] = {name: Figure(*bootstrap(metric, clusters)) for name, metric in metrics.items()}
     return Figures(found, len(rows))
 
 
-def _mean(metrics: Sequence[truth.Metric]) -> truth.Metric:
+def main_score(heads: Sequence[HeadSpec], rows: Sequence[Row], outputs: Outputs) -> float:
+    """Mean of the heads' main figures over the rows that answer them: what dev raises."""
+    found = []
+    for head in heads:
+        numbers = kinds.answered(head, rows)
+        if len(numbers):
+            kind = kinds.of(head.kind)
+            said = [outputs[head.name][number] for number in numbers]
+            metrics = kind.metrics(head, [rows[number] for number in numbers], said, 1.0)
+            found.append(metrics[kind.main](np.arange(len(numbers))))
+    return float(np.mean(found)) if found else 0.0
+
+
+def _mean(metrics: Sequence[Metric]) -> Metric:
     return lambda over: float(np.mean([metric(over) for metric in metrics]))
-
-
-def _calibration_error(head: HeadSpec, labels: NDArray[Any], values: NDArray[np.float64]) -> truth.Metric:
-    return lambda over: head_ece(values[over], labels[over], multi_label=head.multi_label)

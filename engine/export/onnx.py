@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from engine.data.batches import TokenBudgetSampler
 from engine.export.smooth import smooth
-from engine.tasks.classify import Classifier, Collator, Rows
+from engine.tasks.encoder import EncoderModel
+from engine.tasks.encoding import Collator, Rows
 
 FILE = "model.onnx"
 SMOOTHED_ON = 256
@@ -22,12 +23,13 @@ SMOOTHED_ON = 256
 class _Heads(nn.Module):
     """The classifier as a graph: token ids and mask in, logits a head out."""
 
-    def __init__(self, model: Classifier) -> None:
+    def __init__(self, model: EncoderModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.model(input_ids, attention_mask).values())
+        outputs = self.model(input_ids, attention_mask)
+        return tuple(outputs[f"logits_{head.name}"] for head in self.model.specs)
 
 
 class _Pooled(_Heads):
@@ -37,7 +39,7 @@ class _Pooled(_Heads):
         return (self.model.embed(input_ids, attention_mask),)
 
 
-def export(model: Classifier, folder: Path, sample: Rows, pad_token_id: int, *, precision: str) -> Path:
+def export(model: EncoderModel, folder: Path, sample: Rows, *, precision: str) -> Path:
     """Write `folder/model.onnx`: inputs `input_ids`, `attention_mask` (rows, tokens), outputs `logits_<head>`.
 
     Args:
@@ -46,10 +48,10 @@ def export(model: Classifier, folder: Path, sample: Rows, pad_token_id: int, *, 
     """
     model = copy.deepcopy(model).cpu().eval()
     if precision == "int8":
-        collate = Collator(pad_token_id)
+        collate = Collator(sample.pad_token_id)
         batches = [
             collate([{"input_ids": sample.input_ids[row]} for row in batch])
-            for batch in TokenBudgetSampler([len(ids) for ids in sample.input_ids], 2048, seed=None)
+            for batch in TokenBudgetSampler(sample.lengths, 2048, seed=None)
         ]
         smooth(model.encoder, batches)
     path = _write(_Heads(model), [f"logits_{head.name}" for head in model.specs], folder)
@@ -60,7 +62,7 @@ def export(model: Classifier, folder: Path, sample: Rows, pad_token_id: int, *, 
 
 def export_encoder(encoder: Any, folder: Path) -> Path:
     """Write `folder/model.onnx` in float32: inputs as above, output `sentence_embedding` of shape (rows, width)."""
-    return _write(_Pooled(Classifier(encoder, [])), ["sentence_embedding"], folder)
+    return _write(_Pooled(EncoderModel(encoder, [])), ["sentence_embedding"], folder)
 
 
 def _write(graph: _Heads, outputs: list[str], folder: Path) -> Path:

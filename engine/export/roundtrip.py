@@ -2,7 +2,7 @@
 
     python -m engine.export.roundtrip VERSION_FOLDER PROBES
 
-prints one JSON document with the macro F1 of both a head and what the export loses.
+prints one JSON document with the main figure of both forms a head and what the export loses.
 """
 
 from __future__ import annotations
@@ -17,27 +17,28 @@ from typing import Any
 
 import numpy as np
 
-from engine.data.sources import Row
+from engine.data.rows import Row
 from engine.errors import ExportError
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Quality of one head before and after the export, and the largest difference of a probability."""
+    """Quality of one head before and after the export, and the largest difference of a logit."""
 
     head: str
-    torch_macro_f1: float
-    onnx_macro_f1: float
+    metric: str
+    torch: float
+    onnx: float
     largest_difference: float
 
     @property
     def lost(self) -> float:
-        return self.torch_macro_f1 - self.onnx_macro_f1
+        return self.torch - self.onnx
 
     def __str__(self) -> str:
         return (
-            f"{self.head}: macro F1 {self.torch_macro_f1:.4f} in torch, {self.onnx_macro_f1:.4f} exported "
-            f"(loses {self.lost:.4f}; a probability differs by up to {self.largest_difference:.3f})"
+            f"{self.head}: {self.metric} {self.torch:.4f} in torch, {self.onnx:.4f} exported "
+            f"(loses {self.lost:.4f}; a logit differs by up to {self.largest_difference:.3f})"
         )
 
 
@@ -45,9 +46,9 @@ def verify(folder: Path, probes: Sequence[Row], *, max_quality_loss: float) -> l
     """Compare `folder`'s torch and ONNX models on the probes, in a fresh process.
 
     Raises:
-        ExportError: a head loses more macro F1 than allowed, or the export cannot be loaded; with the figures.
+        ExportError: a head loses more of its main figure than allowed, or the export does not load; with the figures.
     """
-    lines = "".join(json.dumps({"text": row.text, "labels": dict(row.labels)}) + "\n" for row in probes)
+    lines = "".join(json.dumps(vars(row) | {"labels": dict(row.labels)}) + "\n" for row in probes)
     command = [sys.executable, "-m", "engine.export.roundtrip", str(folder)]
     done = subprocess.run(command, input=lines, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
@@ -62,25 +63,42 @@ def verify(folder: Path, probes: Sequence[Row], *, max_quality_loss: float) -> l
     return losses
 
 
-def compare(folder: Path, probes: Sequence[dict[str, Any]]) -> list[Loss]:
-    """Macro F1 of both forms on the labelled probes."""
-    from engine.evaluate import truth
+def compare(folder: Path, probes: Sequence[Row]) -> list[Loss]:
+    """Main figures of both forms on the labelled probes."""
+    from engine.evaluate import held_out
     from engine.predictor import Predictor
+    from engine.tasks import kinds
 
-    texts = [probe["text"] for probe in probes]
-    answers = {backend: Predictor.open(folder, backend=backend).probabilities(texts) for backend in ("torch", "onnx")}
+    forms = {backend: Predictor.open(folder, backend=backend) for backend in ("torch", "onnx")}
+    said = {backend: held_out.said(form, probes) for backend, form in forms.items()}
     losses = []
-    for head in Predictor.open(folder, backend="onnx").spec.heads:
-        rows, labels = truth.of_head(head, [probe["labels"].get(head.name) for probe in probes])
+    for head in forms["onnx"].spec.heads:
+        numbers, kind = kinds.answered(head, probes), kinds.of(head.kind)
+        rows = [probes[number] for number in numbers]
         scores = {}
-        for backend, found in answers.items():
-            metrics = truth.metrics(head, labels, found[head.name][rows])
-            scores[backend] = metrics["macro_f1"](np.arange(len(rows))) if len(rows) else 0.0
-        difference = float(np.abs(answers["torch"][head.name] - answers["onnx"][head.name]).max(initial=0.0))
-        losses.append(Loss(head.name, scores["torch"], scores["onnx"], difference))
+        for backend, found in said.items():
+            chosen = [found[head.name][number] for number in numbers]
+            temperature = forms[backend].temperatures[head.name]
+            metric = kind.metrics(head, rows, chosen, temperature)[kind.main]
+            scores[backend] = metric(np.arange(len(rows))) if rows else 0.0
+        pairs = zip(said["torch"][head.name], said["onnx"][head.name], strict=True)
+        difference = max(
+            (float(np.abs(one.logits - other.logits).max(initial=0.0)) for one, other in pairs), default=0.0
+        )
+        losses.append(Loss(head.name, kind.main, scores["torch"], scores["onnx"], difference))
     return losses
 
 
+def _row(values: dict[str, Any]) -> Row:
+    """A row as it went in: JSON knows lists only, where a row has tuples."""
+    labels = {name: _tuples(label) for name, label in values.pop("labels").items()}
+    return Row(labels=labels, **values)
+
+
+def _tuples(label: Any) -> Any:
+    return tuple(map(_tuples, label)) if isinstance(label, list) else label
+
+
 if __name__ == "__main__":
-    found = compare(Path(sys.argv[1]), [json.loads(line) for line in sys.stdin])
+    found = compare(Path(sys.argv[1]), [_row(json.loads(line)) for line in sys.stdin])
     print(json.dumps([vars(loss) for loss in found]))

@@ -1,30 +1,49 @@
-"""What a stored model says of its heads: readable without torch."""
+"""Heads: what a stored model says of the questions it answers. Readable without torch."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
-from engine.recipe import Head
+from engine.recipe import Classify, Embed, Extract, Generate, Rank, Tag, Task
 
 FILE = "heads.json"
+HeadKind = Literal["single", "multi", "regression", "tags", "span", "relevance", "vector", "answer"]
 
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """A head's name, its labels in the order of the logits, and whether several labels can hold at once."""
+    """A head's name, kind, and labels in the order of the logits (entity types for tags, none for numbers)."""
 
     name: str
-    labels: tuple[str, ...]
-    multi_label: bool
+    kind: HeadKind
+    labels: tuple[str, ...] = ()
+
+    @property
+    def multi_label(self) -> bool:
+        return self.kind == "multi"
+
+    @property
+    def width(self) -> int:
+        """Logits a text, or a token."""
+        match self.kind:
+            case "tags":
+                return 1 + 2 * len(self.labels)
+            case "span":
+                return 2
+            case "regression" | "relevance":
+                return 1
+            case _:
+                return len(self.labels)
 
 
 @dataclass(frozen=True)
 class ModelSpec:
     """What a stored model needs beside its weights to read a text and name its answers."""
 
+    task: str
     heads: tuple[HeadSpec, ...]
     prefix: str
     max_length: int
@@ -36,12 +55,26 @@ class ModelSpec:
     @classmethod
     def read(cls, folder: Path) -> ModelSpec:
         values = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        heads = tuple(
-            HeadSpec(head["name"], tuple(head["labels"]), head["multi_label"]) for head in values.pop("heads")
-        )
-        return cls(heads, languages=tuple(values.pop("languages")), **values)
+        heads = tuple(HeadSpec(head["name"], head["kind"], tuple(head["labels"])) for head in values.pop("heads"))
+        return cls(heads=heads, languages=tuple(values.pop("languages")), **values)
 
 
-def specs(heads: Mapping[str, Head]) -> tuple[HeadSpec, ...]:
-    """The recipe's heads, in their order."""
-    return tuple(HeadSpec(name, tuple(head.labels), head.multi_label) for name, head in heads.items())
+def specs(task: Task) -> tuple[HeadSpec, ...]:
+    """The heads of a recipe's task, in their order."""
+    match task:
+        case Classify(heads=heads):
+            kinds: dict[bool, HeadKind] = {True: "multi", False: "single"}
+            return tuple(
+                HeadSpec(name, "regression" if head.regression else kinds[head.multi_label], tuple(head.labels))
+                for name, head in heads.items()
+            )
+        case Tag(labels=labels):
+            return (HeadSpec("entities", "tags", tuple(labels)),)
+        case Extract():
+            return (HeadSpec("answer", "span"),)
+        case Rank():
+            return (HeadSpec("relevance", "relevance"),)
+        case Embed():
+            return (HeadSpec("vector", "vector"),)
+        case Generate():
+            return (HeadSpec("answer", "answer"),)

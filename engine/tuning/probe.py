@@ -7,27 +7,40 @@ from the training data (Kumar et al. 2022, "Fine-tuning can distort pretrained f
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from engine.data.batches import TokenBudgetSampler
-from engine.tasks.classify import MISSING, Classifier, Collator, Rows
+from engine.tasks.encoder import EncoderModel
+from engine.tasks.encoding import MISSING, Collator, Rows
 
 STRENGTH = 0.01
 """Inverse of the L2 penalty (scikit-learn's C) over features of unit mean square."""
 
 
-def fit_heads(model: Classifier, rows: Rows, *, pad_token_id: int) -> None:
-    """Set every head of `model` to the logistic regression of its labels on the mean-pooled encoder."""
-    features = _features(model, rows, pad_token_id)
+PROBED = frozenset({"single", "multi", "regression"})
+
+
+def fit_heads(model: EncoderModel, rows: Rows) -> None:
+    """Set every label head of `model` to the logistic regression of its labels on the mean-pooled encoder, and every
+    regression head to the ridge regression of its numbers; heads over tokens and of pairs stay as they are."""
+    if not any(head.kind in PROBED for head in model.specs):
+        return
+    features = embedded(model, rows)
     # One scale for all features: scaling each to unit spread would give large weights to features that hardly move,
     # and with them the rounding of an int8 export.
     centre, spread = features.mean(0), float(features.std(0).mean())
     scaled = (features - centre) / spread
     for head in model.specs:
-        labels = rows.labels[head.name]
+        if head.kind not in PROBED:
+            continue
+        labels = rows.targets[head.name]
+        if head.kind == "regression":
+            _fit_number(model, head.name, scaled, labels, centre, spread)
+            continue
         present = labels.reshape(len(labels), -1)[:, 0] != MISSING
         layer = model.heads.get_submodule(head.name)
         weight, offset = layer.get_parameter("weight"), layer.get_parameter("bias")
@@ -44,6 +57,18 @@ def fit_heads(model: Classifier, rows: Rows, *, pad_token_id: int) -> None:
             with torch.no_grad():
                 weight[where] = torch.from_numpy(weights.astype(np.float32))
                 offset[where] = torch.from_numpy(bias.astype(np.float32))
+
+
+def _fit_number(model: EncoderModel, name: str, scaled: Any, labels: Any, centre: Any, spread: float) -> None:
+    from sklearn.linear_model import Ridge
+
+    present = np.isfinite(labels)
+    fitted = Ridge(alpha=1 / STRENGTH).fit(scaled[present], labels[present].astype(np.float64))
+    weights = fitted.coef_ / spread
+    layer = model.heads.get_submodule(name)
+    with torch.no_grad():
+        layer.get_parameter("weight")[0] = torch.from_numpy(weights.astype(np.float32))
+        layer.get_parameter("bias")[0] = float(fitted.intercept_ - weights @ centre)
 
 
 def _regression(
@@ -72,12 +97,13 @@ def _regression(
 
 
 @torch.inference_mode()
-def _features(model: Classifier, rows: Rows, pad_token_id: int) -> NDArray[np.float64]:
+def embedded(model: EncoderModel, rows: Rows) -> NDArray[np.float64]:
+    """Mean-pooled vectors of the rows, shape (rows, width)."""
     model.eval()
-    collate = Collator(pad_token_id)
+    collate = Collator(rows.pad_token_id)
     device = next(model.parameters()).device
     found = np.zeros((len(rows), model.width))
-    for batch in TokenBudgetSampler([len(ids) for ids in rows.input_ids], 4096, seed=None):
+    for batch in TokenBudgetSampler(rows.lengths, 4096, seed=None):
         inputs = collate([{"input_ids": rows.input_ids[row]} for row in batch])
         found[batch] = model.embed(inputs["input_ids"].to(device), inputs["attention_mask"].to(device)).cpu().numpy()
     return found

@@ -45,11 +45,11 @@ def test_the_multilingual_base_puts_translations_near_each_other(home: Path) -> 
     import torch
     import transformers
 
-    from engine.tasks.classify import Classifier, load_encoder
+    from engine.tasks.encoder import EncoderModel, load_encoder
 
     base = base_models.resolve("multilingual")
     tokenizer = transformers.AutoTokenizer.from_pretrained(base.folder)
-    encoder = Classifier(load_encoder(base.folder), []).eval()
+    encoder = EncoderModel(load_encoder(base.folder), []).eval()
     texts = ["央行下调利率", "The central bank cut interest rates", "球队赢得了冠军", "The team won the cup"]
     inputs = tokenizer([base.prefix + text for text in texts], padding=True, return_tensors="pt")
     with torch.inference_mode():

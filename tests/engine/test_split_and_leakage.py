@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.data.leakage import find_leaks, gate
-from engine.data.sources import Row
+from engine.data.rows import Row
 from engine.data.split import Parts, cut
 from engine.errors import LeakError
 from engine.recipe import Split

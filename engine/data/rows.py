@@ -1,0 +1,31 @@
+"""Row: one labelled text, or pair of texts, as it goes through the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Label = Any
+"""A label as its head reads it: a string, a tuple of labels, a number, spans. None: the row does not say."""
+
+
+@dataclass(frozen=True)
+class Row:
+    text: str
+    labels: Mapping[str, Label]
+    """Head -> its label, None where the row does not say."""
+    group: str | None
+    origin: str
+    """File and line."""
+    pair: str | None = None
+    """The second text of a pair: a passage for a question, a company for a headline."""
+
+    @property
+    def whole(self) -> str:
+        """All the row's text: what must not stand on both sides of a split."""
+        return self.text if self.pair is None else f"{self.text}\n{self.pair}"
+
+
+class BadRow(ValueError):
+    """Why a row cannot be used; the message names the field and the remedy."""

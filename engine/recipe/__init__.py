@@ -1,0 +1,172 @@
+"""Recipe: the one document that says which model to make of which data, and how.
+
+YAML becomes typed objects here. Every fault is collected and told at once, each with the file, the line, the path,
+the value found and the nearest known key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from engine import resources
+from engine.errors import RecipeError
+from engine.recipe import faults
+from engine.recipe.data import Data, Noise, Split
+from engine.recipe.section import Section
+from engine.recipe.task import Classify, Embed, Extract, Generate, Head, Rank, Tag, Task
+from engine.recipe.tuning import Adapt, Adversarial, Distill, Export, Method, Tuning
+
+__all__ = [
+    "Adapt", "Adversarial", "Classify", "Data", "Distill", "Embed", "Export", "Extract", "Generate", "Head", "Method",
+    "Noise", "Rank", "Recipe", "Split", "Tag", "Task", "Tuning",
+]  # fmt: skip
+ENCODER_METHODS: tuple[Method, ...] = (
+    "full",
+    "head",
+    "lora",
+    "adalora",
+    "ia3",
+    "prefix",
+    "prompt",
+    "p_tuning",
+    "adapter",
+)
+METHODS: dict[str, tuple[Method, ...]] = {
+    "classify": (*ENCODER_METHODS, "contrastive", "zero_shot"),
+    "tag": ENCODER_METHODS,
+    "extract": ENCODER_METHODS,
+    "rank": ENCODER_METHODS,
+    "embed": ("full", "lora"),
+    "generate": ("full", "lora", "adalora", "ia3", "prefix", "prompt", "p_tuning"),
+}
+"""Task kind -> the ways of tuning that it can do."""
+OBJECTIVES = {
+    "adversarial": ("classify", "tag", "rank"),
+    "r_drop": ("classify", "tag", "rank"),
+    "distill": ("classify",),
+}
+"""Setting of `tuning` -> the task kinds that can do it."""
+
+
+class Recipe(Section):
+    """What to make. See `recipes/finance_news.yaml` for the shape."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    base: str = "minilm"
+    languages: list[str] = ["en"]
+    """ISO 639-1 codes of the languages the data teach; applications do not ask the model about others."""
+    task: Task
+    data: Data
+    tuning: Tuning = Tuning()
+    export: Export = Export()
+    seeds: Annotated[list[int], Field(min_length=1)] = [13]
+    track: list[Literal["tensorboard", "mlflow", "wandb"]] = ["tensorboard"]
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        """A method that the task cannot do is refused here, naming what can."""
+        kind, tuning = self.task.kind, self.tuning
+        if tuning.method not in METHODS[kind]:
+            raise ValueError(
+                f"tuning.method {tuning.method} cannot tune task {kind}; it can: {', '.join(METHODS[kind])}"
+            )
+        for name, kinds in OBJECTIVES.items():
+            if getattr(tuning, name) and kind not in kinds:
+                raise ValueError(f"tuning.{name} cannot train task {kind}; it can train: {', '.join(kinds)}")
+        if isinstance(self.task, Classify):
+            heads = self.task.heads.values()
+            labels_only = all(head.labels and not head.multi_label for head in heads)
+            if tuning.method in ("contrastive", "zero_shot") and not (labels_only and len(heads) == 1):
+                raise ValueError(f"tuning.method {tuning.method} needs one single-label head")
+            if tuning.distill and not all(head.labels for head in heads):
+                raise ValueError("tuning.distill needs label heads; a regression head has no logits to learn from")
+        if self.data.per_label and not isinstance(self.task, Classify):
+            raise ValueError(f"data.per_label draws rows by label, and task {kind} has none; leave it out")
+        if kind in ("embed", "generate") and self.export.format != "none" and "export" in self.model_fields_set:
+            raise ValueError(
+                f"export.format {self.export.format}: task {kind} is not exported; set export.format: none"
+            )
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path, settings: list[str] | None = None) -> Recipe:
+        """Read a recipe file and apply `settings` ("tuning.epochs=2").
+
+        Raises:
+            RecipeError: the file is missing, is no YAML mapping, or has faults (all are listed).
+        """
+        import yaml
+
+        source = resources.find(path, kind="recipe")
+        try:
+            text = source.read_text(encoding="utf-8")
+            tree = yaml.compose(text, Loader=yaml.SafeLoader)
+            values = yaml.safe_load(text)
+        except UnicodeDecodeError as fault:
+            raise RecipeError(f"{path}: not UTF-8 at byte {fault.start}; save the recipe as UTF-8") from None
+        except yaml.YAMLError as fault:
+            mark = getattr(fault, "problem_mark", None)
+            where = f"{path}, line {mark.line + 1}" if mark else str(path)
+            raise RecipeError(f"{where}: not YAML: {getattr(fault, 'problem', None) or fault}") from None
+        if not isinstance(values, dict):
+            raise RecipeError(
+                f"{path}: a recipe is a YAML mapping that starts with 'name:'; found {type(values).__name__}"
+            )
+        for setting in settings or []:
+            _apply(values, setting)
+        return cls.parse(values, source=str(path), lines=faults.lines(tree))
+
+    @classmethod
+    def parse(
+        cls, values: dict[str, Any], *, source: str = "recipe", lines: dict[tuple[str, ...], int] | None = None
+    ) -> Recipe:
+        """Recipe from plain values; `source` and `lines` (path -> line) only serve the message."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as fault:
+            told = [faults.tell(error, source, lines or {}, cls) for error in fault.errors()]
+            raise RecipeError("\n".join(told)) from None
+
+    def digest(self) -> str:
+        """SHA-256 of the recipe's content, the same for the same values in any order."""
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+
+    def yaml(self) -> str:
+        """The recipe as a file that `load` reads back."""
+        import yaml
+
+        return yaml.safe_dump(self.model_dump(exclude_none=True), sort_keys=False, allow_unicode=True)
+
+
+def _apply(values: dict[str, Any], setting: str) -> None:
+    import yaml
+
+    path, equals, value = setting.partition("=")
+    if not equals or not path:
+        raise RecipeError(f"--set {setting}: write it as path=value, for example --set tuning.epochs=2")
+    *parents, last = path.split(".")
+    place = values
+    for key in parents:
+        place = place.setdefault(key, {}) if isinstance(place, dict) else place
+        if not isinstance(place, dict):
+            raise RecipeError(f"--set {setting}: '{key}' is a value, not a section")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        parsed = value
+    place[last] = _number(parsed)
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-4 as a string; a person means the number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

@@ -1,0 +1,95 @@
+"""Task: what the model is asked. One section a kind, told apart by `kind`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from engine.recipe.section import Count, Fraction, Positive, Section
+
+ClassWeights = Literal["none", "balanced", "sqrt"]
+
+
+class Head(Section):
+    """One question asked of a text: a label (softmax), several labels (a sigmoid each), or a number (regression)."""
+
+    labels: list[str] = []
+    multi_label: bool = False
+    regression: bool = False
+    """The answer is a number; labels are left out."""
+    weight: Positive = 1.0
+    """Share of this head's loss in the sum over heads."""
+    class_weights: ClassWeights = "none"
+    """"balanced": inverse label frequency in train; "sqrt": its square root; both with mean 1 over the rows."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Head:
+        twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
+        if twice:
+            raise ValueError(f"labels stand twice: {', '.join(twice)}")
+        if self.regression and (self.labels or self.multi_label or self.class_weights != "none"):
+            raise ValueError("a regression head takes neither labels, multi_label nor class_weights")
+        if self.multi_label and self.class_weights != "none":
+            raise ValueError("class_weights are for single-label heads; a multi-label head takes weight")
+        if not self.regression and len(self.labels) < (1 if self.multi_label else 2):
+            raise ValueError("a single-label head needs two labels or more, a multi-label head one")
+        return self
+
+
+class Classify(Section):
+    """Labels or numbers of a text, or of a text pair (where `data.columns.pair` names a column)."""
+
+    kind: Literal["classify"]
+    heads: Annotated[dict[str, Head], Field(min_length=1)]
+
+
+class Tag(Section):
+    """Entities: spans of the text, each with a type (BIO over the words)."""
+
+    kind: Literal["tag"]
+    labels: Annotated[list[str], Field(min_length=1)]
+    """Entity types."""
+    class_weights: ClassWeights = "none"
+
+
+class Extract(Section):
+    """The span of a passage (`data.columns.pair`) that answers the question (`data.columns.text`), or no answer."""
+
+    kind: Literal["extract"]
+    longest_answer: Count = 30
+    """Tokens of the longest span considered."""
+
+
+class Rank(Section):
+    """How well a text (`data.columns.pair`) fits a query (`data.columns.text`): a cross-encoder over both."""
+
+    kind: Literal["rank"]
+    loss: Literal["pointwise", "listwise"] = "pointwise"
+    """"pointwise": cross entropy of each pair; "listwise": softmax over the texts of one query (Cao et al. 2007)."""
+
+
+class Embed(Section):
+    """A vector of a text such that texts which belong together (`text`, `pair`) lie near: a bi-encoder."""
+
+    kind: Literal["embed"]
+    hard_negatives: Annotated[int, Field(ge=0)] = 0
+    """Mined negatives a pair: near texts that are not its partner; 0: the other pairs of the batch alone."""
+    margin: Fraction = 0.05
+    """A mined text within this cosine of the true partner is taken for a second true one and left out."""
+    scale: Positive = 20.0
+    """Inverse temperature of the softmax over cosines."""
+    matryoshka: list[Count] = []
+    """Shorter widths, such as 128 and 64, whose cut vectors must serve as well (Kusupati et al. 2022)."""
+
+
+class Generate(Section):
+    """An answer in words to a prompt, by a causal chat model; the loss is on the answer alone."""
+
+    kind: Literal["generate"]
+    system: str = ""
+    """The system message before every prompt; empty: none."""
+    max_new_tokens: Count = 128
+
+
+Task = Annotated[Classify | Tag | Extract | Rank | Embed | Generate, Field(discriminator="kind")]

@@ -1,0 +1,67 @@
+"""Runs: the folder in which a recipe's training lies, found again after a kill so that the work goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from importlib.metadata import version as installed
+from pathlib import Path
+
+from engine import __version__, resources
+from engine.recipe import Recipe
+
+UNFINISHED = "unfinished-"
+
+
+@contextlib.contextmanager
+def run_folder(recipe: Recipe, *, fresh: bool = False) -> Iterator[Path]:
+    """The run's folder under `$KEEL_HOME/runs/<name>`. It is `unfinished-<digest>` while the work goes on, so that the
+    same recipe on the same data and libraries finds what a killed run left; `finish` names it for good.
+
+    Args:
+        fresh: begin anew, whatever was left.
+    """
+    digest = hashlib.sha256(recipe.digest().encode())
+    for name in [*recipe.data.train, *(recipe.data.dev or []), *(recipe.data.test or [])]:
+        digest.update(_sha256(resources.find(name, kind="data file")))
+    for library in ("torch", "transformers"):
+        digest.update(installed(library).encode())
+    digest.update(__version__.encode())
+    runs = resources.home() / "runs" / recipe.name
+    runs.mkdir(parents=True, exist_ok=True)
+    folder = runs / f"{UNFINISHED}{digest.hexdigest()[:12]}"
+    if int(os.environ.get("RANK", "0")) > 0:  # a helper process of the same run
+        yield folder
+        return
+    with (runs / f".{folder.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another process is at the same run: work apart from it
+            folder = runs / f"{UNFINISHED}{digest.hexdigest()[:12]}-{os.getpid()}"
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+        yield folder
+
+
+def finish(folder: Path) -> Path:
+    """Name a finished run by its time and drop its checkpoints; the trackers' curves stay."""
+    for left in folder.glob("**/checkpoint-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    place = folder.with_name(f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    number = 0
+    while place.exists():
+        number += 1
+        place = place.with_name(f"{place.name.split('.')[0]}.{number}")
+    folder.rename(place)
+    return place
+
+
+def _sha256(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()

@@ -1,0 +1,136 @@
+"""Headed: the road of every task that is an encoder with heads (classify, tag, extract, rank)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.base_models import BaseModel
+from engine.data.rows import Row
+from engine.data.split import Parts
+from engine.errors import DataError
+from engine.evaluate.report import Figures, main_score, measure
+from engine.recipe import Recipe
+from engine.tasks import encoder, kinds
+from engine.tasks.encoding import Rows, encoded
+from engine.tasks.heads import ModelSpec, specs
+from engine.tasks.task import LEAST_CALIBRATION, Learned, Watcher
+from engine.tuning import adapters, adversarial, distill, objective, probe, r_drop, weights
+from engine.tuning.trainer import fit
+
+
+class Headed:
+    def learn(
+        self, recipe: Recipe, base: BaseModel, parts: Parts, seed: int, folder: Path, watcher: Watcher
+    ) -> Learned:
+        import transformers
+
+        transformers.set_seed(seed)
+        spec, tokenizer = model_spec(recipe, base), tokenizer_of(base.folder)
+        rows = {name: encoded(getattr(parts, name), tokenizer, spec) for name in parts.counts()}
+        model = encoder.build(recipe, base, rows["train"])
+
+        def score() -> float:
+            return main_score(spec.heads, parts.dev, encoder.outputs(model, rows["dev"]))
+
+        history, trainable = _tune(recipe, model, rows["train"], score if parts.dev else None, seed, folder, watcher)
+        learned = Learned(seed, model, score() if parts.dev else 0.0, history, trainable, weights.counts(model)[1])
+        learned.temperatures = _temperatures(spec, parts.calibration, encoder.outputs(model, rows["calibration"]))
+        learned.model = model.cpu()
+        return learned
+
+    def measure(self, recipe: Recipe, base: BaseModel, learned: Sequence[Learned], rows: Sequence[Row]) -> Figures:
+        spec = model_spec(recipe, base)
+        given = encoded(rows, tokenizer_of(base.folder), spec)
+        outputs = [encoder.outputs(one.model, given) for one in learned]
+        return measure(spec.heads, rows, outputs, [one.temperatures for one in learned])
+
+    def write(self, recipe: Recipe, base: BaseModel, learned: Learned, folder: Path) -> None:
+        (folder / "model").mkdir()
+        encoder.save(learned.model, tokenizer_of(base.folder), model_spec(recipe, base), folder / "model")
+        text = json.dumps({"temperatures": learned.temperatures}, indent=2)
+        (folder / "calibration.json").write_text(text + "\n", encoding="utf-8")
+
+    def export(
+        self, recipe: Recipe, base: BaseModel, learned: Learned, parts: Parts, folder: Path
+    ) -> list[dict[str, Any]]:
+        from engine.export import onnx, roundtrip
+
+        spec, tokenizer = model_spec(recipe, base), tokenizer_of(base.folder)
+        sample = encoded(parts.train[: onnx.SMOOTHED_ON], tokenizer, spec)
+        onnx.export(learned.model, folder / "onnx", sample, precision=recipe.export.precision)
+        probes = parts.dev + parts.calibration
+        losses = roundtrip.verify(folder, probes, max_quality_loss=recipe.export.max_quality_loss)
+        return [vars(loss) for loss in losses]
+
+
+def model_spec(recipe: Recipe, base: BaseModel) -> ModelSpec:
+    """What the stored model will say of itself."""
+    return ModelSpec(
+        recipe.task.kind, specs(recipe.task), base.prefix, recipe.tuning.max_length, tuple(recipe.languages)
+    )
+
+
+def tokenizer_of(folder: Path) -> Any:
+    import transformers
+
+    return transformers.AutoTokenizer.from_pretrained(folder)
+
+
+def _tune(
+    recipe: Recipe,
+    model: encoder.EncoderModel,
+    train: Rows,
+    score: Callable[[], float] | None,
+    seed: int,
+    folder: Path,
+    watcher: Watcher,
+) -> tuple[list[dict[str, float]], int]:
+    """Train the model in place by the recipe's method; history and number of parameters that learnt."""
+    tuning = recipe.tuning
+    loss: objective.Objective = objective.plain
+    if tuning.adversarial:
+        loss = adversarial.objective(tuning.adversarial)
+    elif tuning.r_drop:
+        loss = r_drop.objective(tuning.r_drop)
+    elif tuning.distill:
+        taught = distill.teacher(recipe)
+        watcher.stage(f"asking the teacher {tuning.distill.teacher} about {len(train):,} rows")
+        train.taught = distill.lessons(taught, train)
+        distill.student(recipe, taught, model)
+        loss = distill.objective(tuning.distill)
+    if tuning.head_start == "probe" and not (tuning.distill and tuning.distill.layers):
+        probe.fit_heads(model, train)
+    if tuning.method in adapters.PEFT or tuning.method == "adapter":
+        model.encoder = adapters.wrap(model.encoder, tuning)
+    weights.freeze(model, tuning)
+    trainable = weights.counts(model)[0]
+    history = fit(
+        model,
+        train,
+        tuning,
+        seed=seed,
+        folder=folder,
+        objective=loss,
+        score=score if tuning.early_stopping else None,
+        trackers=tuple(recipe.track),
+        progress=watcher.step,
+        callbacks=adapters.callbacks(model, tuning),
+    )
+    model.encoder = adapters.merged(model.encoder)
+    return history, trainable
+
+
+def _temperatures(spec: ModelSpec, rows: Sequence[Row], outputs: dict[str, list[kinds.Output]]) -> dict[str, float]:
+    found = {}
+    for head in spec.heads:
+        numbers = kinds.answered(head, rows)
+        if len(numbers) < LEAST_CALIBRATION:
+            raise DataError(
+                f"head {head.name}: {len(numbers)} calibration rows, needs {LEAST_CALIBRATION}; give it more labels"
+            )
+        said = [outputs[head.name][number] for number in numbers]
+        found[head.name] = kinds.of(head.kind).temperature(head, [rows[number] for number in numbers], said)
+    return found

@@ -1,0 +1,85 @@
+"""Task: what the road from recipe to version needs of each kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from engine.base_models import BaseModel
+from engine.data.rows import Row
+from engine.data.split import Parts
+from engine.evaluate.report import Figures
+from engine.recipe import Recipe
+
+LEAST_CALIBRATION = 10
+
+
+class Watcher(Protocol):
+    """Is told how far the work is."""
+
+    def stage(self, text: str) -> None: ...
+    def step(self, done: int, total: int, note: str) -> None: ...
+
+
+@dataclass
+class Learned:
+    """What one seed's tuning made."""
+
+    seed: int
+    model: Any
+    dev_score: float
+    history: list[dict[str, float]] = field(default_factory=list)
+    trainable: int = 0
+    """Parameters that learnt."""
+    parameters: int = 0
+    """Parameters of the model in all."""
+    temperatures: dict[str, float] = field(default_factory=dict)
+    """Head -> temperature, from the calibration rows."""
+
+
+class Task(Protocol):
+    """One kind of task."""
+
+    def learn(
+        self, recipe: Recipe, base: BaseModel, parts: Parts, seed: int, folder: Path, watcher: Watcher
+    ) -> Learned:
+        """Tune the base by the recipe on the train rows, stop by the dev rows, calibrate on the calibration rows.
+
+        Args:
+            folder: of this seed's checkpoints; what a cut-off run left there is gone on from.
+        """
+
+    def measure(self, recipe: Recipe, base: BaseModel, learned: Sequence[Learned], rows: Sequence[Row]) -> Figures:
+        """Figures over the test rows, the means over the seeds."""
+
+    def write(self, recipe: Recipe, base: BaseModel, learned: Learned, folder: Path) -> None:
+        """Write `model/` and `calibration.json` into a version's folder."""
+
+    def export(
+        self, recipe: Recipe, base: BaseModel, learned: Learned, parts: Parts, folder: Path
+    ) -> list[dict[str, Any]]:
+        """Write the export beside the model and say what it loses.
+
+        Raises:
+            ExportError: more than the recipe allows.
+        """
+
+
+_HOMES = {
+    "classify": "engine.tasks.headed:Headed",
+    "tag": "engine.tasks.headed:Headed",
+    "extract": "engine.tasks.headed:Headed",
+    "rank": "engine.tasks.headed:Headed",
+    "embed": "engine.tasks.embed:Embedding",
+    "generate": "engine.tasks.generate:Generation",
+}
+
+
+def of(kind: str) -> Task:
+    """The task by its kind; its file is read at first use."""
+    module, _, name = _HOMES[kind].partition(":")
+    found: Task = getattr(import_module(module), name)()
+    return found

@@ -1,0 +1,129 @@
+"""Distillation: a student learns a teacher's softened answers and its sentence vectors, beside the labels.
+
+Softened logits after Hinton et al. 2015 (arXiv 1503.02531); the squared distance of vectors after Sun et al. 2019
+(PKD). A student of fewer layers begins as the teacher with layers left out, evenly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.errors import RecipeError
+from engine.recipe import Distill, Recipe
+from engine.tasks.encoder import EncoderModel, load
+from engine.tasks.encoding import Rows
+from engine.tasks.heads import HeadSpec, ModelSpec, specs
+from engine.tuning.objective import Inputs, Objective
+
+
+def teacher(recipe: Recipe) -> EncoderModel:
+    """The stored model that the recipe names as teacher, its weights fixed.
+
+    Raises:
+        RecipeError: it answers other heads than the recipe's.
+    """
+    from engine.store import Store
+
+    assert recipe.tuning.distill is not None
+    version = Store().get(recipe.tuning.distill.teacher)
+    theirs, ours = ModelSpec.read(version.folder / "model").heads, specs(recipe.task)
+    if theirs != ours:
+        names = ", ".join(head.name for head in theirs)
+        raise RecipeError(
+            f"tuning.distill.teacher: {version} answers other heads or labels ({names}); take one with the same"
+        )
+    return load(version.folder / "model").requires_grad_(False)
+
+
+def student(recipe: Recipe, taught: EncoderModel, untrained: EncoderModel) -> EncoderModel:
+    """What learns: `untrained`, or with `distill.layers` the teacher with so many of its layers, evenly spaced.
+
+    Raises:
+        RecipeError: the teacher has fewer layers, or its encoder's layers cannot be told apart.
+    """
+    assert recipe.tuning.distill is not None
+    wanted = recipe.tuning.distill.layers
+    if wanted is None:
+        return untrained
+    import copy
+
+    encoder = copy.deepcopy(taught.encoder).requires_grad_(True)
+    untrained.encoder = keep_layers(encoder, wanted)
+    untrained.heads.load_state_dict(taught.heads.state_dict())
+    return untrained
+
+
+def keep_layers(encoder: Any, wanted: int) -> Any:
+    """The encoder with `wanted` of its layers, evenly spaced from the last down, in place.
+
+    Raises:
+        RecipeError: it has fewer layers, or they cannot be told apart.
+    """
+    inner: Any = getattr(encoder, "encoder", None)
+    layers = getattr(inner, "layer", None)
+    if layers is None:
+        raise RecipeError(
+            f"tuning.distill.layers: the layers of a {encoder.config.model_type} encoder are not known; leave it out"
+        )
+    have = len(layers)
+    if wanted > have:
+        raise RecipeError(f"tuning.distill.layers: {wanted}, but the teacher has {have} layers")
+    chosen = sorted(have - 1 - round(place * have / wanted) for place in range(wanted))
+    inner.layer = torch.nn.ModuleList([layers[number] for number in chosen])
+    encoder.config.num_hidden_layers = wanted
+    return encoder
+
+
+@torch.inference_mode()
+def lessons(taught: EncoderModel, rows: Rows, batch_tokens: int = 4096) -> dict[str, Tensor]:
+    """The teacher's logits a head and its vectors for every row, computed once."""
+    from engine.data.batches import TokenBudgetSampler
+    from engine.tasks.encoding import Collator
+
+    taught.eval()
+    device = next(taught.parameters()).device
+    found: dict[str, list[Any]] = {}
+    collate = Collator(rows.pad_token_id)
+    for batch in TokenBudgetSampler(rows.lengths, batch_tokens, seed=None):
+        inputs = collate([{"input_ids": rows.input_ids[row]} for row in batch])
+        for name, values in taught(**{key: value.to(device) for key, value in inputs.items()}).items():
+            place = found.setdefault(name, [None] * len(rows))
+            for row, value in zip(batch, values.cpu(), strict=True):
+                place[row] = value
+    return {name: torch.stack(values) for name, values in found.items()}
+
+
+def objective(settings: Distill) -> Objective:
+    """The student's loss, where a batch carries the teacher's answers as `taught_<head>` and `taught_vector`."""
+
+    def loss(model: Any, inputs: Inputs) -> Tensor:
+        given = {name: value for name, value in inputs.items() if not name.startswith("taught_")}
+        outputs = model(**given)
+        total: Tensor = (1 - settings.weight) * outputs["loss"]
+        for head in getattr(model, "module", model).specs:
+            answers = inputs[f"taught_logits_{head.name}"]
+            total = total + settings.weight * softened(
+                head, outputs[f"logits_{head.name}"], answers, settings.temperature
+            )
+        if settings.vectors and outputs["vector"].shape == inputs["taught_vector"].shape:
+            total = total + settings.vectors * F.mse_loss(outputs["vector"].float(), inputs["taught_vector"])
+        return total
+
+    return loss
+
+
+def softened(head: HeadSpec, logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
+    """Cross entropy with the teacher's softened answers less their own entropy, times the temperature squared."""
+    if head.multi_label:
+        target = torch.sigmoid(taught / temperature)
+        return F.binary_cross_entropy_with_logits(logits / temperature, target) * temperature**2
+    return (
+        F.kl_div(
+            F.log_softmax(logits / temperature, -1), F.log_softmax(taught / temperature, -1),
+            log_target=True, reduction="batchmean",
+        ) * temperature**2
+    )  # fmt: skip

@@ -1,0 +1,18 @@
+"""Objective: what a training step makes smaller. The plain one is the model's own loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+Inputs = dict[str, Tensor]
+Objective = Callable[[Any, Inputs], Tensor]
+"""(model, a batch with its targets) -> loss, whose gradient is the step's."""
+
+
+def plain(model: Any, inputs: Inputs) -> Tensor:
+    """The model's loss on the batch."""
+    loss: Tensor = model(**inputs)["loss"]
+    return loss

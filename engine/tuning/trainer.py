@@ -1,0 +1,142 @@
+"""Trainer: transformers' own, with batches by token budget, an objective of ours, and losses whole over a step."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch.utils.data import DataLoader
+
+from engine.data.batches import Share, TokenBudgetSampler
+from engine.recipe import Tuning
+from engine.tasks.encoding import Collator, Rows
+from engine.tuning import precision, weights
+from engine.tuning.keeper import Keeper, Progress, last_whole
+from engine.tuning.objective import Objective, plain
+
+
+def fit(
+    model: Any,
+    train: Rows,
+    tuning: Tuning,
+    *,
+    seed: int,
+    folder: Path,
+    objective: Objective = plain,
+    score: Callable[[], float] | None = None,
+    trackers: tuple[str, ...] = (),
+    progress: Progress | None = None,
+    callbacks: Sequence[transformers.TrainerCallback] = (),
+) -> list[dict[str, float]]:
+    """Train the parameters of `model` that require a gradient, in place, over transformers' Trainer.
+
+    It ends with averaged weights: those of its best dev score, or of the last step. A run that was cut off goes on from
+    its last checkpoint in `folder` and ends with the weights it would have had.
+
+    Args:
+        score: figure of `model` as it stands on the dev rows, to raise; None trains all epochs.
+        folder: checkpoints and the trackers' logs are written here.
+
+    Returns:
+        One entry an epoch: epoch, loss, score.
+    """
+    from engine.tuning.tracking import tracked
+
+    before = last_whole(folder)
+    keeper = Keeper(model, tuning, score, progress or (lambda done, total, note: None))
+    if before:
+        keeper.restore(before)
+    if not keeper.done:
+        with tracked(folder, trackers) as report_to:
+            trainer = _Trainer(
+                model=model,
+                args=_arguments(tuning, seed, folder, report_to),
+                data_collator=Collator(train.pad_token_id),
+                train_dataset=train,
+                callbacks=[*callbacks, keeper],
+                optimizers=(torch.optim.AdamW(list(weights.groups(model, tuning)), fused=True), None),
+            )
+            trainer.setup(objective, tuning)
+            trainer.train(resume_from_checkpoint=str(before) if before else None)
+    keeper.finish()
+    return keeper.history
+
+
+def _arguments(tuning: Tuning, seed: int, folder: Path, report_to: list[str]) -> transformers.TrainingArguments:
+    return transformers.TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=tuning.epochs,
+        learning_rate=tuning.learning_rate,
+        warmup_steps=tuning.warmup,
+        weight_decay=tuning.weight_decay,
+        gradient_accumulation_steps=tuning.accumulate,
+        lr_scheduler_type="linear",
+        seed=seed,
+        eval_strategy="no",
+        save_strategy="no",  # the keeper says when
+        save_total_limit=2,  # the one before stays until the next is whole
+        logging_strategy="steps",
+        logging_steps=10,
+        report_to=report_to,
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        ddp_find_unused_parameters=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),
+    )
+
+
+class _Trainer(transformers.Trainer):
+    loss_is_scaled_for_ga = True
+
+    def setup(self, objective: Objective, tuning: Tuning) -> None:
+        self._objective = objective
+        self._tuning = tuning
+        self._bf16 = precision.uses_bf16(tuning.precision)
+        self.remove_callback(transformers.PrinterCallback)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        rows: Any = self.train_dataset
+        share = Share(self.args.process_index, self.args.world_size)
+        sampler = TokenBudgetSampler(
+            rows.lengths, self._tuning.batch_tokens, seed=self.args.seed, queries=rows.queries, share=share
+        )
+        # Not prepared by accelerate: it would deal the batches out a second time.
+        return DataLoader(rows, batch_sampler=sampler, collate_fn=self.data_collator)
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> tuple[list[Any], None]:
+        """The batches of one step; each learns how many labelled rows the whole step has, over all processes."""
+        samples = list(islice(epoch_iterator, num_batches))
+        model: Any = self.accelerator.unwrap_model(self.model)
+        found = [model.items(batch) for batch in samples]
+        for name in found[0] if found else ():
+            total = torch.stack([items[name] for items in found]).sum().to(device)
+            if self.args.world_size > 1:
+                torch.distributed.all_reduce(total)  # gradients are then averaged, not summed, over the processes
+                total = total / self.args.world_size
+            for batch in samples:
+                batch[f"items_{name}"] = total
+        return samples, None
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        with self._autocast():
+            return self._objective(model, inputs)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """bf16 for the loss alone: Trainer's own switch would leave the model's `forward` changed for good."""
+        if not self._bf16:
+            return contextlib.nullcontext()
+        return torch.autocast(self.args.device.type, torch.bfloat16)
+
+
+def is_first_process() -> bool:
+    """Whether this process stores what all of them train."""
+    return int(os.environ.get("RANK", "0")) == 0
