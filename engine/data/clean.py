@@ -19,7 +19,8 @@ from typing import Any
 
 from engine import resources
 from engine.data import files
-from engine.data.sources import BadRow, Rejected, check_text, records
+from engine.data.rows import BadRow
+from engine.data.sources import Rejected, check_text, records
 from engine.errors import DataError, InputError
 from engine.text import pii
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.data.rows import Row
@@ -73,14 +73,13 @@ def gate(parts: Parts, on_leak: Literal["refuse", "drop"]) -> tuple[Parts, int]:
     """The parts without leaks, and how many rows were dropped for it.
 
     "drop" takes the leaking row out of train (or out of dev or calibration where it leaks into test); test stays whole.
+    A row that augmentation made of a row which is not in train leaks too, however unlike it has become.
 
     Raises:
         LeakError: there are leaks and `on_leak` is "refuse"; the message lists the pairs.
     """
     leaks = find_leaks(parts)
-    if not leaks:
-        return parts, 0
-    if on_leak == "refuse":
+    if leaks and on_leak == "refuse":
         counts = ", ".join(f"{count} {kind}" for kind, count in Counter(leak.kind for leak in leaks).items())
         pairs = "\n  ".join(map(str, leaks))
         raise LeakError(
@@ -88,7 +87,21 @@ def gate(parts: Parts, on_leak: Literal["refuse", "drop"]) -> tuple[Parts, int]:
         )
     out = {(leak.part, id(leak.row)) for leak in leaks}
     kept = {name: [row for row in rows if (name, id(row)) not in out] for name, rows in vars(parts).items()}
-    return Parts(**kept), len(out)
+    parts, strays = _without_strays(Parts(**kept), on_leak)
+    return parts, len(out) + strays
+
+
+def _without_strays(parts: Parts, on_leak: Literal["refuse", "drop"]) -> tuple[Parts, int]:
+    """The parts without rows in train that were made of rows elsewhere, and how many these were."""
+    here = {row.origin for row in parts.train if row.augmented_from is None}
+    strays = [row for row in parts.train if row.augmented_from is not None and row.augmented_from not in here]
+    if strays and on_leak == "refuse":
+        raise LeakError(
+            f"{len(strays)} augmented rows are of rows that are not in train, such as {strays[0].origin} of "
+            f"{strays[0].augmented_from}; make them anew for this split (engine data augment), or set on_leak: drop"
+        )
+    out = set(map(id, strays))
+    return replace(parts, train=[row for row in parts.train if id(row) not in out]), len(strays)
 
 
 def _kind(text: str, other: str) -> Kind:

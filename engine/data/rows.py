@@ -20,6 +20,8 @@ class Row:
     """File and line."""
     pair: str | None = None
     """The second text of a pair: a passage for a question, a company for a headline."""
+    augmented_from: str | None = None
+    """Origin of the row that augmentation made this one from."""
 
     @property
     def whole(self) -> str:

@@ -252,7 +252,15 @@ def _row(values: dict[str, Any], data: Data, heads: Sequence[HeadSpec], origin: 
         names = ", ".join(data.column(head.name) for head in heads)
         raise BadRow(f"no label for any head; give one of the fields: {names}")
     group = values.get(data.split.group) if data.split.group else None
-    return Row(text, labels, str(group) if group not in (None, "") else None, origin, pair)
+    source = values.get("augmented_from")
+    return Row(
+        text,
+        labels,
+        str(group) if group not in (None, "") else None,
+        origin,
+        pair,
+        source if isinstance(source, str) and source else None,
+    )
 
 
 def _label(values: dict[str, Any], head: HeadSpec, data: Data, text: str, pair: str | None) -> Any:

@@ -38,7 +38,8 @@ def cut(
 
     Rows of one group, and rows that are near-duplicates of each other, form a cluster that stays whole, so a cut of
     our own never leaks. Clusters are dealt out per label of the head `stratify`, each to the part furthest below its
-    share: every part gets its share of every label.
+    share: every part gets its share of every label. Rows made by augmentation go to train and leave the cut of the
+    others as it is without them.
 
     Args:
         test: rows of a given test file; then no row of `rows` becomes test.
@@ -50,6 +51,8 @@ def cut(
         rest = split.model_copy(update={"dev": 0.0, "calibration": 0.0})
         checked, taught = cut(dev, halves, stratify=stratify), cut(rows, rest, stratify=stratify, test=test)
         return Parts(taught.train, checked.dev, checked.train, taught.test)
+    made = [row for row in rows if row.augmented_from is not None]
+    rows = [row for row in rows if row.augmented_from is None]
     shares = {"test": 0.0 if test is not None else split.test, "dev": split.dev, "calibration": split.calibration}
     shares["train"] = 1.0 - sum(shares.values())
     dealt: dict[str, list[int]] = {name: [] for name in shares}
@@ -68,6 +71,7 @@ def cut(
             counts[name] += len(cluster)
             dealt[name] += cluster
     parts = {name: [rows[number] for number in sorted(numbers)] for name, numbers in dealt.items()}
+    parts["train"] += made
     if test is not None:
         parts["test"] = list(test)
     return Parts(**parts)

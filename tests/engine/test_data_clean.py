@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data.clean import clean_file, clean_text
-from engine.data.sources import BadRow
+from engine.data.rows import BadRow
 from engine.errors import DataError, InputError
 
 Write = Callable[[str, str | bytes], Path]
