@@ -19,6 +19,13 @@ NAMES = {
     "export": "ONNX int8 against transformers.pipeline: speed, quality, independence of neighbours",
     "leaks": "planted leaks found by the leakage gate, and clean pairs named by mistake",
     "feed": "planted surges and decoys in Keel's own feed",
+    "banking77": "Banking77: full tuning and LoRA",
+    "fewshot": "Banking77 with ten rows a label: contrastive tuning against the head alone",
+    "clinc": "CLINC150: intents, and questions that none of them fits",
+    "wnut": "WNUT-17 entities: full tuning and every adapter",
+    "robust": "PhraseBank under typing errors: adversarial training and noise copies",
+    "distill": "a three-layer student of the Banking77 model",
+    "train_speed": "seconds of a Banking77 training against plain Trainer",
 }
 
 

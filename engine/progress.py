@@ -45,6 +45,9 @@ class Progress:
             self.stage(f"step {done}/{total}  {note}")
         self._note = note
 
+    def scored(self, epoch: int, score: float) -> None:
+        """Nothing: the step's note tells it."""
+
     def _draw(self, done: int, total: int, note: str) -> None:
         if self._bar is None:
             from rich.console import Console

@@ -11,13 +11,14 @@ import platform
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
 from engine import base_models, runs
 from engine.data import few, leakage, sources
+from engine.data.noise_copies import noise_copies
 from engine.data.split import Parts, cut
 from engine.errors import DataError, RecipeError
 from engine.evaluate.report import Figures
@@ -25,7 +26,7 @@ from engine.recipe import Recipe
 from engine.store import CHAMPION, Store, Version
 from engine.tasks import task as tasks
 from engine.tasks.heads import specs
-from engine.tasks.task import LEAST_CALIBRATION, Learned, Watcher
+from engine.tasks.task import LEAST_CALIBRATION, UNCALIBRATED, Learned, Watcher
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "numpy", "scikit-learn")
 
@@ -36,6 +37,8 @@ class Quiet:
     def stage(self, text: str) -> None: ...
 
     def step(self, done: int, total: int, note: str) -> None: ...
+
+    def scored(self, epoch: int, score: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -101,17 +104,23 @@ def learn(recipe: Recipe, parts: Parts, run: Path, watch: Watcher) -> tuple[list
     task = tasks.of(recipe.task.kind)
     learned = []
     for seed in recipe.seeds:
+        shown = parts
+        if recipe.data.noise:
+            shown = replace(parts, train=parts.train + noise_copies(parts.train, recipe.data.noise, seed=seed))
         watch.stage(f"tuning {recipe.base} on {len(parts.train):,} rows, seed {seed}")
-        learned.append(task.learn(recipe, base, parts, seed, run / f"seed-{seed}", watch))
+        learned.append(task.learn(recipe, base, shown, seed, run / f"seed-{seed}", watch))
     return learned, base
 
 
 def prepare(recipe: Recipe, run: Path) -> tuple[Parts, sources.Loaded, int]:
     """Rows, cut and past the leakage gate; bad rows lie in `run/rejected.jsonl`."""
     data, heads = recipe.data, specs(recipe.task)
-    if data.split.calibration == 0:
+    split, least = data.split, LEAST_CALIBRATION
+    if recipe.task.kind in UNCALIBRATED:
+        split, least = split.model_copy(update={"calibration": 0.0}), 0
+    elif split.calibration == 0:
         raise RecipeError("data.split.calibration: 0 leaves no rows to calibrate on; give a share, for example 0.1")
-    if recipe.tuning.early_stopping and data.split.dev == 0:
+    if split.dev == 0 and (recipe.tuning.early_stopping or (data.dev and not least)):
         raise RecipeError("data.split.dev: 0 leaves no rows to stop on; give a share, or set tuning.early_stopping: 0")
     loaded = sources.load(data.train, data, heads)
     given = {"dev": data.dev, "test": data.test}
@@ -126,13 +135,12 @@ def prepare(recipe: Recipe, run: Path) -> tuple[Parts, sources.Loaded, int]:
         sources.write_rejected(loaded.rejected, run / "rejected.jsonl")
     stratify = next((head.name for head in heads if head.kind == "single"), None)
     rows = {name: part.rows for name, part in held.items()}
-    parts = cut(loaded.rows, data.split, stratify=stratify, test=rows.get("test"), dev=rows.get("dev"))
+    parts = cut(loaded.rows, split, stratify=stratify, test=rows.get("test"), dev=rows.get("dev"))
     parts, dropped = leakage.gate(parts, data.on_leak)
-    if not parts.train or len(parts.calibration) < LEAST_CALIBRATION or not parts.test:
+    if not parts.train or len(parts.calibration) < least or not parts.test:
         counts = ", ".join(f"{name} {count}" for name, count in parts.counts().items())
-        raise DataError(
-            f"too few rows ({counts}): train and test need one, calibration {LEAST_CALIBRATION}; give more rows"
-        )
+        needed = f"train and test need one{f', calibration {least}' if least else ''}"
+        raise DataError(f"too few rows ({counts}): {needed}; give more rows")
     if data.per_label and stratify:
         parts = few.shots(parts, stratify, data.per_label, seed=recipe.seeds[0])
     return parts, loaded, dropped

@@ -52,6 +52,9 @@ OBJECTIVES = {
 }
 """Setting of `tuning` -> the task kinds that can do it."""
 
+HEADS_ONLY = ("head_learning_rate", "head_start", "gradual_unfreezing", "label_smoothing")
+"""Settings of `tuning` that a task without heads cannot use."""
+
 
 class Recipe(Section):
     """What to make. See `recipes/finance_news.yaml` for the shape."""
@@ -85,9 +88,17 @@ class Recipe(Section):
                 raise ValueError(f"tuning.method {tuning.method} needs one single-label head")
             if tuning.distill and not all(head.labels for head in heads):
                 raise ValueError("tuning.distill needs label heads; a regression head has no logits to learn from")
+        if self.data.noise and kind not in ("classify", "embed"):
+            raise ValueError(
+                f"data.noise would move the spans of task {kind} or spoil its answers; it is for classify, embed"
+            )
         if self.data.per_label and not isinstance(self.task, Classify):
             raise ValueError(f"data.per_label draws rows by label, and task {kind} has none; leave it out")
-        if kind in ("embed", "generate") and self.export.format != "none" and "export" in self.model_fields_set:
+        unused = (*HEADS_ONLY, *(["dropout"] if tuning.method == "full" else [])) if kind == "embed" else ()
+        for name in unused:  # a full encoder keeps its own dropout
+            if getattr(tuning, name) != Tuning.model_fields[name].default:
+                raise ValueError(f"tuning.{name} is about heads, and task embed has none; leave it out")
+        if kind == "generate" and self.export.format != "none" and "export" in self.model_fields_set:
             raise ValueError(
                 f"export.format {self.export.format}: task {kind} is not exported; set export.format: none"
             )

@@ -18,6 +18,8 @@ class Head(Section):
     multi_label: bool = False
     regression: bool = False
     """The answer is a number; labels are left out."""
+    descriptions: dict[str, str] = {}
+    """Label -> what it means, in words, for zero shots; a label left out is described by its name."""
     weight: Positive = 1.0
     """Share of this head's loss in the sum over heads."""
     class_weights: ClassWeights = "none"
@@ -28,6 +30,8 @@ class Head(Section):
         twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
         if twice:
             raise ValueError(f"labels stand twice: {', '.join(twice)}")
+        if unknown := sorted(self.descriptions.keys() - set(self.labels)):
+            raise ValueError(f"descriptions of labels that are not there: {', '.join(unknown)}")
         if self.regression and (self.labels or self.multi_label or self.class_weights != "none"):
             raise ValueError("a regression head takes neither labels, multi_label nor class_weights")
         if self.multi_label and self.class_weights != "none":
@@ -76,11 +80,17 @@ class Embed(Section):
     hard_negatives: Annotated[int, Field(ge=0)] = 0
     """Mined negatives a pair: near texts that are not its partner; 0: the other pairs of the batch alone."""
     margin: Fraction = 0.05
-    """A mined text within this cosine of the true partner is taken for a second true one and left out."""
+    """A near text whose cosine does not lie this far below the true partner's may be a second true one: left out."""
     scale: Positive = 20.0
     """Inverse temperature of the softmax over cosines."""
     matryoshka: list[Count] = []
     """Shorter widths, such as 128 and 64, whose cut vectors must serve as well (Kusupati et al. 2022)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Embed:
+        if self.margin != type(self).model_fields["margin"].default and not self.hard_negatives:
+            raise ValueError("margin is for mined negatives; set hard_negatives, for example 3")
+        return self
 
 
 class Generate(Section):

@@ -30,7 +30,7 @@ class Distill(Section):
     """Learning from a stored model's logits and vectors, beside the labels (Hinton et al. 2015; Sun et al. 2019)."""
 
     teacher: str
-    """A stored classify model with the same heads: name, name@alias or name@number."""
+    """A stored classify model with the same heads: name, name@alias, name@number, or a version's folder."""
     layers: Count | None = None
     """Layers of the student: so many of the teacher's, evenly spaced; without it the student is `base`."""
     temperature: Positive = 2.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.data.batches import Share, TokenBudgetSampler
 from engine.data.rows import Row
 from engine.tasks import extract, kinds, tag
 from engine.tasks.heads import HeadSpec, ModelSpec
@@ -50,6 +51,14 @@ class Rows:
         }
         item |= {f"taught_{name}": values[row] for name, values in self.taught.items()}
         return item if self.queries is None else {**item, "queries": self.queries[row]}
+
+    def sampler(self, batch_tokens: int, *, seed: int, share: Share) -> TokenBudgetSampler:
+        """The order in which training reads the rows, and in what batches."""
+        return TokenBudgetSampler(self.lengths, batch_tokens, seed=seed, queries=self.queries, share=share)
+
+    def collator(self) -> Callable[[list[dict[str, Any]]], dict[str, Tensor]]:
+        """Makes one padded batch of some of the rows."""
+        return Collator(self.pad_token_id)
 
     def output(self, row: int, logits: NDArray[np.float64]) -> Output:
         """A row's logits with what their decoding needs; padding is cut off."""

@@ -17,7 +17,18 @@ from engine.tasks import encoder, kinds
 from engine.tasks.encoding import Rows, encoded
 from engine.tasks.heads import ModelSpec, specs
 from engine.tasks.task import LEAST_CALIBRATION, Learned, Watcher
-from engine.tuning import adapters, adversarial, distill, objective, probe, r_drop, weights
+from engine.tuning import (
+    adapt,
+    adapters,
+    adversarial,
+    contrastive,
+    distill,
+    objective,
+    probe,
+    r_drop,
+    weights,
+    zero_shot,
+)
 from engine.tuning.trainer import fit
 
 
@@ -35,7 +46,15 @@ class Headed:
         def score() -> float:
             return main_score(spec.heads, parts.dev, encoder.outputs(model, rows["dev"]))
 
-        history, trainable = _tune(recipe, model, rows["train"], score if parts.dev else None, seed, folder, watcher)
+        if recipe.tuning.adapt:
+            adapt.adapt(recipe, model, base.folder, tokenizer, seed=seed, folder=folder, watcher=watcher)
+        if recipe.tuning.method == "zero_shot":
+            zero_shot.set_head(recipe, model, tokenizer)
+            history: list[dict[str, float]] = []
+            trainable = 0
+        else:
+            judge = score if parts.dev and recipe.tuning.early_stopping else None
+            history, trainable = _tune(recipe, model, rows["train"], judge, seed, folder, watcher)
         learned = Learned(seed, model, score() if parts.dev else 0.0, history, trainable, weights.counts(model)[1])
         learned.temperatures = _temperatures(spec, parts.calibration, encoder.outputs(model, rows["calibration"]))
         learned.model = model.cpu()
@@ -56,20 +75,23 @@ class Headed:
     def export(
         self, recipe: Recipe, base: BaseModel, learned: Learned, parts: Parts, folder: Path
     ) -> list[dict[str, Any]]:
-        from engine.export import onnx, roundtrip
+        from engine.export import mixed, onnx
 
         spec, tokenizer = model_spec(recipe, base), tokenizer_of(base.folder)
         sample = encoded(parts.train[: onnx.SMOOTHED_ON], tokenizer, spec)
-        onnx.export(learned.model, folder / "onnx", sample, precision=recipe.export.precision)
-        probes = parts.dev + parts.calibration
-        losses = roundtrip.verify(folder, probes, max_quality_loss=recipe.export.max_quality_loss)
+        losses = mixed.export(learned.model, folder, sample, parts.dev + parts.calibration, recipe.export)
         return [vars(loss) for loss in losses]
 
 
 def model_spec(recipe: Recipe, base: BaseModel) -> ModelSpec:
     """What the stored model will say of itself."""
     return ModelSpec(
-        recipe.task.kind, specs(recipe.task), base.prefix, recipe.tuning.max_length, tuple(recipe.languages)
+        recipe.task.kind,
+        specs(recipe.task),
+        base.prefix,
+        recipe.tuning.max_length,
+        tuple(recipe.languages),
+        base.pair_prefix,
     )
 
 
@@ -101,6 +123,8 @@ def _tune(
         train.taught = distill.lessons(taught, train)
         distill.student(recipe, taught, model)
         loss = distill.objective(tuning.distill)
+    if tuning.method == "contrastive":
+        return _contrast(recipe, model, train, score, seed, folder, watcher)
     if tuning.head_start == "probe" and not (tuning.distill and tuning.distill.layers):
         probe.fit_heads(model, train)
     if tuning.method in adapters.PEFT or tuning.method == "adapter":
@@ -114,13 +138,44 @@ def _tune(
         seed=seed,
         folder=folder,
         objective=loss,
-        score=score if tuning.early_stopping else None,
+        score=score,
         trackers=tuple(recipe.track),
         progress=watcher.step,
+        scored=watcher.scored,
         callbacks=adapters.callbacks(model, tuning),
     )
     model.encoder = adapters.merged(model.encoder)
     return history, trainable
+
+
+def _contrast(
+    recipe: Recipe,
+    model: encoder.EncoderModel,
+    train: Rows,
+    score: Callable[[], float] | None,
+    seed: int,
+    folder: Path,
+    watcher: Watcher,
+) -> tuple[list[dict[str, float]], int]:
+    """Draw the encoder's vectors together by label, then fit the head on them."""
+
+    def probed() -> float:
+        probe.fit_heads(model, train)
+        return score() if score else 0.0
+
+    history = fit(
+        contrastive.Contrast(model),
+        contrastive.in_pairs(train),
+        recipe.tuning,
+        seed=seed,
+        folder=folder,
+        score=probed if score else None,
+        trackers=tuple(recipe.track),
+        progress=watcher.step,
+        scored=watcher.scored,
+    )
+    probe.fit_heads(model, train)
+    return history, weights.counts(model)[0]
 
 
 def _temperatures(spec: ModelSpec, rows: Sequence[Row], outputs: dict[str, list[kinds.Output]]) -> dict[str, float]:

@@ -15,6 +15,8 @@ from engine.evaluate.report import Figures
 from engine.recipe import Recipe
 
 LEAST_CALIBRATION = 10
+UNCALIBRATED = frozenset({"embed", "generate"})
+"""Kinds of tasks whose answers are no probabilities: all their rows but dev and test are for training."""
 
 
 class Watcher(Protocol):
@@ -22,6 +24,8 @@ class Watcher(Protocol):
 
     def stage(self, text: str) -> None: ...
     def step(self, done: int, total: int, note: str) -> None: ...
+    def scored(self, epoch: int, score: float) -> None:
+        """After an epoch that was scored on dev; what it raises ends the training."""
 
 
 @dataclass

@@ -6,6 +6,7 @@ Softened logits after Hinton et al. 2015 (arXiv 1503.02531); the squared distanc
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,14 +30,15 @@ def teacher(recipe: Recipe) -> EncoderModel:
     from engine.store import Store
 
     assert recipe.tuning.distill is not None
-    version = Store().get(recipe.tuning.distill.teacher)
-    theirs, ours = ModelSpec.read(version.folder / "model").heads, specs(recipe.task)
+    named = recipe.tuning.distill.teacher
+    folder = Path(named) if Path(named).is_dir() else Store().get(named).folder
+    theirs, ours = ModelSpec.read(folder / "model").heads, specs(recipe.task)
     if theirs != ours:
         names = ", ".join(head.name for head in theirs)
         raise RecipeError(
-            f"tuning.distill.teacher: {version} answers other heads or labels ({names}); take one with the same"
+            f"tuning.distill.teacher: {named} answers other heads or labels ({names}); take one with the same"
         )
-    return load(version.folder / "model").requires_grad_(False)
+    return load(folder / "model").requires_grad_(False)
 
 
 def student(recipe: Recipe, taught: EncoderModel, untrained: EncoderModel) -> EncoderModel:

@@ -21,6 +21,8 @@ from engine.tuning import weights
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all and a short note."""
+Scored = Callable[[int, float], None]
+"""Called with an epoch, from 1, and its dev score; what it raises ends the training."""
 FILE = "keeper.pt"
 """Written last into a checkpoint: one without it was cut off."""
 
@@ -28,7 +30,9 @@ FILE = "keeper.pt"
 class Keeper(transformers.TrainerCallback):
     """Callback of one training run. `best` are the weights to end with, by name."""
 
-    def __init__(self, model: Any, tuning: Tuning, score: Callable[[], float] | None, progress: Progress) -> None:
+    def __init__(
+        self, model: Any, tuning: Tuning, score: Callable[[], float] | None, progress: Progress, scored: Scored
+    ) -> None:
         self.history: list[dict[str, float]] = []
         self.done = False
         self._model = model
@@ -41,6 +45,7 @@ class Keeper(transformers.TrainerCallback):
         self._patience = tuning.early_stopping if score else 0
         self._score = score
         self._progress = progress
+        self._scored = scored
         self._note = ""
         self._loss = math.nan
 
@@ -82,6 +87,8 @@ class Keeper(transformers.TrainerCallback):
         self.done = stops or state.global_step >= state.max_steps
         control.should_training_stop = self.done
         control.should_save = True
+        if self._score:
+            self._scored(round(state.epoch or 0), value)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if not state.is_world_process_zero:

@@ -13,11 +13,11 @@ import torch
 import transformers
 from torch.utils.data import DataLoader
 
-from engine.data.batches import Share, TokenBudgetSampler
+from engine.data.batches import Share
 from engine.recipe import Tuning
-from engine.tasks.encoding import Collator, Rows
+from engine.tasks.encoding import Rows
 from engine.tuning import precision, weights
-from engine.tuning.keeper import Keeper, Progress, last_whole
+from engine.tuning.keeper import Keeper, Progress, Scored, last_whole
 from engine.tuning.objective import Objective, plain
 
 
@@ -32,6 +32,7 @@ def fit(
     score: Callable[[], float] | None = None,
     trackers: tuple[str, ...] = (),
     progress: Progress | None = None,
+    scored: Scored | None = None,
     callbacks: Sequence[transformers.TrainerCallback] = (),
 ) -> list[dict[str, float]]:
     """Train the parameters of `model` that require a gradient, in place, over transformers' Trainer.
@@ -49,7 +50,8 @@ def fit(
     from engine.tuning.tracking import tracked
 
     before = last_whole(folder)
-    keeper = Keeper(model, tuning, score, progress or (lambda done, total, note: None))
+    quiet = progress or (lambda done, total, note: None)
+    keeper = Keeper(model, tuning, score, quiet, scored or (lambda epoch, score: None))
     if before:
         keeper.restore(before)
     if not keeper.done:
@@ -57,7 +59,7 @@ def fit(
             trainer = _Trainer(
                 model=model,
                 args=_arguments(tuning, seed, folder, report_to),
-                data_collator=Collator(train.pad_token_id),
+                data_collator=train.collator(),
                 train_dataset=train,
                 callbacks=[*callbacks, keeper],
                 optimizers=(torch.optim.AdamW(list(weights.groups(model, tuning)), fused=True), None),
@@ -104,9 +106,7 @@ class _Trainer(transformers.Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         rows: Any = self.train_dataset
         share = Share(self.args.process_index, self.args.world_size)
-        sampler = TokenBudgetSampler(
-            rows.lengths, self._tuning.batch_tokens, seed=self.args.seed, queries=rows.queries, share=share
-        )
+        sampler = rows.sampler(self._tuning.batch_tokens, seed=self.args.seed, share=share)
         # Not prepared by accelerate: it would deal the batches out a second time.
         return DataLoader(rows, batch_sampler=sampler, collate_fn=self.data_collator)
 

@@ -1,0 +1,33 @@
+"""Banking77: full tuning against LoRA, each over the seeds."""
+
+from __future__ import annotations
+
+from bench.contract import Figures, public_data
+from bench.held_out import averaged
+from bench.seeds import trained
+from engine import Progress, Recipe
+
+RECIPE = "recipes/bench/banking77.yaml"
+LORA = ["name=banking77-lora", "tuning.method=lora", "tuning.rank=8", "tuning.learning_rate=1e-3"]
+
+
+def run(*, seeds: int) -> Figures:
+    """Accuracy of the deployed models on the test rows, means over the seeds."""
+    file = str(public_data("banking77") / "test.csv")
+    with Progress() as progress:
+        full = trained(Recipe.load(RECIPE), seeds, progress)
+        lora = trained(Recipe.load(RECIPE, LORA), seeds, progress)
+        found, intervals = averaged(full, file, "intent")
+        adapted, between = averaged(lora, file, "intent")
+    sizes = lora[0].manifest()["parameters"]
+    return Figures(
+        {
+            "accuracy": found["accuracy"],
+            "accuracy_lora": adapted["accuracy"],
+            "lora_gap": found["accuracy"] - adapted["accuracy"],
+            "lora_trainable_share": sizes["trainable"] / sizes["all"],
+            "ece": found["ece"],
+        },
+        {"accuracy": intervals["accuracy"], "accuracy_lora": between["accuracy"]},
+        {"seeds": seeds, "macro_f1": round(found["macro_f1"], 4)},
+    )

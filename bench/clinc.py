@@ -1,0 +1,79 @@
+"""CLINC150: 150 intents, and questions that none of them fits; the threshold is chosen on the validation rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract import Figures, public_data
+from bench.seeds import trained
+from engine import Predictor, Progress, Recipe
+from engine.evaluate.intervals import bootstrap
+from engine.resources import home
+
+OUT = "oos"
+RECIPE = "recipes/bench/clinc150.yaml"
+LEAST_RECALL = 0.8
+"""Out-of-scope recall on the validation rows that the threshold must reach; of those it is the most lenient."""
+
+
+def run(*, seeds: int) -> Figures:
+    """In-scope accuracy, where a rejected row counts as wrong, and out-of-scope recall; means over the seeds."""
+    parts = json.loads((public_data("clinc150") / "data_full.json").read_text(encoding="utf-8"))
+    folder = _files(parts)
+    accuracies, recalls, thresholds = [], [], []
+    right, found_out = [], []
+    with Progress() as progress:
+        recipe = Recipe.load(RECIPE, [f"data.train={folder / 'train.jsonl'}", f"data.dev={folder / 'val.jsonl'}",
+                                      f"data.test={folder / 'test.jsonl'}"])  # fmt: skip
+        for version in trained(recipe, seeds, progress):
+            model = Predictor.open(version.folder)
+            threshold = _threshold(*_judged(model, parts["val"]), *_judged(model, parts["oos_val"]))
+            answers, confidence, truth = _judged(model, parts["test"])
+            right.append((answers == truth) & (confidence >= threshold))
+            _, outside, _ = _judged(model, parts["oos_test"])
+            found_out.append(outside < threshold)
+            accuracies.append(float(right[-1].mean()))
+            recalls.append(float(found_out[-1].mean()))
+            thresholds.append(round(threshold, 4))
+    inside = bootstrap(lambda rows: float(np.mean([one[rows].mean() for one in right])), range(len(right[0])))
+    outside_ = bootstrap(lambda rows: float(np.mean([one[rows].mean() for one in found_out])), range(len(found_out[0])))
+    return Figures(
+        {"in_scope_accuracy": float(np.mean(accuracies)), "oos_recall": float(np.mean(recalls))},
+        {"in_scope_accuracy": inside[1:], "oos_recall": outside_[1:]},
+        {"seeds": seeds, "thresholds": thresholds, "least_recall_on_validation": LEAST_RECALL},
+    )
+
+
+def _judged(model: Predictor, rows: list[list[str]]) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
+    """Best in-scope label, its confidence (0 to 1), and the true label's number (-1 outside)."""
+    labels = model.spec.heads[0].labels
+    probabilities = model.probabilities([text for text, _ in rows])["intent"]
+    inside = [number for number, label in enumerate(labels) if label != OUT]
+    scores = probabilities[:, inside]
+    answers = np.asarray(inside, dtype=np.intp)[scores.argmax(1)]
+    truth = np.array([labels.index(label) if label != OUT else -1 for _, label in rows], dtype=np.intp)
+    return answers, scores.max(1), truth
+
+
+def _threshold(
+    answers: NDArray[np.intp], confidence: NDArray[np.float64], truth: NDArray[np.intp],
+    _: NDArray[np.intp], outside: NDArray[np.float64], __: NDArray[np.intp],
+) -> float:  # fmt: skip
+    """The lowest confidence that still turns away `LEAST_RECALL` of the validation rows out of scope."""
+    return float(np.quantile(outside, LEAST_RECALL, method="higher"))
+
+
+def _files(parts: dict[str, list[list[str]]]) -> Path:
+    """The data set's parts as files that a recipe reads."""
+    folder = home() / "bench" / "data" / "clinc150"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in {
+        "train": parts["train"] + parts["oos_train"], "val": parts["val"] + parts["oos_val"], "test": parts["test"],
+    }.items():  # fmt: skip
+        lines = [json.dumps({"text": text, "intent": label}) + "\n" for text, label in rows]
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    return folder

@@ -1,0 +1,48 @@
+"""WNUT-17 entities: full tuning, and every adapter against its untrained start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.contract import Figures, public_data
+from bench.held_out import averaged
+from bench.seeds import trained
+from engine import Progress, Recipe
+
+RECIPE = "recipes/bench/wnut17.yaml"
+ADAPTERS: dict[str, list[str]] = {
+    "lora": ["tuning.learning_rate=1e-3"],
+    "adalora": ["tuning.learning_rate=2e-3"],
+    "ia3": ["tuning.learning_rate=5e-3"],
+    "adapter": ["tuning.rank=48", "tuning.learning_rate=1e-3"],
+    "prefix": ["tuning.learning_rate=5e-3"],
+    "prompt": ["tuning.learning_rate=5e-3"],
+    "p_tuning": ["tuning.learning_rate=2e-3"],
+}
+EPOCHS = 3
+
+
+def run(*, seeds: int) -> Figures:
+    """Span F1 on the test rows; `adapters_least_gain` is the smallest gain of an adapter over its untrained start."""
+    file = str(public_data("wnut17") / "emerging.test.annotated")
+    table: dict[str, Any] = {}
+    with Progress() as progress:
+        full = trained(Recipe.load(RECIPE), seeds, progress)
+        found, intervals = averaged(full, file, "entities")
+        for method, settings in ADAPTERS.items():
+            common = [f"name=wnut17-{method}", f"tuning.method={method}", "export.format=none", *settings]
+            after = trained(Recipe.load(RECIPE, [*common, f"tuning.epochs={EPOCHS}"]), 1, progress)
+            # As good as untrained: one epoch at a rate that moves nothing.
+            still = ["tuning.learning_rate=1e-12", "tuning.head_learning_rate=1e-12", "tuning.epochs=1"]
+            before = trained(Recipe.load(RECIPE, [*common, f"name=wnut17-{method}-start", *still]), 1, progress)
+            table[method] = {
+                "span_f1": round(averaged(after, file, "entities")[0]["span_f1"], 4),
+                "start": round(averaged(before, file, "entities")[0]["span_f1"], 4),
+                "trainable": after[0].manifest()["parameters"]["trainable"],
+            }
+    least = min(row["span_f1"] - row["start"] for row in table.values())
+    return Figures(
+        {"span_f1": found["span_f1"], "adapters_least_gain": least},
+        {"span_f1": intervals["span_f1"]},
+        {"seeds": seeds, "adapters": table},
+    )

@@ -1,0 +1,156 @@
+"""Adaptation: the encoder goes on learning from unlabelled texts of the field before it is tuned.
+
+SimCSE (Gao et al. 2021, arXiv 2104.08821): a text read twice with other dropout must give near vectors. TSDAE (Wang et
+al. 2021, arXiv 2104.06979): a text must be told again from the vector of its damaged form. Masked language modelling
+(Devlin et al. 2019) where the base still has its head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine import resources
+from engine.data import sources
+from engine.data.rows import BadRow
+from engine.errors import DataError, RecipeError
+from engine.recipe import Adapt, Recipe
+from engine.tasks.encoder import EncoderModel
+from engine.tasks.encoding import Rows
+from engine.tuning.trainer import fit
+
+SCALE = 20.0
+DELETED = 0.6
+"""Share of the words that TSDAE's damage takes away."""
+MASKED = 0.15
+
+
+def adapt(
+    recipe: Recipe, model: EncoderModel, base: Path, tokenizer: Any, *, seed: int, folder: Path, watcher: Any
+) -> None:
+    """Train the encoder of `model`, in place, on the recipe's unlabelled texts.
+
+    Raises:
+        DataError: there are no texts.
+        RecipeError: the base cannot do the method.
+    """
+    settings = recipe.tuning.adapt
+    assert settings is not None
+    found = texts(settings.texts, recipe.data.text_column)
+    watcher.stage(f"adapting the encoder to {len(found):,} unlabelled texts by {settings.method}")
+    ids = tokenizer(found, truncation=True, max_length=recipe.tuning.max_length)["input_ids"]
+    pupil = _pupil(settings, model, base, tokenizer)
+    changes = {
+        "epochs": settings.epochs, "learning_rate": settings.learning_rate, "early_stopping": 0, "layer_decay": 1.0,
+        "method": "full", "rank": 8, "virtual_tokens": 16, "freeze_layers": None, "gradual_unfreezing": False,
+    }  # fmt: skip
+    tuning = recipe.tuning.model_copy(update=changes)
+    rows = Rows(ids, {"text": list(range(len(ids)))}, tokenizer.pad_token_id or 0)
+    fit(pupil, rows, tuning, seed=seed, folder=folder / "adapt", progress=watcher.step)
+
+
+def texts(files: Sequence[str], column: str) -> list[str]:
+    """Texts of the files: lines of .txt, the column of the others; rows without a usable text are left out.
+
+    Raises:
+        DataError: no text is left.
+    """
+    found: list[str] = []
+    for name in files:
+        path = resources.find(name, kind="text file")
+        if path.suffix == ".txt":
+            found += [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            continue
+        for _, values in sources.records(path, name):
+            if isinstance(values, BadRow):
+                continue
+            try:
+                found.append(sources.check_text(values.get(column), column))
+            except BadRow:
+                continue
+    if not found:
+        raise DataError(f"tuning.adapt.texts: no text in {', '.join(files)}; give .txt, or rows with '{column}'")
+    return list(dict.fromkeys(found))
+
+
+def _pupil(settings: Adapt, model: EncoderModel, base: Path, tokenizer: Any) -> nn.Module:
+    match settings.method:
+        case "simcse":
+            return SimCse(model)
+        case "tsdae":
+            return Tsdae(model, tokenizer)
+        case _:
+            return Mlm(model, base, tokenizer)
+
+
+class _Pupil(nn.Module):
+    def __init__(self, model: EncoderModel) -> None:
+        super().__init__()
+        self.encoder = model.encoder
+        self._embed = model.embed
+
+    def items(self, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """None: these losses are means over a batch."""
+        return {}
+
+
+class SimCse(_Pupil):
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Tensor) -> dict[str, Tensor]:
+        left, right = (F.normalize(self._embed(input_ids, attention_mask).float(), dim=-1) for _ in range(2))
+        return {"loss": F.cross_entropy(left @ right.T * SCALE, torch.arange(len(left), device=left.device))}
+
+
+class Tsdae(_Pupil):
+    """A one-layer decoder tells the text again from the vector alone; it is thrown away afterwards."""
+
+    def __init__(self, model: EncoderModel, tokenizer: Any) -> None:
+        super().__init__(model)
+        width = model.width
+        self.heads = nn.TransformerDecoderLayer(width, max(1, width // 64), 4 * width, batch_first=True)
+        self._special = set(tokenizer.all_special_ids)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Tensor) -> dict[str, Tensor]:
+        special = torch.isin(input_ids, torch.tensor(sorted(self._special), device=input_ids.device))
+        kept = attention_mask.bool() & (special | (torch.rand_like(input_ids, dtype=torch.float) >= DELETED))
+        vector = self._embed(input_ids, kept.long()).unsqueeze(1)
+        words = self.encoder.get_input_embeddings()
+        steps = input_ids.shape[1] - 1
+        ahead = nn.Transformer.generate_square_subsequent_mask(steps, device=input_ids.device)
+        states = self.heads(words(input_ids[:, :-1]), vector, tgt_mask=ahead, tgt_is_causal=True)
+        logits = (states @ words.weight.T).float()
+        targets = input_ids[:, 1:].masked_fill(attention_mask[:, 1:] == 0, -100)
+        return {"loss": F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)}
+
+
+class Mlm(_Pupil):
+    def __init__(self, model: EncoderModel, base: Path, tokenizer: Any) -> None:
+        import transformers
+
+        super().__init__(model)
+        full, told = transformers.AutoModelForMaskedLM.from_pretrained(
+            base, dtype=torch.float32, output_loading_info=True
+        )
+        missing = [name for name in told["missing_keys"] if "position_ids" not in name]
+        if missing or tokenizer.mask_token_id is None:
+            raise RecipeError("tuning.adapt.method mlm: the base has no language-modelling head; take simcse or tsdae")
+        encoder_name = full.base_model_prefix
+        setattr(full, encoder_name, nn.Identity())
+        self.heads = full
+        self._mask, self._words = tokenizer.mask_token_id, len(tokenizer)
+        self._special = set(tokenizer.all_special_ids)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Tensor) -> dict[str, Tensor]:
+        special = torch.isin(input_ids, torch.tensor(sorted(self._special), device=input_ids.device))
+        chosen = (torch.rand_like(input_ids, dtype=torch.float) < MASKED) & ~special & attention_mask.bool()
+        draw = torch.rand_like(input_ids, dtype=torch.float)
+        other = torch.randint(self._words, input_ids.shape, device=input_ids.device)
+        shown = torch.where(chosen & (draw < 0.8), self._mask, torch.where(chosen & (draw > 0.9), other, input_ids))
+        states = self.encoder(input_ids=shown, attention_mask=attention_mask).last_hidden_state
+        head: Any = getattr(self.heads, "cls", None) or self.heads.lm_head
+        logits = head(states[chosen]).float()
+        return {"loss": F.cross_entropy(logits, input_ids[chosen]) if bool(chosen.any()) else states.sum() * 0.0}
