@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import errors
+from engine import data_cli, errors
+from engine.printing import print_json, print_table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +23,7 @@ models = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The stor
 bases = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Base models.\n\nExample: engine bases list")
 app.add_typer(models, name="models")
 app.add_typer(bases, name="bases")
+app.add_typer(data_cli.data, name="data")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]
@@ -57,7 +59,7 @@ def train(
             "run": str(done.run),
             "figures": done.figures.as_dict(),
         }
-        _print_json(values)
+        print_json(values)
         return
     _print_figures(f"{done.version} on {done.figures.rows} test rows", done.figures.as_dict()["heads"])
     if done.rejected:
@@ -89,7 +91,7 @@ def evaluate(
 
         figures = run(version, data, settings).as_dict()
     if as_json:
-        _print_json({"version": str(version), "data": data, "figures": figures})
+        print_json({"version": str(version), "data": data, "figures": figures})
     else:
         _print_figures(f"{version} on {figures['rows']} rows of {data or 'its own test split'}", figures["heads"])
 
@@ -140,9 +142,9 @@ def bench(
 
     rows = [vars(row) for row in speed.measure(name, texts)]
     if as_json:
-        _print_json({"model": name, "formats": rows})
+        print_json({"model": name, "formats": rows})
     else:
-        _print_table(f"{name}, one text a call on all cores", rows)
+        print_table(f"{name}, one text a call on all cores", rows)
 
 
 @models.command("list")
@@ -172,9 +174,9 @@ def models_list(as_json: Json = False) -> None:
                 }
             )
     if as_json:
-        _print_json({"models": rows})
+        print_json({"models": rows})
     elif rows:
-        _print_table(str(store.root), rows)
+        print_table(str(store.root), rows)
     else:
         typer.echo(f"no models yet in {store.root}; make one with: engine train recipes/finance_news.yaml")
 
@@ -187,7 +189,7 @@ def show(name: str) -> None:
     """
     from engine.store import Store
 
-    _print_json(Store().get(name).manifest())
+    print_json(Store().get(name).manifest())
 
 
 @models.command()
@@ -202,7 +204,7 @@ def verify(name: Annotated[str | None, typer.Argument()] = None, as_json: Json =
     versions = [store.get(name)] if name else [v for known in store.names() for v in store.versions(known)]
     faults = [fault for version in versions for fault in store.verify(version)]
     if as_json:
-        _print_json({"versions": len(versions), "faults": faults})
+        print_json({"versions": len(versions), "faults": faults})
     else:
         typer.echo("\n".join([*faults, f"{len(versions)} versions checked, {len(faults)} faults"]))
     if faults:
@@ -252,9 +254,9 @@ def bases_list(as_json: Json = False) -> None:
             state, folder = str(fault), ""
         rows.append({"base": name, "kind": kind, "state": state, "folder": folder})
     if as_json:
-        _print_json({"bases": rows})
+        print_json({"bases": rows})
     else:
-        _print_table("Base models", rows)
+        print_table("Base models", rows)
 
 
 @bases.command("add")
@@ -277,7 +279,7 @@ def bases_add(
     with Progress(quiet=as_json) as progress:
         folder = smollm2.add(progress.stage)
     if as_json:
-        _print_json({"base": name, "folder": str(folder)})
+        print_json({"base": name, "folder": str(folder)})
     else:
         typer.echo(f"{name} is ready in {folder}")
 
@@ -285,10 +287,6 @@ def bases_add(
 def main() -> None:
     """Entry point of `engine`."""
     errors.run(lambda: app(standalone_mode=True))
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def _print_figures(title: str, heads: dict[str, dict[str, dict[str, float]]]) -> None:
@@ -302,16 +300,4 @@ def _print_figures(title: str, heads: dict[str, dict[str, dict[str, float]]]) ->
         for head, metrics in heads.items()
         for metric, of in metrics.items()
     ]
-    _print_table(title, rows)
-
-
-def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for column in rows[0]:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(f"{value:.1f}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console().print(table)
+    print_table(title, rows)

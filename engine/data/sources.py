@@ -248,7 +248,7 @@ def _row(values: dict[str, Any], data: Data, heads: Sequence[HeadSpec], origin: 
             raise BadRow(f"no field '{column}'; set data.columns.pair to one of: {', '.join(map(str, values))}")
         pair = check_text(values[column], column)
     labels = {head.name: _label(values, head, data, text, pair) for head in heads}
-    if all(label is None for label in labels.values()):
+    if labels and all(label is None for label in labels.values()):
         names = ", ".join(data.column(head.name) for head in heads)
         raise BadRow(f"no label for any head; give one of the fields: {names}")
     group = values.get(data.split.group) if data.split.group else None

@@ -9,9 +9,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from email.message import Message
-from pathlib import Path
 from typing import IO, Any, Protocol
 
+from engine import base_models
 from engine.errors import InputError, KeelError
 
 KEY = "OPENAI_API_KEY"
@@ -54,13 +54,14 @@ class Seq2Seq:
         import torch
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-        local = Path(model).is_dir()
+        found = base_models.resolve(model)
+        if found.kind != "encoder-decoder":
+            raise InputError(f"{model}: is a model of kind {found.kind}; rewriting takes an encoder-decoder")
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(model, local_files_only=local)
-            self._model: Any = AutoModelForSeq2SeqLM.from_pretrained(model, local_files_only=local)
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(found.folder)
+            self._model: Any = AutoModelForSeq2SeqLM.from_pretrained(found.folder)
         except (OSError, ValueError) as fault:
-            reason = str(fault).strip().splitlines()[0]
-            raise InputError(f"{model}: not an encoder-decoder model that can be loaded ({reason})") from None
+            raise InputError(f"{model}: cannot be loaded ({str(fault).strip().splitlines()[0]})") from None
         if hasattr(self._tokenizer, "src_lang"):
             raise InputError(f"{model}: is for many directions; give a model for one, as Helsinki-NLP/opus-mt-en-de is")
         self._model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
