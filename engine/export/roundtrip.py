@@ -13,12 +13,21 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.data.rows import Row
 from engine.errors import ExportError
+
+if TYPE_CHECKING:
+    from engine.predictor import Predictor
+    from engine.tasks.heads import HeadSpec
+    from engine.tasks.kinds import Output
+
+
+class LostTooMuch(ExportError):
+    """The export answers, but worse than the bound allows."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,8 @@ class Loss:
     torch: float
     onnx: float
     largest_difference: float
+    fp32_layers: tuple[str, ...] = ()
+    """Layers that int8 left out (see `mixed`)."""
 
     @property
     def lost(self) -> float:
@@ -46,47 +57,60 @@ def verify(folder: Path, probes: Sequence[Row], *, max_quality_loss: float) -> l
     """Compare `folder`'s torch and ONNX models on the probes, in a fresh process.
 
     Raises:
-        ExportError: a head loses more of its main figure than allowed, or the export does not load; with the figures.
+        LostTooMuch: a head loses more of its main figure than allowed; with the figures.
+        ExportError: the export does not load.
     """
     lines = "".join(json.dumps(vars(row) | {"labels": dict(row.labels)}) + "\n" for row in probes)
     command = [sys.executable, "-m", "engine.export.roundtrip", str(folder)]
     done = subprocess.run(command, input=lines, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise ExportError(f"the exported model does not load in a fresh process: {done.stderr.strip()[-500:]}")
-    losses = [Loss(**values) for values in json.loads(done.stdout)]
-    if any(loss.lost > max_quality_loss for loss in losses):
-        told = "; ".join(map(str, losses))
-        raise ExportError(
+    found = [Loss(**values) for values in json.loads(done.stdout)]
+    if any(loss.lost > max_quality_loss for loss in found):
+        told = "; ".join(map(str, found))
+        raise LostTooMuch(
             f"the export loses more than export.max_quality_loss = {max_quality_loss:g} on {len(probes)} rows: {told}. "
             "Set export.precision: fp32, or raise the bound"
         )
-    return losses
+    return found
 
 
 def compare(folder: Path, probes: Sequence[Row]) -> list[Loss]:
     """Main figures of both forms on the labelled probes."""
     from engine.evaluate import held_out
     from engine.predictor import Predictor
-    from engine.tasks import kinds
 
-    forms = {backend: Predictor.open(folder, backend=backend) for backend in ("torch", "onnx")}
-    said = {backend: held_out.said(form, probes) for backend, form in forms.items()}
-    losses = []
-    for head in forms["onnx"].spec.heads:
-        numbers, kind = kinds.answered(head, probes), kinds.of(head.kind)
-        rows = [probes[number] for number in numbers]
-        scores = {}
-        for backend, found in said.items():
-            chosen = [found[head.name][number] for number in numbers]
-            temperature = forms[backend].temperatures[head.name]
-            metric = kind.metrics(head, rows, chosen, temperature)[kind.main]
-            scores[backend] = metric(np.arange(len(rows))) if rows else 0.0
-        pairs = zip(said["torch"][head.name], said["onnx"][head.name], strict=True)
+    torch, onnx = Predictor.open(folder, backend="torch"), Predictor.open(folder, backend="onnx")
+    return losses(onnx, probes, held_out.said(torch, probes), held_out.said(onnx, probes))
+
+
+def losses(
+    model: Predictor, probes: Sequence[Row], full: dict[str, list[Output]], exported: dict[str, list[Output]]
+) -> list[Loss]:
+    """What the exported form loses, a head, from what both forms say of the probes."""
+    found = []
+    for head in model.spec.heads:
+        (metric, before), (_, after) = (main_figure(model, head, probes, said) for said in (full, exported))
+        pairs = zip(full[head.name], exported[head.name], strict=True)
         difference = max(
             (float(np.abs(one.logits - other.logits).max(initial=0.0)) for one, other in pairs), default=0.0
         )
-        losses.append(Loss(head.name, kind.main, scores["torch"], scores["onnx"], difference))
-    return losses
+        found.append(Loss(head.name, metric, before, after, difference))
+    return found
+
+
+def main_figure(
+    model: Predictor, head: HeadSpec, rows: Sequence[Row], said: dict[str, list[Output]]
+) -> tuple[str, float]:
+    """Name and value of the head's main figure on the rows that answer it; 0 where none does."""
+    from engine.tasks import kinds
+
+    numbers, kind = kinds.answered(head, rows), kinds.of(head.kind)
+    chosen = [said[head.name][number] for number in numbers]
+    if not chosen:
+        return kind.main, 0.0
+    metric = kind.metrics(head, [rows[number] for number in numbers], chosen, model.temperatures[head.name])[kind.main]
+    return kind.main, metric(np.arange(len(chosen)))
 
 
 def _row(values: dict[str, Any]) -> Row:
