@@ -22,6 +22,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout 
 Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]
 Out = Annotated[str, typer.Option("--out", "-o", help="Where to write.")]
 MOST_SHOWN = 10
+LONGEST = 120
+"""Characters of a text that are shown."""
 
 
 @data.command()
@@ -204,26 +206,22 @@ def _show_check(report: Report) -> None:
         ]
         print_table(f"{balance.head} ({balance.unlabelled} rows without)", labels)
     print_table("Duplicates", [dict(report.duplicates)])
-    conflicts = [
-        {"row": one.row, "kind": one.kind, "of": one.other, "differs in": ", ".join(one.differs), "text": one.text}
-        for one in report.conflicts[:MOST_SHOWN]
-    ]
-    print_table("Labelled differently", conflicts)
-    print_table(
-        "Bad rows", [{"line": f"{bad.file}:{bad.line}", "why": bad.reason} for bad in report.rejected[:MOST_SHOWN]]
-    )
-    for one in report.suspicions:
+    for one in report.conflicts[:MOST_SHOWN]:
         typer.echo(
-            f"{one.head}: {one.suspects} of {one.judged} labels are suspect, about {one.error_share:.1%} wrong "
-            f"(by models that agree with {one.agreement:.0%} of the labels)"
+            f"  {one.row} repeats {one.other} ({one.kind}), other {', '.join(one.differs)}  {one.text[:LONGEST]}"
         )
-    print_table(
-        "Probably wrong labels",
-        [
-            {"row": one.origin, "head": one.head, "given": one.given, "suggested": one.suggested,
-             "confidence": f"{one.confidence:.2f}", "text": one.text} for one in report.suspects
-        ],
-    )  # fmt: skip
+    for row in report.rejected[:MOST_SHOWN]:
+        typer.echo(f"  bad row {row.file}:{row.line}  {row.reason}")
+    for found in report.suspicions:
+        typer.echo(
+            f"{found.head}: {found.suspects} of {found.judged} labels are suspect, about {found.error_share:.1%} wrong "
+            f"(by models that agree with {found.agreement:.0%} of the labels)"
+        )
+    for suspect in report.suspects:
+        typer.echo(
+            f"  {suspect.origin}  {suspect.head}: {suspect.given}, rather {suspect.suggested} "
+            f"({suspect.confidence:.2f})  {suspect.text[:LONGEST]}"
+        )
     print_table("Split", [dict(report.parts)] if report.parts else [])
     for remark in report.remarks:
         typer.echo(f"note: {remark}")

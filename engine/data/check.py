@@ -75,7 +75,7 @@ class Report:
     """Rows of each part of the split."""
     suspicions: list[Suspicion] = field(default_factory=list)
     suspects: list[Suspect] = field(default_factory=list)
-    """The most suspect first."""
+    """Head by head, the most suspect first."""
     faults: list[str] = field(default_factory=list)
     """What makes training impossible."""
     remarks: list[str] = field(default_factory=list)
@@ -89,7 +89,7 @@ def check(subject: Subject, *, most: int = 20, watcher: Watcher) -> Report:
     """Check the rows of a subject.
 
     Args:
-        most: suspects, conflicts and bad rows that are named; 0 leaves out the search for wrong labels, the slow part.
+        most: suspects of each head that are named; 0 leaves out the search for wrong labels, the slow part.
 
     Raises:
         DataError, InputError: a file or the base cannot be read at all.
@@ -111,7 +111,7 @@ def check(subject: Subject, *, most: int = 20, watcher: Watcher) -> Report:
         tokens=profile.quantiles(counts),
         cut=sum(count > subject.max_length for count in counts),
         duplicates={"exact": kinds["exact"], "near": kinds["near"], "conflicting": len(conflicts)},
-        conflicts=conflicts[:most],
+        conflicts=conflicts,
         faults=list(subject.faults),
     )
     watcher.stage("asking whether training would take them")
@@ -192,6 +192,7 @@ def _suspect(subject: Subject, rows: list[Row], report: Report, most: int, watch
         if not numbers:
             continue
         chosen = [rows[number] for number in numbers]
+        named: list[Suspect] = []
         own = np.stack([vectors[number] for number in numbers])
         for labels, given in _questions(head, chosen):
             found = suspects.find(own, given, cluster_of[numbers].tolist())
@@ -201,10 +202,10 @@ def _suspect(subject: Subject, rows: list[Row], report: Report, most: int, watch
             )
             for one in found.suspects:
                 row, given_label, suggested = chosen[one.row], labels[one.given], labels[one.suggested]
-                report.suspects.append(
+                named.append(
                     Suspect(row.origin, row.text, head.name, given_label, suggested, one.confidence, one.doubt)
                 )
-    report.suspects = sorted(report.suspects, key=lambda one: -one.doubt)[:most]
+        report.suspects += sorted(named, key=lambda one: -one.doubt)[:most]
 
 
 def _questions(head: HeadSpec, rows: list[Row]) -> Iterator[tuple[tuple[str, ...], list[int]]]:
