@@ -37,7 +37,8 @@ def sentences(count: int) -> list[tuple[str, str]]:
     found = {}
     while len(found) < count:
         name = draw.choice(NAMES)
-        text = f"{name} {draw.choice(VERBS)} {draw.choice(THINGS)} in {draw.choice(['spring', 'May', '2031'])} {len(found)}"
+        when = draw.choice(["spring", "May", "2031"])
+        text = f"{name} {draw.choice(VERBS)} {draw.choice(THINGS)} in {when} {len(found)}"
         found[text] = name
     return list(found.items())
 
@@ -120,7 +121,7 @@ def test_padded_bucketed_and_accumulated_batches_give_one_gradient(task: str, to
         for batch in made_batches:
             loss = model(**batch, **total)["loss"]
             loss.backward()
-            value += float(loss)
+            value += loss.item()
         return value, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
     whole = gradient([list(range(24))])

@@ -1,0 +1,185 @@
+"""Ways of tuning, on a toy base: each learns what it should, is stored, and reloads with equal logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import Recipe, Store, train
+from engine.base_models import resolve
+from engine.recipe import Adversarial
+from engine.tasks import encoder, headed
+from engine.tasks.encoding import Collator, Rows, encoded
+from engine.tasks.headed import Headed
+from engine.tasks.kinds import arrays
+from engine.training import Quiet, prepare
+from engine.tuning import adversarial, contrastive, distill, objective, r_drop
+
+Toy = Callable[..., Recipe]
+ONE_HEAD = {"kind": "classify", "heads": {"sentiment": {"labels": ["negative", "neutral", "positive"]}}}
+FAST = {"epochs": 1, "batch_tokens": 512, "max_length": 48}
+
+
+@pytest.mark.parametrize(
+    ("method", "share"),
+    [("full", 1.0), ("head", 0.05), ("lora", 0.5), ("adalora", 0.5), ("ia3", 0.1), ("adapter", 0.5), ("prefix", 0.2),
+     ("prompt", 0.1), ("p_tuning", 0.9)],
+)  # fmt: skip
+def test_a_method_learns_its_share_and_reloads_with_equal_logits(
+    toy_recipe: Toy, tmp_path: Path, method: str, share: float
+) -> None:
+    recipe = toy_recipe(tuning={**FAST, "method": method, "learning_rate": 5e-3, "early_stopping": 0})
+    base = resolve(recipe.base)
+    parts, _, _ = prepare(recipe, tmp_path)
+    before = encoder.load_encoder(base.folder).state_dict()
+    learned = Headed().learn(recipe, base, parts, 13, tmp_path / "seed", Quiet())
+    assert 0 < learned.trainable <= share * learned.parameters
+    Headed().write(recipe, base, learned, tmp_path)
+    spec = headed.model_spec(recipe, base)
+    rows = encoded(parts.test, headed.tokenizer_of(base.folder), spec)
+    stored = encoder.load(tmp_path / "model")
+    for name, said in encoder.outputs(stored, rows).items():
+        assert np.allclose(arrays(said), arrays(encoder.outputs(learned.model, rows)[name]), atol=1e-5)
+    plain = encoder.load_encoder(tmp_path / "model").state_dict()  # what transformers alone would read
+    moved = any(not torch.equal(value, before[name]) for name, value in plain.items())
+    assert moved == (method in ("full", "lora", "adalora", "ia3"))
+    # What learnt did change the answers: the head alone would give others.
+    untouched = encoder.EncoderModel(encoder.load_encoder(base.folder), spec.heads)
+    untouched.heads.load_state_dict(stored.heads.state_dict())
+    same = np.allclose(
+        arrays(encoder.outputs(untouched, rows)["sentiment"]),
+        arrays(encoder.outputs(stored, rows)["sentiment"]),
+        atol=1e-6,
+    )
+    assert same == (method == "head")
+
+
+def test_prompts_and_adapters_export_to_onnx_with_equal_answers(toy_recipe: Toy) -> None:
+    for method in ("prompt", "adapter"):
+        done = train(
+            toy_recipe(
+                tuning={**FAST, "method": method, "learning_rate": 5e-3, "early_stopping": 0},
+                export={"format": "onnx", "precision": "fp32", "max_quality_loss": 0.01},
+            )
+        )
+        assert all(loss["largest_difference"] < 1e-3 for loss in done.version.manifest()["export"]["losses"])
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_run_that_stops_anywhere_goes_on_to_the_same_weights(toy_recipe: Toy, method: str) -> None:
+    recipe = toy_recipe(tuning={**FAST, "epochs": 2, "method": method, "accumulate": 2, "batch_tokens": 256,
+                                "checkpoint_steps": 2})  # fmt: skip
+
+    def weights() -> str:
+        return str(train(recipe, fresh=False).version.manifest()["files"]["model/model.safetensors"])
+
+    class Stops(Quiet):
+        def __init__(self, at: int) -> None:
+            self.at = at
+
+        def step(self, done: int, total: int, note: str) -> None:
+            if done == self.at:
+                raise OSError("the lights went out")
+
+    whole = weights()
+    for step in (1, 3, 8, 13):
+        with pytest.raises(OSError, match="lights"):
+            train(recipe, watcher=Stops(step))
+        assert weights() == whole
+
+
+def batch(toy_recipe: Toy, tmp_path: Path) -> tuple[encoder.EncoderModel, dict[str, Any], Rows]:
+    recipe = toy_recipe(task=ONE_HEAD)
+    base = resolve(recipe.base)
+    parts, _, _ = prepare(recipe, tmp_path)
+    rows = encoded(parts.train[:16], headed.tokenizer_of(base.folder), headed.model_spec(recipe, base))
+    torch.manual_seed(1)
+    return encoder.build(recipe, base, rows), Collator(rows.pad_token_id)([rows[row] for row in range(16)]), rows
+
+
+@pytest.mark.parametrize("method", ["fgm", "pgd", "freelb"])
+def test_an_adversary_finds_a_larger_loss_than_the_clean_one(toy_recipe: Toy, tmp_path: Path, method: Any) -> None:
+    model, inputs, _ = batch(toy_recipe, tmp_path)
+    model.eval()
+    clean = objective.plain(model, inputs)
+    found = adversarial.objective(Adversarial(method=method, epsilon=2.0))(model, dict(inputs))
+    assert found.item() > clean.item() + 1e-4
+    found.backward()
+    assert all(p.grad is not None for name, p in model.named_parameters() if "word_embeddings" in name)
+
+
+def test_r_drop_asks_two_passes_to_agree(toy_recipe: Toy, tmp_path: Path) -> None:
+    model, inputs, _ = batch(toy_recipe, tmp_path)
+    model.eval()  # without dropout both passes are one
+    assert r_drop.objective(1.0)(model, inputs).item() == pytest.approx(objective.plain(model, inputs).item(), abs=1e-6)
+    model.train()
+    torch.manual_seed(5)
+    light = r_drop.objective(0.0)(model, inputs).item()
+    torch.manual_seed(5)
+    assert r_drop.objective(10.0)(model, inputs).item() > light
+
+
+def test_contrast_is_less_where_labels_lie_together() -> None:
+    labels = torch.tensor([0, 0, 1, 1])
+    together = torch.nn.functional.normalize(torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [0.1, 1]]), dim=-1)
+    assert contrastive.loss(together, labels) < contrastive.loss(together[[0, 2, 1, 3]], labels)
+    assert contrastive.loss(together, torch.arange(4)).item() == 0.0
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(8, 400), st.integers(0, 3))
+@settings(max_examples=50, deadline=None)
+def test_pairs_share_a_label_and_every_row_is_drawn(labels: list[int], budget: int, epoch: int) -> None:
+    sampler = contrastive.PairSampler([4] * len(labels), np.array(labels), budget, seed=1)
+    sampler.set_epoch(epoch)
+    batches = list(sampler)
+    assert len(batches) == len(sampler)
+    drawn = [row for rows in batches for row in rows]
+    assert all(labels[left] == labels[right] for left, right in zip(drawn[::2], drawn[1::2], strict=True))
+    assert sorted(set(drawn[::2])) == list(range(len(labels)))
+    assert all(len(rows) == 2 or 4 * len(rows) <= budget for rows in batches)
+
+
+def test_few_shots_and_zero_shots_make_versions(toy_recipe: Toy) -> None:
+    few = toy_recipe(task=ONE_HEAD, tuning={**FAST, "method": "contrastive", "early_stopping": 0})
+    few = few.model_copy(update={"data": few.data.model_copy(update={"per_label": 5})})
+    assert train(few).rows["train"] == 15
+    zero = train(toy_recipe(task=ONE_HEAD, name="zero", tuning={**FAST, "method": "zero_shot"}))
+    assert zero.version.manifest()["parameters"]["trainable"] == 0
+
+
+def test_a_student_keeps_layers_of_its_teacher(toy_recipe: Toy) -> None:
+    teacher = train(toy_recipe(task=ONE_HEAD))
+    learns = {**FAST, "distill": {"teacher": "toy", "layers": 1}}
+    done = train(toy_recipe(task=ONE_HEAD, name="student", tuning=learns))
+    assert "toy" in done.version.manifest()["parents"]
+    student = encoder.load(done.version.folder / "model")
+    assert student.encoder.config.num_hidden_layers == 1
+    assert distill.keep_layers(encoder.load(teacher.version.folder / "model").encoder, 1).config.num_hidden_layers == 1
+
+
+@pytest.mark.parametrize("method", ["simcse", "tsdae"])
+def test_adaptation_moves_the_encoder_by_unlabelled_texts(toy_recipe: Toy, tmp_path: Path, method: str) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"Profit at Halden {word} in the quarter\n" for word in ("fell", "rose", "held")) * 1)
+    plain = train(toy_recipe(task=ONE_HEAD, tuning={**FAST, "method": "head"}))
+    adapt = {"texts": str(texts), "method": method, "learning_rate": 1e-3}
+    moved = train(toy_recipe(task=ONE_HEAD, name="adapted", tuning={**FAST, "method": "head", "adapt": adapt}))
+    hashes = [done.version.manifest()["files"]["model/model.safetensors"] for done in (plain, moved)]
+    assert hashes[0] != hashes[1]
+    assert Store().verify(moved.version) == []
+
+
+def test_gradual_unfreezing_and_noise_copies_train(toy_recipe: Toy) -> None:
+    plain = train(toy_recipe())
+    noisy = toy_recipe(name="noisy", tuning={**FAST, "epochs": 2, "gradual_unfreezing": True})
+    noisy = noisy.model_copy(update={"data": noisy.data.model_validate({**noisy.data.model_dump(), "noise": {}})})
+    done = train(noisy)
+    assert done.rows["train"] == plain.rows["train"]  # copies teach, but no row is counted twice
+    assert done.version.manifest()["parameters"]["trainable"] == done.version.manifest()["parameters"]["all"]
