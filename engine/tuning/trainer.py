@@ -20,6 +20,9 @@ from engine.tuning import precision, weights
 from engine.tuning.keeper import Keeper, Progress, Scored, last_whole
 from engine.tuning.objective import Objective, plain
 
+LEARNT = "learnt.safetensors"
+"""Weights of a checkpoint."""
+
 
 def fit(
     model: Any,
@@ -101,7 +104,24 @@ class _Trainer(transformers.Trainer):
         self._objective = objective
         self._tuning = tuning
         self._bf16 = precision.uses_bf16(tuning.precision)
+        model: Any = self.model
+        self._learnt = {name: value for name, value in model.named_parameters() if value.requires_grad}
         self.remove_callback(transformers.PrinterCallback)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Only what learns: the rest comes from the base again, and prompts share tensors with it."""
+        from safetensors.torch import save_file
+
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({name: value.detach().contiguous() for name, value in self._learnt.items()}, folder / LEARNT)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        from safetensors.torch import load_file
+
+        with torch.no_grad():
+            for name, value in load_file(Path(resume_from_checkpoint) / LEARNT).items():
+                self._learnt[name].copy_(value)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         rows: Any = self.train_dataset
