@@ -41,6 +41,8 @@ class BaseModel:
     kind: Kind
     prefix: str = ""
     """Text an encoder expects before every input."""
+    pair_prefix: str = ""
+    """Text an encoder expects before what is to be found (a passage), where each of two texts is read by itself."""
 
 
 def resolve(name: str) -> BaseModel:
@@ -55,7 +57,7 @@ def resolve(name: str) -> BaseModel:
     if name == "multilingual":
         from engine.multilingual import unpacked
 
-        return BaseModel(name, unpacked(), CARRIED[name], prefix="query: ")
+        return BaseModel(name, unpacked(), CARRIED[name], prefix="query: ", pair_prefix="passage: ")
     if name == "smollm2":
         from engine import smollm2
 
@@ -145,7 +147,8 @@ def _stored(reference: str) -> BaseModel:
 
     version = Store().get(reference)
     folder = version.folder / "model"
-    return BaseModel(str(version), folder, kind_of(folder), prefix=ModelSpec.read(folder).prefix)
+    spec = ModelSpec.read(folder)
+    return BaseModel(str(version), folder, kind_of(folder), prefix=spec.prefix, pair_prefix=spec.pair_prefix)
 
 
 @cache

@@ -33,8 +33,8 @@ CHUNK = 256
 @dataclass(frozen=True)
 class Prediction:
     heads: dict[str, Any]
-    """Head -> its answer: `labels.Answer`, `regression.Number`, `tag.Entities`, `extract.Extracted` or
-    `rank.Relevance`."""
+    """Head -> its answer: `labels.Answer`, `regression.Number`, `tag.Entities`, `extract.Extracted`, `rank.Relevance`
+    or `retrieval.Embedded`."""
     model: str
     """Name and version that answered, "finance-news@3"."""
     backend: str
@@ -96,6 +96,22 @@ class TextSession:
         return Said(self._session(ids), offsets, placed)
 
 
+class ApartSession(TextSession):
+    """As TextSession, but of a pair each text is read by itself: the output is both vectors, shape (2, width)."""
+
+    def __init__(self, session: Session, tokenizer: Path, *, prefix: str, pair_prefix: str, max_length: int) -> None:
+        super().__init__(session, tokenizer, prefix=prefix, max_length=max_length)
+        self.second = TextSession(session, tokenizer, prefix=pair_prefix, max_length=max_length)
+
+    def one(self, text: Text) -> Said:
+        if isinstance(text, str):
+            return super().one(text)
+        first, second = _pair(text)
+        said = super().one(first)
+        both = np.stack([said.outputs[0], self.second.one(second).outputs[0]])
+        return Said([both], said.offsets, said.parts)
+
+
 def _pair(text: Text) -> tuple[str, str]:
     if isinstance(text, tuple | list) and len(text) == 2 and all(isinstance(part, str) for part in text):
         return text[0], text[1]
@@ -116,7 +132,7 @@ class Predictor:
         self.model = model
         self.backend = backend
         self.version: Version | None = None
-        self._texts = texts
+        self.texts = texts
         self.temperatures = temperatures
 
     @classmethod
@@ -137,9 +153,7 @@ class Predictor:
             spec = ModelSpec.read(folder / "model")
             temperatures = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["temperatures"]
             session: Session = OnnxSession(exported) if chosen == "onnx" else _Torch(folder / "model")
-            tokenizer = folder / "model" / "tokenizer.json"
-            cut = "only_second" if spec.task == "extract" else "longest_first"
-            texts = TextSession(session, tokenizer, prefix=spec.prefix, max_length=spec.max_length, cut=cut)
+            texts = _text_session(session, spec, folder / "model" / "tokenizer.json")
         except Exception as fault:
             raise StoreError(f"{model or folder}: does not load ({fault}); see: engine models verify") from None
         return cls(texts, spec, temperatures, model=model or folder.name, backend=chosen)
@@ -157,7 +171,7 @@ class Predictor:
                 asked.append(text)
                 yield text
 
-        for said in self._texts.stream(remembered()):
+        for said in self.texts.stream(remembered()):
             text = asked.pop(0)
             first, second = (text, None) if isinstance(text, str) else text
             answers = {
@@ -170,7 +184,7 @@ class Predictor:
 
     def outputs(self, texts: Sequence[Text]) -> dict[str, list[Output]]:
         """What the model says of each text before calibration and decoding, a head."""
-        found = list(self._texts.stream(texts))
+        found = list(self.texts.stream(texts))
         return {head.name: [said.output(place) for said in found] for place, head in enumerate(self.spec.heads)}
 
     def logits(self, texts: Sequence[Text]) -> Arrays:
@@ -178,7 +192,7 @@ class Predictor:
         return {
             head.name: np.array([one.logits for one in found]).reshape(len(texts), head.width)
             for head, found in zip(self.spec.heads, self.outputs(texts).values(), strict=True)
-            if head.kind not in ("tags", "span")
+            if head.kind not in ("tags", "span", "vector")
         }
 
     def probabilities(self, texts: Sequence[Text]) -> Arrays:
@@ -215,17 +229,27 @@ class _Torch:
     def __init__(self, folder: Path) -> None:
         import torch
 
-        from engine.tasks import encoder
+        from engine.tasks import bi_encoder, encoder
 
         self._torch = torch
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model = encoder.load(folder).to(self._device)
+        home: Any = bi_encoder if ModelSpec.read(folder).task == "embed" else encoder
+        self._model = home.load(folder).to(self._device)
 
     def __call__(self, input_ids: list[int]) -> list[NDArray[np.float64]]:
         with self._torch.inference_mode():
             ids = self._torch.tensor([input_ids], device=self._device)
             outputs = self._model(ids, self._torch.ones_like(ids))
         return [outputs[f"logits_{head.name}"][0].cpu().double().numpy() for head in self._model.specs]
+
+
+def _text_session(session: Session, spec: ModelSpec, tokenizer: Path) -> TextSession:
+    if spec.task == "embed":
+        return ApartSession(
+            session, tokenizer, prefix=spec.prefix, pair_prefix=spec.pair_prefix, max_length=spec.max_length
+        )
+    cut = "only_second" if spec.task == "extract" else "longest_first"
+    return TextSession(session, tokenizer, prefix=spec.prefix, max_length=spec.max_length, cut=cut)
 
 
 def load(reference: str, *, backend: Backend = "auto", store: Store | None = None) -> Predictor:

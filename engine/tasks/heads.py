@@ -20,6 +20,8 @@ class HeadSpec:
     name: str
     kind: HeadKind
     labels: tuple[str, ...] = ()
+    widths: tuple[int, ...] = ()
+    """Numbers of a vector's beginning that serve as a shorter vector, largest first."""
 
     @property
     def multi_label(self) -> bool:
@@ -48,6 +50,8 @@ class ModelSpec:
     prefix: str
     max_length: int
     languages: tuple[str, ...]
+    pair_prefix: str = ""
+    """Text before the second of two texts where each is read by itself, as `embed` does."""
 
     def write(self, folder: Path) -> None:
         (folder / FILE).write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -55,7 +59,10 @@ class ModelSpec:
     @classmethod
     def read(cls, folder: Path) -> ModelSpec:
         values = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        heads = tuple(HeadSpec(head["name"], head["kind"], tuple(head["labels"])) for head in values.pop("heads"))
+        heads = tuple(
+            HeadSpec(head["name"], head["kind"], tuple(head["labels"]), tuple(head.get("widths", ())))
+            for head in values.pop("heads")
+        )
         return cls(heads=heads, languages=tuple(values.pop("languages")), **values)
 
 
@@ -74,7 +81,7 @@ def specs(task: Task) -> tuple[HeadSpec, ...]:
             return (HeadSpec("answer", "span"),)
         case Rank():
             return (HeadSpec("relevance", "relevance"),)
-        case Embed():
-            return (HeadSpec("vector", "vector"),)
+        case Embed(matryoshka=widths):
+            return (HeadSpec("vector", "vector", widths=tuple(sorted(set(widths), reverse=True))),)
         case Generate():
             return (HeadSpec("answer", "answer"),)

@@ -64,7 +64,7 @@ _HOMES: dict[HeadKind, str] = {
     "tags": "tag:Tags",
     "span": "extract:Span",
     "relevance": "rank:RelevanceKind",
-    "vector": "embed:Vector",
+    "vector": "retrieval:Vector",
     "answer": "generate:Reply",
 }
 
