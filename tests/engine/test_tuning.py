@@ -169,7 +169,7 @@ def test_adaptation_moves_the_encoder_by_unlabelled_texts(toy_recipe: Toy, tmp_p
     texts = tmp_path / "texts.txt"
     texts.write_text("".join(f"Profit at Halden {word} in the quarter\n" for word in ("fell", "rose", "held")) * 1)
     plain = train(toy_recipe(task=ONE_HEAD, tuning={**FAST, "method": "head"}))
-    adapt = {"texts": str(texts), "method": method, "learning_rate": 1e-3}
+    adapt = {"texts": str(texts), "method": method, "learning_rate": 1e-3, "epochs": 4}
     moved = train(toy_recipe(task=ONE_HEAD, name="adapted", tuning={**FAST, "method": "head", "adapt": adapt}))
     hashes = [done.version.manifest()["files"]["model/model.safetensors"] for done in (plain, moved)]
     assert hashes[0] != hashes[1]
