@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from engine import resources
 from engine.errors import RecipeError
-from engine.recipe import faults
+from engine.recipe import document, faults
 from engine.recipe.data import Data, Noise, Split
 from engine.recipe.section import Section
 from engine.recipe.task import Classify, Embed, Extract, Generate, Head, Rank, Tag, Task
@@ -111,26 +111,10 @@ class Recipe(Section):
         Raises:
             RecipeError: the file is missing, is no YAML mapping, or has faults (all are listed).
         """
-        import yaml
-
-        source = resources.find(path, kind="recipe")
-        try:
-            text = source.read_text(encoding="utf-8")
-            tree = yaml.compose(text, Loader=yaml.SafeLoader)
-            values = yaml.safe_load(text)
-        except UnicodeDecodeError as fault:
-            raise RecipeError(f"{path}: not UTF-8 at byte {fault.start}; save the recipe as UTF-8") from None
-        except yaml.YAMLError as fault:
-            mark = getattr(fault, "problem_mark", None)
-            where = f"{path}, line {mark.line + 1}" if mark else str(path)
-            raise RecipeError(f"{where}: not YAML: {getattr(fault, 'problem', None) or fault}") from None
-        if not isinstance(values, dict):
-            raise RecipeError(
-                f"{path}: a recipe is a YAML mapping that starts with 'name:'; found {type(values).__name__}"
-            )
+        values, lines = document.read(path, kind="recipe", shape="a YAML mapping that starts with 'name:'")
         for setting in settings or []:
             _apply(values, setting)
-        return cls.parse(values, source=str(path), lines=faults.lines(tree))
+        return cls.parse(values, source=str(path), lines=lines)
 
     @classmethod
     def parse(
@@ -142,6 +126,27 @@ class Recipe(Section):
         except ValidationError as fault:
             told = [faults.tell(error, source, lines or {}, cls) for error in fault.errors()]
             raise RecipeError("\n".join(told)) from None
+
+    def changed(
+        self,
+        settings: Mapping[str, Any],
+        *,
+        source: str = "recipe",
+        lines: dict[tuple[str, ...], int] | None = None,
+    ) -> Recipe:
+        """The recipe with some values replaced ({"tuning.epochs": 2}), checked as a whole.
+
+        Raises:
+            RecipeError: as `parse`.
+        """
+        values = self.model_dump(exclude_unset=True)
+        for path, value in settings.items():
+            try:
+                _put(values, path, value)
+            except ValueError as fault:
+                line = (lines or {}).get((path.split(".")[0],))
+                raise RecipeError(f"{source}{f', line {line}' if line else ''}: {path}: {fault}") from None
+        return type(self).parse(values, source=source, lines=lines)
 
     def digest(self) -> str:
         """SHA-256 of the recipe's content, the same for the same values in any order."""
@@ -160,17 +165,24 @@ def _apply(values: dict[str, Any], setting: str) -> None:
     path, equals, value = setting.partition("=")
     if not equals or not path:
         raise RecipeError(f"--set {setting}: write it as path=value, for example --set tuning.epochs=2")
-    *parents, last = path.split(".")
-    place = values
-    for key in parents:
-        place = place.setdefault(key, {}) if isinstance(place, dict) else place
-        if not isinstance(place, dict):
-            raise RecipeError(f"--set {setting}: '{key}' is a value, not a section")
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError:
         parsed = value
-    place[last] = _number(parsed)
+    try:
+        _put(values, path, _number(parsed))
+    except ValueError as fault:
+        raise RecipeError(f"--set {setting}: {fault}") from None
+
+
+def _put(values: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    place: Any = values
+    for key in parents:
+        place = place.setdefault(key, {}) if isinstance(place, dict) else place
+        if not isinstance(place, dict):
+            raise ValueError(f"'{key}' is a value, not a section")
+    place[last] = value
 
 
 def _number(value: Any) -> Any:

@@ -1,0 +1,86 @@
+"""`engine tune / compare / report`: finding the better recipe, and telling what a model is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine import errors
+from engine.printing import print_json, print_table
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
+Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]
+
+
+def add(app: typer.Typer) -> None:
+    """Put these commands into the engine's."""
+    for command in (tune,):
+        app.command()(command)
+
+
+def tune(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the path of a packaged one.")],
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all; those of an earlier call count.")] = 20,
+    timeout: Annotated[float | None, typer.Option(min=0, help="Seconds after which no further trial begins.")] = None,
+    within: Annotated[
+        str | None, typer.Option("--space", help="A YAML file of what may vary; else what suits the method.")
+    ] = None,
+    output: Annotated[str, typer.Option("--out", "-o", help="The best recipe is written here.")] = "best.yaml",
+    settings: Settings = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Search the settings that score best on the dev rows. The test rows stay unread.
+
+    Example: engine tune recipes/finance_news.yaml --trials 12 --timeout 3600 -o best.yaml
+    """
+    from engine import space
+    from engine.data.files import whole
+    from engine.progress import Progress
+    from engine.recipe import Recipe
+
+    made = Recipe.load(recipe, settings)
+    varied = space.read(within, made) if within else None
+    path = _writable(output)
+    with Progress(quiet=as_json) as progress:
+        progress.stage("loading torch and transformers")
+        from engine.search import search
+
+        found = search(made, trials=trials, timeout=timeout, within=varied, watcher=progress)
+    with whole(path) as stream:
+        stream.write(found.yaml())
+    if as_json:
+        print_json({"best": vars(found.best), "recipe": output, "trials": [vars(one) for one in found.trials]})
+        return
+    rows = [
+        {
+            "trial": f"{one.number}{' *' if one.number == found.best.number else ''}",
+            "dev score": "" if one.score is None else f"{one.score:.4f}",
+            "state": one.state,
+            "seconds": one.seconds,
+            "settings": one.note
+            or "  ".join(f"{name.rpartition('.')[2]} {_short(v)}" for name, v in one.settings.items()),
+        }
+        for one in found.trials
+    ]
+    print_table(f"{made.name}, by dev score (the test rows stayed unread)", rows)
+    typer.echo(f"The best is in {output}; to make it: engine train {output}")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _writable(output: str) -> Path:
+    """The path of an output file, refused before the work where it could not be written after it.
+
+    Raises:
+        InputError: there is no such folder, or it is a folder itself.
+    """
+    path = Path(output).expanduser()
+    if not path.parent.is_dir():
+        raise errors.InputError(f"{output}: the folder {path.parent} does not exist; make it, or give another path")
+    if path.is_dir():
+        raise errors.InputError(f"{output}: is a folder; give a file's path")
+    return path
