@@ -23,6 +23,8 @@ Kind = Literal["encoder", "causal", "encoder-decoder"]
 
 CARRIED: dict[str, Kind] = {"minilm": "encoder", "multilingual": "encoder", "smollm2": "causal"}
 STORED = "store:"
+SETTINGS = "keel.json"
+"""In a folder that Keel wrote: the prefixes that its model expects."""
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 # Most files name an architecture that tells; these are for those that name none, or one without a telling end.
 _CAUSAL = frozenset(
@@ -65,7 +67,7 @@ def resolve(name: str) -> BaseModel:
     if name.startswith(STORED):
         return _stored(name.removeprefix(STORED))
     if Path(name).is_dir():
-        return BaseModel(name, Path(name), kind_of(Path(name)))
+        return BaseModel(name, Path(name), kind_of(Path(name)), **_prefixes(Path(name)))
     if _is_hub_id(name):
         folder = _from_hub(name)
         return BaseModel(name, folder, kind_of(folder))
@@ -149,6 +151,17 @@ def _stored(reference: str) -> BaseModel:
     folder = version.folder / "model"
     spec = ModelSpec.read(folder)
     return BaseModel(str(version), folder, kind_of(folder), prefix=spec.prefix, pair_prefix=spec.pair_prefix)
+
+
+def _prefixes(folder: Path) -> dict[str, str]:
+    path = folder / SETTINGS
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return {name: str(values.get(name, "")) for name in ("prefix", "pair_prefix")}
+    except (ValueError, AttributeError):
+        raise InputError(f"{path}: not a JSON object with prefix and pair_prefix; make the folder anew") from None
 
 
 @cache

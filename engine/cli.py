@@ -35,6 +35,7 @@ def train(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the path of a packaged one.")],
     settings: Settings = [],  # noqa: B006  (typer reads the default, nothing changes it)
     promote: Annotated[bool, typer.Option(help="Make the version champion though there is one.")] = False,
+    fresh: Annotated[bool, typer.Option(help="Begin anew, whatever a killed run left.")] = False,
     as_json: Json = False,
 ) -> None:
     """Make a recipe's model and store it as a new version.
@@ -49,7 +50,7 @@ def train(
         progress.stage("loading torch and transformers")
         from engine.training import train as run
 
-        done = run(made, promote=promote, watcher=progress)
+        done = run(made, promote=promote, fresh=fresh, watcher=progress)
     if as_json:
         values = {
             "version": str(done.version),
@@ -101,16 +102,17 @@ def evaluate(
 def predict(
     name: Annotated[str, typer.Argument(help="A model: name, name@alias or name@number.")],
     texts: Annotated[list[str] | None, typer.Argument(help="Texts; without them, lines of standard input.")] = None,
-    backend: Annotated[str, typer.Option(help="auto, onnx or torch.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, onnx, torch, or a form made here (engine export).")] = "auto",
 ) -> None:
     """Answer texts, one JSON object a line.
 
     Example: engine predict finance-news "Profit fell 12% on weak demand"
     """
+    from engine.export.forms import FORMS
     from engine.predictor import load
 
-    if backend not in ("auto", "onnx", "torch"):
-        raise errors.InputError(f"--backend {backend}: choose auto, onnx or torch")
+    if backend not in ("auto", *FORMS):
+        raise errors.InputError(f"--backend {backend}: choose auto, {', '.join(FORMS)}")
     predictor = load(name, backend=backend)  # type: ignore[arg-type]
     if texts is None:
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
@@ -133,19 +135,41 @@ def predict(
 def bench(
     name: Annotated[str, typer.Argument(help="A model: name, name@alias or name@number.")],
     texts: Annotated[str | None, typer.Option(help="A file with a text a line; else packaged headlines.")] = None,
+    data: Annotated[str | None, typer.Option(help="A labelled file, for the quality of each form.")] = None,
+    form: Annotated[list[str], typer.Option(help="A form to measure, again for each; all by default.")] = [],  # noqa: B006
+    choose: Annotated[bool, typer.Option(help="The form that won answers here from now on.")] = True,
+    settings: Settings = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Speed of each form of a model: texts a second, and the latency of single texts.
+    """Speed, memory, size and quality of each form of a model here, and which is to answer by itself.
 
-    Example: engine bench finance-news
+    Forms that are not here are made into the cache. The fastest that loses no more than the recipe's max_quality_loss
+    is what backend "auto" means on this kind of processor afterwards.
+
+    Example: engine bench finance-news --data labelled.csv
     """
     from engine import speed
+    from engine.export import choice
+    from engine.progress import Progress
+    from engine.store import Store
 
-    rows = [vars(row) for row in speed.measure(name, texts)]
+    with Progress(quiet=as_json) as progress:
+        found = speed.measure(name, texts=texts, data=data, settings=settings, only=form, stage=progress.stage)
+    if choose:
+        choice.choose(Store().get(found.version).folder, found.auto, model=found.version)
     if as_json:
-        print_json({"model": name, "formats": rows})
-    else:
-        print_table(f"{name}, one text a call on all cores", rows)
+        print_json({**vars(found), "forms": [vars(row) for row in found.forms], "chosen": choose})
+        return
+    rows = []
+    for row in found.forms:
+        quality = {head: f"{value:.3f}" for head, value in row.quality.items()}
+        rows.append(
+            {"form": row.form, "texts/s": row.texts_per_s, "p50 ms": row.p50_ms, "p99 ms": row.p99_ms,
+             "memory MB": row.memory_mb, "disk MB": row.disk_mb, **quality}
+        )  # fmt: skip
+    print_table(f"{found.version} on {found.processor}, one text a call on all cores", rows)
+    typer.echo(f"Quality: {found.quality}.")
+    typer.echo(f"Backend auto {'is' if choose else 'would be'} {found.auto} here.")
 
 
 @models.command("list")

@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError, StoreError
+from engine.export import choice, forms
+from engine.export.forms import Form
 from engine.store import Store, Version
 from engine.tasks import kinds
 from engine.tasks.heads import ModelSpec
 from engine.tasks.kinds import Output, without_prefix
 
-Backend = Literal["auto", "torch", "onnx"]
+Backend = Literal["auto"] | Form
 Text = str | tuple[str, str]
 """A text, or a pair of them for models of pairs: (question, passage), (query, text), (headline, company)."""
 Arrays = dict[str, NDArray[np.float64]]
@@ -140,20 +142,30 @@ class Predictor:
         """The model in a version's folder.
 
         Raises:
-            InputError: the backend is not among those the version was exported to.
+            InputError: the version is not exported to the backend, or its library is not installed.
             StoreError: a file of the version is missing or unreadable.
         """
-        exported = folder / "onnx" / "model.onnx"
-        chosen = ("onnx" if exported.exists() else "torch") if backend == "auto" else backend
-        if chosen == "onnx" and not exported.exists():
+        chosen = choice.automatic(folder) if backend == "auto" else backend
+        place = forms.locate(folder, chosen)
+        if place is None and chosen == "onnx":
             raise InputError(
                 f"{model or folder}: has no ONNX export; ask for backend torch, or train with export.format: onnx"
             )
+        if place is None:
+            raise InputError(
+                f"{model or folder}: not made here as {chosen}; run: engine export convert {model or 'NAME'} {chosen}"
+            )
         try:
             spec = ModelSpec.read(folder / "model")
+            if spec.task == "generate":
+                from engine.generator import Generator
+
+                return Generator(folder, spec, model=model or folder.name)
             temperatures = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["temperatures"]
-            session: Session = OnnxSession(exported) if chosen == "onnx" else _Torch(folder / "model")
+            session = _session(chosen, place)
             texts = _text_session(session, spec, folder / "model" / "tokenizer.json")
+        except InputError:
+            raise
         except Exception as fault:
             raise StoreError(f"{model or folder}: does not load ({fault}); see: engine models verify") from None
         return cls(texts, spec, temperatures, model=model or folder.name, backend=chosen)
@@ -241,6 +253,16 @@ class _Torch:
             ids = self._torch.tensor([input_ids], device=self._device)
             outputs = self._model(ids, self._torch.ones_like(ids))
         return [outputs[f"logits_{head.name}"][0].cpu().double().numpy() for head in self._model.specs]
+
+
+def _session(form: Form, place: Path) -> Session:
+    if form == "torch":
+        return _Torch(place)
+    if form.startswith("openvino"):
+        from engine.export.openvino import OpenVinoSession
+
+        return OpenVinoSession(place)
+    return OnnxSession(place)
 
 
 def _text_session(session: Session, spec: ModelSpec, tokenizer: Path) -> TextSession:

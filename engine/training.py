@@ -28,7 +28,7 @@ from engine.tasks import task as tasks
 from engine.tasks.heads import specs
 from engine.tasks.task import LEAST_CALIBRATION, UNCALIBRATED, Learned, Watcher
 
-LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "numpy", "scikit-learn")
+LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "onnx", "onnxruntime", "numpy", "scikit-learn")
 
 
 class Quiet:
@@ -85,7 +85,7 @@ def train(
             task.write(recipe, base, best, staged)
             (staged / "recipe.yaml").write_text(recipe.yaml(), encoding="utf-8")
             losses: list[dict[str, Any]] = []
-            if recipe.export.format != "none" and recipe.task.kind != "generate":
+            if recipe.export.format != "none":
                 watch.stage(f"exporting to ONNX {recipe.export.precision} and asking it in a fresh process")
                 losses = task.export(recipe, base, best, parts, staged)
             watch.stage("storing")
@@ -101,6 +101,7 @@ def train(
 def learn(recipe: Recipe, parts: Parts, run: Path, watch: Watcher) -> tuple[list[Learned], base_models.BaseModel]:
     """Tune the base once a seed; test rows are not looked at."""
     base = base_models.resolve(recipe.base)
+    tasks.check_base(recipe, base.kind)
     task = tasks.of(recipe.task.kind)
     learned = []
     for seed in recipe.seeds:
@@ -114,6 +115,7 @@ def learn(recipe: Recipe, parts: Parts, run: Path, watch: Watcher) -> tuple[list
 
 def prepare(recipe: Recipe, run: Path) -> tuple[Parts, sources.Loaded, int]:
     """Rows, cut and past the leakage gate; bad rows lie in `run/rejected.jsonl`."""
+    tasks.check_base(recipe, base_models.known_kind(recipe.base))
     data, heads = recipe.data, specs(recipe.task)
     split, least = data.split, LEAST_CALIBRATION
     if recipe.task.kind in UNCALIBRATED:

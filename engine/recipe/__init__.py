@@ -49,6 +49,7 @@ OBJECTIVES = {
     "adversarial": ("classify", "tag", "rank"),
     "r_drop": ("classify", "tag", "rank"),
     "distill": ("classify",),
+    "adapt": ("classify", "tag", "extract", "rank", "embed"),
 }
 """Setting of `tuning` -> the task kinds that can do it."""
 
@@ -69,6 +70,14 @@ class Recipe(Section):
     export: Export = Export()
     seeds: Annotated[list[int], Field(min_length=1)] = [13]
     track: list[Literal["tensorboard", "mlflow", "wandb"]] = ["tensorboard"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_export(cls, values: Any) -> Any:
+        """Answers in words have no export: a recipe that does not speak of it gets none."""
+        task = values.get("task") if isinstance(values, dict) else None
+        unexported = isinstance(task, dict) and task.get("kind") == "generate"
+        return {"export": {"format": "none"}, **values} if unexported else values
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
@@ -94,11 +103,13 @@ class Recipe(Section):
             )
         if self.data.per_label and not isinstance(self.task, Classify):
             raise ValueError(f"data.per_label draws rows by label, and task {kind} has none; leave it out")
-        unused = (*HEADS_ONLY, *(["dropout"] if tuning.method == "full" else [])) if kind == "embed" else ()
-        for name in unused:  # a full encoder keeps its own dropout
+        unused: tuple[str, ...] = ()
+        if kind in ("embed", "generate"):  # what is pretrained keeps its own dropout
+            unused = (*HEADS_ONLY, *([] if tuning.method in ("lora", "adalora") else ["dropout"]))
+        for name in unused:
             if getattr(tuning, name) != Tuning.model_fields[name].default:
-                raise ValueError(f"tuning.{name} is about heads, and task embed has none; leave it out")
-        if kind == "generate" and self.export.format != "none" and "export" in self.model_fields_set:
+                raise ValueError(f"tuning.{name} is about heads, and task {kind} has none; leave it out")
+        if kind == "generate" and self.export.format != "none":
             raise ValueError(
                 f"export.format {self.export.format}: task {kind} is not exported; set export.format: none"
             )

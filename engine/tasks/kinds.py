@@ -65,7 +65,7 @@ _HOMES: dict[HeadKind, str] = {
     "span": "extract:Span",
     "relevance": "rank:RelevanceKind",
     "vector": "retrieval:Vector",
-    "answer": "generate:Reply",
+    "answer": "reply:Reply",
 }
 
 

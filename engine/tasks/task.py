@@ -8,9 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from engine.base_models import BaseModel
+from engine.base_models import CARRIED, BaseModel, Kind
 from engine.data.rows import Row
 from engine.data.split import Parts
+from engine.errors import RecipeError
 from engine.evaluate.report import Figures
 from engine.recipe import Recipe
 
@@ -80,6 +81,22 @@ _HOMES = {
     "embed": "engine.tasks.embed:Embedding",
     "generate": "engine.tasks.generate:Generation",
 }
+
+
+def check_base(recipe: Recipe, kind: Kind | None) -> None:
+    """Refuse a base that the task cannot be tuned from; None is a kind not known yet.
+
+    Raises:
+        RecipeError: naming what can.
+    """
+    wanted: Kind = "causal" if recipe.task.kind == "generate" else "encoder"
+    if kind in (None, wanted):
+        return
+    can = [name for name, carried in CARRIED.items() if carried == wanted]
+    raise RecipeError(
+        f"base: {recipe.base} is a model of the kind {kind}; task {recipe.task.kind} needs one of the kind {wanted}, "
+        f"such as {' or '.join(can)}"
+    )
 
 
 def of(kind: str) -> Task:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import transformers
 
+from engine.errors import RecipeError
 from engine.recipe import Tuning
 from engine.tuning import bottleneck
 
@@ -122,6 +123,8 @@ def _config(model: Any, tuning: Tuning, task_type: str) -> peft.PeftConfig:
         case "ia3":
             # Liu et al. 2022: keys, values and the inner activations of the feed-forward part are rescaled.
             chosen = [name for name in _linear(model) if _rescaled(name)]
+            if not chosen:
+                raise RecipeError("tuning.method ia3: the base names its layers in a way of its own; take lora")
             inner = [name for name in chosen if not any(part in name for part in ("key", "value", "k_proj", "v_proj"))]
             return peft.IA3Config(task_type=task_type, target_modules=chosen, feedforward_modules=inner)
         case "prefix":
@@ -138,9 +141,10 @@ def _config(model: Any, tuning: Tuning, task_type: str) -> peft.PeftConfig:
 def _linear(model: Any) -> Iterator[str]:
     """Names of the linear layers inside the model's blocks."""
     from torch import nn
+    from transformers.pytorch_utils import Conv1D  # GPT-2's form of a linear layer
 
     for name, layer in model.named_modules():
-        if isinstance(layer, nn.Linear) and any(part.isdigit() for part in name.split(".")):
+        if isinstance(layer, nn.Linear | Conv1D) and any(part.isdigit() for part in name.split(".")):
             yield name
 
 

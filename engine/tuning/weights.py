@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ from torch import nn
 
 from engine.errors import RecipeError
 from engine.recipe import Tuning
+
+_AFTER_LAYERS = re.compile(r"(?<!embeddings)\.(norm|final_norm|final_layer_norm|ln_f|lm_head|embed_out)\.")
 
 
 def freeze(model: Any, tuning: Tuning) -> None:
@@ -51,11 +54,13 @@ def groups(model: Any, tuning: Tuning) -> Iterator[dict[str, Any]]:
 
 
 def depth(name: str, layers: int) -> int | None:
-    """Layers above the one a parameter belongs to; None for a head."""
+    """Layers above the one a parameter belongs to; None for a head. What comes after the layers counts as the last."""
     if not name.startswith("encoder."):
         return None
     numbers = [int(part) for part in name.split(".") if part.isdigit()]
-    return layers - 1 - numbers[0] if numbers else layers
+    if numbers:
+        return layers - 1 - numbers[0]
+    return 0 if _AFTER_LAYERS.search(name) else layers
 
 
 def counts(model: nn.Module) -> tuple[int, int]:

@@ -34,3 +34,38 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = transformers.T5Config(vocab_size=len(words), decoder_start_token_id=0, **shape)  # type: ignore[call-arg]
     transformers.T5ForConditionalGeneration(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A one-layer Marian of width 16 with random weights and a sentencepiece model of 29 pieces."""
+    import json
+
+    import sentencepiece
+    import transformers
+
+    made, folder = tmp_path_factory.mktemp("pieces"), tmp_path_factory.mktemp("tiny-marian")
+    texts = ["profit fell on weak demand", "sales rose in the quarter", "the bank lost money"]
+    (made / "texts.txt").write_text("\n".join(texts * 20))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(made / "texts.txt"), model_prefix=str(made / "model"), vocab_size=29, minloglevel=2
+    )
+    pieces: Any = sentencepiece.SentencePieceProcessor(str(made / "model.model"))
+    names = ["</s>", "<unk>", *(pieces.id_to_piece(number) for number in range(pieces.get_piece_size())), "<pad>"]
+    vocabulary = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    (made / "vocab.json").write_text(json.dumps(vocabulary))
+    spm = str(made / "model.model")
+    tokenizer: Any = transformers.MarianTokenizer
+    with pytest.warns(UserWarning, match="sacremoses"):
+        tokenizer(source_spm=spm, target_spm=spm, vocab=str(made / "vocab.json")).save_pretrained(folder)
+    layers: dict[str, Any] = {
+        f"{side}_{what}": value
+        for side in ("encoder", "decoder")
+        for what, value in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 16))
+    }
+    pad = vocabulary["<pad>"]
+    config = transformers.MarianConfig(
+        vocab_size=len(vocabulary), d_model=16, pad_token_id=pad, decoder_start_token_id=pad, eos_token_id=0, **layers
+    )
+    transformers.MarianMTModel(config).save_pretrained(folder)
+    return folder

@@ -138,6 +138,12 @@ def test_a_model_gives_one_text_for_each_and_the_same_for_the_same_seed(tiny_t5:
     assert found != list(Seq2Seq(str(tiny_t5), prefix="in the ", seed=2).stream(texts))
 
 
+def test_a_marian_model_translates_in_one_direction(tiny_marian: Path) -> None:
+    found = list(Seq2Seq(str(tiny_marian)).stream(["profit fell", "", "the bank lost money"]))
+    assert len(found) == 3
+    assert any(found)
+
+
 def test_a_model_of_another_kind_is_refused(toy_base: Path) -> None:
     with pytest.raises(InputError, match="is a model of kind encoder; rewriting takes an encoder-decoder"):
         Seq2Seq(str(toy_base))

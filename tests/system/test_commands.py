@@ -157,7 +157,7 @@ def test_follow_reads_on_and_ends_cleanly_on_ctrl_c(stocked: Path, tmp_path: Pat
             "empty.csv: the file is empty",
         ),
         (("engine", "predict", "nothing", "text"), "nothing: no such model"),
-        (("engine", "predict", "finance-news", "text", "--backend", "tpu"), "choose auto, onnx or torch"),
+        (("engine", "predict", "finance-news", "text", "--backend", "tpu"), "choose auto, torch, onnx,"),
         (("engine", "models", "promote", "finance-news@9"), "finance-news@9: no such version"),
         (("finance-monitor",), "no feed; try"),
         (("finance-monitor", "--feed", "gone.jsonl"), "gone.jsonl: no such feed"),

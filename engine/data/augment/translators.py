@@ -7,6 +7,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator, Sequence
 from email.message import Message
 from typing import IO, Any, Protocol
@@ -52,14 +53,21 @@ class Seq2Seq:
 
     def __init__(self, model: str, *, prefix: str = "", seed: int = 13) -> None:
         import torch
+        import transformers
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+        transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its notes and bars would break ours
+        transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         found = base_models.resolve(model)
         if found.kind != "encoder-decoder":
             raise InputError(f"{model}: is a model of kind {found.kind}; rewriting takes an encoder-decoder")
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(found.folder)
+            with warnings.catch_warnings():  # Marian would like sacremoses, which only evens out quotation marks
+                warnings.filterwarnings("ignore", message=".*sacremoses")
+                self._tokenizer: Any = AutoTokenizer.from_pretrained(found.folder)
             self._model: Any = AutoModelForSeq2SeqLM.from_pretrained(found.folder)
+        except ImportError as fault:  # Marian's tokenizer is in sentencepiece
+            raise InputError(f"{model}: needs a package; pip install 'keel-suite[translate]' ({fault})") from None
         except (OSError, ValueError) as fault:
             raise InputError(f"{model}: cannot be loaded ({str(fault).strip().splitlines()[0]})") from None
         if hasattr(self._tokenizer, "src_lang"):
