@@ -14,13 +14,14 @@ from engine.errors import DataError
 
 def shots(parts: Parts, head: str, per_label: int, *, seed: int) -> Parts:
     """The parts with `per_label` rows of each label of `head` in train, drawn by the seed; the rest of it is left out.
+    Augmented rows do not count; those made of a chosen row stay.
 
     Raises:
         DataError: a label has fewer rows.
     """
     by_label: dict[str, list[Row]] = defaultdict(list)
     for row in parts.train:
-        if row.labels.get(head) is not None:
+        if row.labels.get(head) is not None and row.augmented_from is None:
             by_label[row.labels[head]].append(row)
     random = np.random.default_rng(seed)
     chosen: list[Row] = []
@@ -31,4 +32,5 @@ def shots(parts: Parts, head: str, per_label: int, *, seed: int) -> Parts:
                 f"data.per_label: {per_label}, but label '{label}' has {len(rows)} rows in train; ask for fewer"
             )
         chosen += [rows[number] for number in sorted(random.permutation(len(rows))[:per_label])]
-    return replace(parts, train=chosen)
+    origins = {row.origin for row in chosen}
+    return replace(parts, train=chosen + [row for row in parts.train if row.augmented_from in origins])

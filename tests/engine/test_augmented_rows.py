@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine import Recipe
+from engine.data.few import shots
 from engine.data.rows import Row
-from engine.data.split import cut
+from engine.data.split import Parts, cut
 from engine.errors import LeakError
 from engine.recipe import Split
 from engine.training import prepare
@@ -27,6 +29,15 @@ def test_a_cut_stays_as_it_is_when_augmented_rows_come_in() -> None:
     together = cut(rows + made, Split(), stratify=None)
     assert together.train == alone.train + made
     assert (together.dev, together.calibration, together.test) == (alone.dev, alone.calibration, alone.test)
+
+
+def test_few_shots_stay_the_same_when_augmented_rows_come_in() -> None:
+    rows = [Row(text, {"head": "ab"[number % 2]}, None, f"a:{number}") for number, text in enumerate(TEXTS)]
+    made = [replace(row, origin=f"b:{number}", augmented_from=row.origin) for number, row in enumerate(rows)]
+    alone = shots(Parts(rows, [], [], []), "head", 1, seed=3).train
+    together = shots(Parts(rows + made, [], [], []), "head", 1, seed=3).train
+    assert together[:2] == alone
+    assert [row.augmented_from for row in together[2:]] == sorted(row.origin for row in alone)
 
 
 def test_a_row_made_of_a_test_row_is_refused_or_dropped(toy_recipe: Toy, tmp_path: Path) -> None:
