@@ -178,6 +178,16 @@ def _labelled(folder: Path, file: str, settings: Sequence[str]) -> list[Row]:
     return loaded.rows
 
 
+def latencies(predictor: Predictor, texts: Sequence[Text]) -> list[float]:
+    """Milliseconds of each text, asked one at a time."""
+    found = []
+    for text in texts:
+        start = time.perf_counter()
+        predictor.predict([text])
+        found.append(1000 * (time.perf_counter() - start))
+    return found
+
+
 def _timed(predictors: dict[Form, Predictor], texts: list[Text]) -> tuple[dict[Form, list[float]], ...]:
     """Texts a second, and milliseconds of single texts, a form."""
     rates: dict[Form, list[float]] = {form: [] for form in predictors}
@@ -188,10 +198,7 @@ def _timed(predictors: dict[Form, Predictor], texts: list[Text]) -> tuple[dict[F
             start = time.perf_counter()
             predictor.predict(texts)
             rates[form].append(len(texts) / (time.perf_counter() - start))
-            for text in texts[number * SINGLE : (number + 1) * SINGLE] or texts[:SINGLE]:
-                start = time.perf_counter()
-                predictor.predict([text])
-                singles[form].append(1000 * (time.perf_counter() - start))
+            singles[form] += latencies(predictor, texts[number * SINGLE : (number + 1) * SINGLE] or texts[:SINGLE])
     return rates, singles
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help
 
 def add(app: typer.Typer) -> None:
     """Put these commands into the engine's."""
-    for command in (tune,):
+    for command in (tune, compare):
         app.command()(command)
 
 
@@ -66,6 +67,71 @@ def tune(
     ]
     print_table(f"{made.name}, by dev score (the test rows stayed unread)", rows)
     typer.echo(f"The best is in {output}; to make it: engine train {output}")
+
+
+def compare(
+    recipes: Annotated[list[str], typer.Argument(help="Recipe files; the others are set against the first.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds that each recipe is trained with.")] = 3,
+    settings: Settings = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Train recipes with the same seeds and judge them on the same test rows: figures, costs, and which is better.
+
+    What an earlier call trained of the same recipe, data and seed is used again.
+
+    Example: engine compare recipes/finance_news.yaml mine.yaml --seeds 3
+    """
+    from engine.progress import Progress
+    from engine.recipe import Recipe
+
+    made = [Recipe.load(path, settings) for path in recipes]
+    names = [recipe.name for recipe in made]
+    with Progress(quiet=as_json) as progress:
+        progress.stage("loading torch and transformers")
+        from engine.compare import compare as run
+
+        apart = names if len(set(names)) == len(names) else recipes
+        found = run(made, names=apart, seeds=seeds, watcher=None if as_json else progress)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+        return
+    quality = []
+    for one in found.candidates:
+        for head in one.quality:
+            row = {
+                "recipe": one.name,
+                "head": head.head,
+                "metric": head.metric,
+                "figure": f"{head.figure.value:.3f}",
+                "95% interval": f"{head.figure.low:.3f} to {head.figure.high:.3f}",
+            }
+            if head.difference:
+                difference = head.difference
+                row |= {
+                    "difference": f"{difference.value:+.3f}",
+                    "95% of it": f"{difference.low:+.3f} to {difference.high:+.3f}",
+                    "p": f"{difference.p:.3f}",
+                    "against the first": difference.verdict,
+                }
+            quality.append(row)
+    several = f"means over the seeds {', '.join(map(str, found.seeds))}"
+    print_table(f"{found.rows} test rows, {several if seeds > 1 else f'seed {found.seeds[0]}'}", quality)
+    costs = [
+        {
+            "recipe": one.name,
+            "trainable": f"{one.trainable:,}",
+            "share": f"{one.trainable / max(1, one.parameters):.2%}",
+            "tuning s": one.seconds,
+            "peak MB": f"{one.peak_memory_mb:.0f}",
+            "form": one.form,
+            "disk MB": one.disk_mb,
+            "p50 ms": one.p50_ms,
+        }
+        for one in found.candidates
+    ]
+    print_table("Costs (peak: resident memory of the training's own process)", costs)
+    if seeds == 1:
+        typer.echo("One seed: this speaks of these models, not of the recipes. --seeds 3 trains more.")
 
 
 def _short(value: Any) -> str:

@@ -16,7 +16,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from engine import base_models, runs
+from engine import base_models, memory, runs
 from engine.data import few, leakage, sources
 from engine.data.noise_copies import noise_copies
 from engine.data.split import Parts, cut
@@ -76,7 +76,9 @@ def train(
         watch.stage(f"reading {', '.join(recipe.data.train)}")
         parts, loaded, dropped = prepare(recipe, run)
         watch.stage("  ".join(f"{name} {count:,}" for name, count in parts.counts().items()) + _aside(loaded, dropped))
+        whole, start = not any(run.glob("seed-*/**/checkpoint-*")), time.monotonic()
         learned, base = learn(recipe, parts, run, watch)
+        seconds = round(time.monotonic() - start, 1) if whole else None
         task = tasks.of(recipe.task.kind)
         watch.stage("measuring on the test rows")
         figures = task.measure(recipe, base, learned, parts.test)
@@ -90,7 +92,7 @@ def train(
                 losses = task.export(recipe, base, best, parts, staged)
             watch.stage("storing")
             run = runs.finish(run)
-            manifest = _manifest(recipe, best, figures, parts, loaded, dropped, losses, base.name, run)
+            manifest = _manifest(recipe, best, figures, parts, loaded, dropped, losses, base.name, run, seconds)
             version = store.commit(recipe.name, staged, manifest)
         first = CHAMPION not in store.aliases(recipe.name)
         if promote or first:
@@ -158,6 +160,7 @@ def _manifest(
     losses: Sequence[dict[str, Any]],
     base: str,
     run: Path,
+    seconds: float | None,
 ) -> dict[str, Any]:
     teacher = [recipe.tuning.distill.teacher] if recipe.tuning.distill else []
     return {
@@ -172,6 +175,8 @@ def _manifest(
         "seed": best.seed,
         "languages": recipe.languages,
         "parameters": {"trainable": best.trainable, "all": best.parameters},
+        "seconds": seconds,  # of tuning; None where another process, now dead, did a part of it
+        "peak_memory_mb": round(memory.peak_mb()),
         "metrics": figures.as_dict(),
         "history": best.history,
         "export": {**recipe.export.model_dump(), "losses": list(losses)},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.rows import Label, Row
+from engine.evaluate.intervals import Metric as Metric
 from engine.tasks.heads import HeadKind, HeadSpec
-
-Metric = Callable[[NDArray[np.intp]], float]
-"""A figure over some of the rows, by their numbers."""
 
 
 @dataclass(frozen=True)
