@@ -111,9 +111,7 @@ def search(
             _queue_as_is(study, recipe, within)
             # A sampler of its own for each trial, by number, so that a killed search draws what it would have drawn.
             lost = sum(_attempt(trial) >= ATTEMPTS for trial in _trials(study, TrialState.FAIL))
-            study.sampler = optuna.samplers.TPESampler(
-                seed=recipe.seeds[0] + done + lost, warn_independent_sampling=False
-            )
+            study.sampler = optuna.samplers.TPESampler(seed=recipe.seeds[0] + done + lost)
             try:
                 _try(study, recipe, within, parts, path.with_suffix(""), _Watch(study, done, trials, watch))
             except BaseException as fault:
@@ -236,7 +234,7 @@ def _study(recipe: Recipe, within: Space, hashes: dict[str, str]) -> Iterator[tu
     shape = {path: repr(values) for path, values in sorted(within.items())}
     digest = hashlib.sha256(json.dumps([recipe.digest(), sorted(hashes.items()), shape]).encode()).hexdigest()
     path = resources.home() / "searches" / f"{recipe.name}-{digest[:12]}.db"
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with path.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
