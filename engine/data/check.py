@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine import resources
 from engine.data import profile, sources, suspects
 from engine.data.profile import Balance, Duplicate, Field
 from engine.data.rows import Row
@@ -129,8 +130,11 @@ def _judge(subject: Subject, loaded: sources.Loaded, report: Report) -> None:
             first = loaded.rejected[0]
             report.faults.append(f"{len(loaded.rejected)} rows are bad; first: line {first.line}: {first.reason}")
         return
+    from engine.tasks.task import LEAST_CALIBRATION
     from engine.training import prepare
 
+    for name in [*(subject.data.dev or []), *(subject.data.test or [])]:
+        resources.find(name, kind="data file")  # a file that is not there is wrong input, not a fault of the rows
     with tempfile.TemporaryDirectory() as folder:
         try:
             parts, _, dropped = prepare(subject.recipe, Path(folder))
@@ -143,6 +147,11 @@ def _judge(subject: Subject, loaded: sources.Loaded, report: Report) -> None:
     if dropped:
         report.remarks.append(f"{dropped} rows leave train, since they leak into another part")
     for head in subject.heads:
+        answered = sum(row.labels.get(head.name) is not None for row in parts.calibration)
+        if parts.calibration and answered < LEAST_CALIBRATION:
+            report.faults.append(
+                f"head {head.name}: {answered} calibration rows, needs {LEAST_CALIBRATION}; label more"
+            )
         seen = profile.balance(head.name, head.labels, parts.train).rows
         bare = [label for label, count in seen.items() if not count]
         if head.kind == "single" and len(seen) - len(bare) < 2:

@@ -126,6 +126,22 @@ def test_a_leak_into_a_given_test_file_is_a_fault(toy_recipe: Toy, tmp_path: Pat
     assert report.faults[0].endswith("... and 15 more")
 
 
+def test_a_head_with_too_few_labels_to_calibrate_on_is_a_fault(toy_recipe: Toy, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    file.write_text(lines([{**row, "topics": None} if n % 8 else row for n, row in enumerate(rows)]), encoding="utf-8")
+    report = check(Subject.of_recipe(toy_recipe()), most=0, watcher=Quiet())
+    assert len(report.faults) == 1
+    assert report.faults[0].startswith("head topics: ")
+    assert report.faults[0].endswith(" calibration rows, needs 10; label more")
+
+
+def test_a_given_test_file_that_is_not_there_is_wrong_input(toy_recipe: Toy) -> None:
+    data = {**toy_recipe().data.model_dump(), "test": "gone.jsonl"}
+    with pytest.raises(InputError, match=r"gone\.jsonl: no such data file"):
+        check(Subject.of_recipe(toy_recipe(data=data)), most=0, watcher=Quiet())
+
+
 def test_what_a_person_should_look_at_is_a_remark(write: Write, toy_base: Path) -> None:
     draw = random.Random(0)
     names = "profit bank strike storm ferry verdict recall copper wheat bonds harbour ledger quota merger".split()
