@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engine import errors
 from engine.printing import print_json, print_table
+
+if TYPE_CHECKING:
+    from engine.card import Table
+    from engine.progress import Progress
+    from engine.store import Version
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]
@@ -17,7 +22,7 @@ Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help
 
 def add(app: typer.Typer) -> None:
     """Put these commands into the engine's."""
-    for command in (tune, compare):
+    for command in (tune, compare, report):
         app.command()(command)
 
 
@@ -132,6 +137,47 @@ def compare(
     print_table("Costs (peak: resident memory of the training's own process)", costs)
     if seeds == 1:
         typer.echo("One seed: this speaks of these models, not of the recipes. --seeds 3 trains more.")
+
+
+def report(
+    name: Annotated[str, typer.Argument(help="A model: name, name@alias or name@number.")],
+    output: Annotated[str, typer.Option("--out", "-o", help="The card is written here.")] = "card.html",
+    speed: Annotated[bool, typer.Option("--speed", help="Measure the speed on this machine, for the card.")] = False,
+    as_json: Json = False,
+) -> None:
+    """A model's card as one HTML file: figures, confusions, calibration, slices, learning curves, limits, lineage.
+
+    Example: engine report finance-news -o card.html
+    """
+    from engine import card
+    from engine.data.files import whole
+    from engine.progress import Progress
+    from engine.store import Store
+
+    path = _writable(output)
+    version = Store().get(name)
+    with Progress(quiet=as_json) as progress:
+        document = card.html(card.stored(version, speed=_speed(version, progress) if speed else None))
+    with whole(path) as stream:
+        stream.write(document)
+    if as_json:
+        print_json({"version": str(version), "card": output})
+    else:
+        typer.echo(f"The card of {version} is {output}")
+
+
+def _speed(version: Version, progress: Progress) -> Table:
+    from engine.card import Table
+    from engine.speed import measure
+
+    stored = "onnx" if (version.folder / "onnx").is_dir() else "torch"
+    found = measure(str(version), only=[stored], stage=progress.stage)
+    rows = [
+        (row.form, f"{row.texts_per_s:.1f}", f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}", f"{row.memory_mb:.0f}")
+        for row in found.forms
+    ]
+    title = f"On {found.processor}, one text a call on all cores, {found.timed} texts"
+    return Table(("form", "texts a second", "p50 ms", "p99 ms", "memory MB"), rows, title)
 
 
 def _short(value: Any) -> str:

@@ -16,11 +16,12 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from engine import base_models, memory, runs
+from engine import base_models, card, memory, runs
 from engine.data import few, leakage, sources
 from engine.data.noise_copies import noise_copies
 from engine.data.split import Parts, cut
 from engine.errors import DataError, RecipeError
+from engine.evaluate import details
 from engine.evaluate.report import Figures
 from engine.recipe import Recipe
 from engine.store import CHAMPION, Store, Version
@@ -93,6 +94,9 @@ def train(
             watch.stage("storing")
             run = runs.finish(run)
             manifest = _manifest(recipe, best, figures, parts, loaded, dropped, losses, base.name, run, seconds)
+            details.write(figures.details, staged)
+            told = card.markdown(card.of(manifest, recipe, figures.details))
+            (staged / card.FILE).write_text(told, encoding="utf-8")
             version = store.commit(recipe.name, staged, manifest)
         first = CHAMPION not in store.aliases(recipe.name)
         if promote or first:

@@ -22,6 +22,8 @@ class Row:
     """The second text of a pair: a passage for a question, a company for a headline."""
     augmented_from: str | None = None
     """Origin of the row that augmentation made this one from."""
+    language: str | None = None
+    """What the column `data.columns.language` says, or else `lang`; figures are told apart by it."""
 
     @property
     def whole(self) -> str:

@@ -253,6 +253,7 @@ def _row(values: dict[str, Any], data: Data, heads: Sequence[HeadSpec], origin: 
         raise BadRow(f"no label for any head; give one of the fields: {names}")
     group = values.get(data.split.group) if data.split.group else None
     source = values.get("augmented_from")
+    language = values.get(data.columns.get("language", "lang"))
     return Row(
         text,
         labels,
@@ -260,6 +261,7 @@ def _row(values: dict[str, Any], data: Data, heads: Sequence[HeadSpec], origin: 
         origin,
         pair,
         source if isinstance(source, str) and source else None,
+        language[:20] if isinstance(language, str) and language else None,
     )
 
 

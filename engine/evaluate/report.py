@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from engine.data.rows import Row
+from engine.evaluate.details import Details, details
 from engine.evaluate.intervals import bootstrap
 from engine.tasks import kinds
 from engine.tasks.heads import HeadSpec
@@ -33,6 +34,8 @@ class Figures:
 
     heads: dict[str, dict[str, Figure]]
     rows: int
+    details: Mapping[str, Details] = field(default_factory=dict)
+    """Head -> what lies behind its figures."""
 
     def as_dict(self) -> dict[str, Any]:
         heads = {head: {name: vars(figure) for name, figure in found.items()} for head, found in self.heads.items()}
@@ -52,6 +55,7 @@ def measure(
         temperatures: a model -> head -> temperature.
     """
     found: dict[str, dict[str, Figure]] = {}
+    behind: dict[str, Details] = {}
     for head in heads:
         numbers = kinds.answered(head, rows)
         if not len(numbers):
@@ -66,7 +70,9 @@ def measure(
             before = [kind.metrics(head, chosen, one, 1.0)["ece"] for one in said]
             metrics["ece_before"] = _mean(before)
         found[head.name] = {name: Figure(*bootstrap(metric, clusters)) for name, metric in metrics.items()}
-    return Figures(found, len(rows))
+        scales = [by[head.name] for by in temperatures]
+        behind[head.name] = details(head, chosen, said, scales, metrics[kind.main], clusters)
+    return Figures(found, len(rows), behind)
 
 
 def main_score(heads: Sequence[HeadSpec], rows: Sequence[Row], outputs: Outputs) -> float:

@@ -100,7 +100,7 @@ class Embedding:
             f"{Vector.main}_before": Figure(*bootstrap(before, clusters)),
             f"{Vector.main}_gain": Figure(*gain),
         }
-        return Figures({head.name: {**figures.heads[head.name], **added}}, figures.rows)
+        return Figures({head.name: {**figures.heads[head.name], **added}}, figures.rows, figures.details)
 
     def write(self, recipe: Recipe, base: BaseModel, learned: Learned, folder: Path) -> None:
         """`model/` is what transformers' AutoModel and sentence-transformers read."""

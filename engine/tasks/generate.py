@@ -119,7 +119,7 @@ class Generation:
         }
         if merged := [one.model.merge_difference for one in learned if one.model.merge_difference is not None]:
             added["merge_difference"] = _exact(max(merged))
-        return Figures({HEAD: {**figures.heads[HEAD], **added}}, len(kept))
+        return Figures({HEAD: {**figures.heads[HEAD], **added}}, len(kept), figures.details)
 
     def write(self, recipe: Recipe, base: BaseModel, learned: Learned, folder: Path) -> None:
         """`model/` is what transformers' AutoModelForCausalLM reads; `generation_config.json` says where it stops."""
