@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import data_cli, errors, study_cli
+from engine import data_cli, errors, export_cli, study_cli
 from engine.printing import print_json, print_table
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ bases = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Base mode
 app.add_typer(models, name="models")
 app.add_typer(bases, name="bases")
 app.add_typer(data_cli.data, name="data")
+app.add_typer(export_cli.export, name="export")
 study_cli.add(app)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]

@@ -10,9 +10,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from engine.tasks.heads import ModelSpec
 from engine.tasks.kinds import Output
 
 Outputs = dict[str, list[Output]]
+Name = TypeVar("Name", bound=str)
 HEADLINES = "data/finance/headlines.jsonl"
 TIMED = 300
 """Texts of a round."""
@@ -37,6 +39,8 @@ ROUNDS = 3
 SINGLE = 50
 """Texts a round that are timed one by one for the latency."""
 WARM_UP = 16
+PATIENCE = 600
+"""Seconds that a fresh process may take to load a form and answer."""
 MARGIN = 1.1
 """A form must be so much faster than the stored export to take its place: less may be the machine's mood."""
 DISAGREEMENT = 0.02
@@ -106,17 +110,17 @@ def measure(
         raise InputError(f"{version}: reads pairs; give labelled ones with --data FILE")
     rows = _labelled(folder, data, settings) if data else []
     asked: list[Text] = [row.text if row.pair is None else (row.text, row.pair) for row in rows]
-    lines = _lines(texts) if texts or not data else []
-    timed: list[Text] = [*lines, *asked][:TIMED]
-    compared = asked or timed
-    smoothed_on = lines or [row.text for row in rows]
+    given = lines(texts) if texts or not data else []
+    shown: list[Text] = [*given, *asked][:TIMED]
+    compared = asked or shown
+    smoothed_on = given or [row.text for row in rows]
     predictors: dict[Form, Predictor] = {}
-    for form in _wanted(folder, only):
+    for form in wanted(folder, only):
         stage(f"making {version} as {form}")
         forms.make(folder, form, smoothed_on)
         predictors[form] = Predictor.open(folder, backend=form, model=str(version))
     stage(f"timing {', '.join(predictors)}")
-    rates, singles = _timed(predictors, timed)
+    rates, singles = timed(predictors, shown)
     stage("asking for the quality, and in fresh processes for the memory")
     said = {form: predictor.outputs(compared) for form, predictor in predictors.items()}
     found = []
@@ -124,7 +128,7 @@ def measure(
         quality, lost = _quality(predictors["torch"], rows, compared, said["torch"], said[form])
         p50, p99 = np.quantile(singles[form], [0.5, 0.99])
         rate = float(np.median(rates[form]))
-        memory = _memory(folder, form, timed[:WARM_UP])
+        memory = _memory(folder, form, shown[:WARM_UP])
         size = forms.size(folder, form) / 1e6
         found.append(Speed(form, rate, float(p50), float(p99), memory, size, quality, lost))
     bound = version.manifest().get("export", {}).get("max_quality_loss", 0.0)
@@ -132,7 +136,7 @@ def measure(
     told = f"{_names(spec)} on {len(rows)} rows of {data}" if rows else (
         f"share of {len(compared)} texts of {texts or HEADLINES} answered as torch answers them"
     )  # fmt: skip
-    return Bench(str(version), choice.processor(), len(timed), told, found, auto)
+    return Bench(str(version), choice.processor(), len(shown), told, found, auto)
 
 
 def pick(found: Sequence[Speed], *, allowed: float) -> Form:
@@ -144,7 +148,12 @@ def pick(found: Sequence[Speed], *, allowed: float) -> Form:
     return best.form if best.texts_per_s > MARGIN * stored.texts_per_s else stored.form
 
 
-def _wanted(folder: Path, only: Sequence[str]) -> list[Form]:
+def wanted(folder: Path, only: Sequence[str]) -> list[Form]:
+    """Torch and the forms asked for, or all that the version can have here.
+
+    Raises:
+        InputError: there is no such form, or not of this version or on this machine.
+    """
     there = forms.possible(folder)
     for form in only:
         if form not in FORMS:
@@ -156,10 +165,11 @@ def _wanted(folder: Path, only: Sequence[str]) -> list[Form]:
     return [form for form in there if not only or form in asked or form == "torch"]
 
 
-def _lines(file: str | None) -> list[str]:
+def lines(file: str | None) -> list[str]:
+    """The lines of a file that hold text; without a file, some packaged headlines."""
     if file:
-        lines = resources.find(file).read_text(encoding="utf-8").splitlines()
-        if found := [line for line in lines if line.strip()]:
+        given = resources.find(file).read_text(encoding="utf-8").splitlines()
+        if found := [line for line in given if line.strip()]:
             return found
         raise InputError(f"{file}: holds no text; give a file with one a line")
     packaged = resources.find(HEADLINES).read_text(encoding="utf-8").splitlines()
@@ -188,17 +198,20 @@ def latencies(predictor: Predictor, texts: Sequence[Text]) -> list[float]:
     return found
 
 
-def _timed(predictors: dict[Form, Predictor], texts: list[Text]) -> tuple[dict[Form, list[float]], ...]:
-    """Texts a second, and milliseconds of single texts, a form."""
-    rates: dict[Form, list[float]] = {form: [] for form in predictors}
-    singles: dict[Form, list[float]] = {form: [] for form in predictors}
+def timed(predictors: Mapping[Name, Predictor], texts: Sequence[Text]) -> tuple[dict[Name, list[float]], ...]:
+    """Texts a second of each round, and milliseconds of single texts, a predictor; the rounds go over all in turn."""
+    rates: dict[Name, list[float]] = {name: [] for name in predictors}
+    singles: dict[Name, list[float]] = {name: [] for name in predictors}
     for number in range(ROUNDS):
-        for form, predictor in predictors.items():
+        for name, predictor in predictors.items():
             predictor.predict(texts[:WARM_UP])
             start = time.perf_counter()
             predictor.predict(texts)
-            rates[form].append(len(texts) / (time.perf_counter() - start))
-            singles[form] += latencies(predictor, texts[number * SINGLE : (number + 1) * SINGLE] or texts[:SINGLE])
+            rates[name].append(len(texts) / (time.perf_counter() - start))
+            for text in texts[number * SINGLE : (number + 1) * SINGLE] or texts[:SINGLE]:
+                start = time.perf_counter()
+                predictor.predict([text])
+                singles[name].append(1000 * (time.perf_counter() - start))
     return rates, singles
 
 
@@ -224,7 +237,12 @@ def _names(spec: ModelSpec) -> str:
 def _memory(folder: Path, form: Form, texts: Sequence[Text]) -> float:
     command = [sys.executable, "-m", "engine.speed", str(folder), form]
     given = json.dumps(texts)
-    done = subprocess.run(command, input=given, capture_output=True, encoding="utf-8", check=False)
+    try:
+        done = subprocess.run(
+            command, input=given, capture_output=True, encoding="utf-8", check=False, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        raise ExportError(f"{form} does not answer in a fresh process within {PATIENCE} seconds") from None
     if done.returncode:
         raise ExportError(f"{form} does not answer in a fresh process: {done.stderr.strip()[-500:]}")
     return float(done.stdout)

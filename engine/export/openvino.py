@@ -12,6 +12,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ GROUP = 32
 of 4% with one scale a token, which was up to a fifth faster, and of 5% with one scale a text (ONNX Runtime)."""
 SMALLEST = 1024
 """Weights of fewer numbers stay floats: nothing is gained by rounding them."""
+_FIRST_CALL = Lock()
 
 
 def is_installed() -> bool:
@@ -54,6 +56,11 @@ class OpenVinoSession:
     """
 
     def __init__(self, path: Path) -> None:
+        # The bindings set themselves up at their first call, and two first calls at once wait for each other for ever.
+        with _FIRST_CALL:
+            self._open(path)
+
+    def _open(self, path: Path) -> None:
         core = _library().Core()
         cores = os.cpu_count() or 1
         model = core.read_model(str(path))
@@ -70,16 +77,21 @@ class OpenVinoSession:
         self._outputs = len(compiled.outputs)
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(cores):
-            self._idle.put(compiled.create_infer_request())
+            request = compiled.create_infer_request()
+            self._ask(request, [0])
+            self._idle.put(request)
 
     def __call__(self, input_ids: list[int]) -> list[NDArray[np.float64]]:
-        ids = np.array([input_ids], dtype=np.int64)
         request = self._idle.get()
         try:
-            request.infer({"input_ids": ids, "attention_mask": np.ones_like(ids)})
-            return [np.array(request.get_output_tensor(n).data[0], dtype=np.float64) for n in range(self._outputs)]
+            return self._ask(request, input_ids)
         finally:
             self._idle.put(request)
+
+    def _ask(self, request: Any, input_ids: list[int]) -> list[NDArray[np.float64]]:
+        ids = np.array([input_ids], dtype=np.int64)
+        request.infer({"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        return [np.array(request.get_output_tensor(n).data[0], dtype=np.float64) for n in range(self._outputs)]
 
 
 def _library() -> Any:

@@ -12,14 +12,17 @@ import json
 import shutil
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.base_models import SETTINGS, resolve
 from engine.errors import InputError
+
+if TYPE_CHECKING:
+    from engine.export.derived import Change, Source
 
 SHORT = 4
 """Characters of a short piece. Of `multilingual`'s headlines left aside, 59% kept their pieces with none, 63% with 2,
@@ -30,7 +33,7 @@ WHOLE = 20_000
 """A script with at most so many pieces is kept whole: Han has 17,000 and all are short. Latin has 110,000, for some
 sixty languages."""
 _MARKS = {"Unigram": "▁", "WordPiece": "##"}
-_NOT_COPIED = ("*.safetensors", "*.bin", "*.h5", "*.onnx", "*.model", "*.msgpack", "*.txt", ".*", "tokenizer.json")
+_NOT_COPIED = ("*.bin", "*.h5", "*.model", "*.msgpack", "*.txt", "model.safetensors", "tokenizer.json")
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def trim(
     staged = to.with_name(f".{to.name}-unfinished")
     shutil.rmtree(staged, ignore_errors=True)
     try:
-        shutil.copytree(base, staged, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+        shutil.copytree(base, staged, ignore=_unwanted(base))
         (staged / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
         parameters = _cut_weights(base, staged, ids)
         _renumber_settings(staged, number)
@@ -93,6 +96,20 @@ def trim(
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return Trimmed(to, (before, len(ids)), parameters, (_megabytes(base), _megabytes(to)))
+
+
+def change(source: Source, place: Path, texts: Sequence[str], *, english: bool, short: int) -> Change:
+    """A stored version with its vocabulary trimmed to its train rows and the texts given."""
+    from engine.export.derived import Change
+    from engine.tasks import encoder
+
+    rows = source.parts.train
+    shown = [*texts, *(text for row in rows for text in (row.text, row.pair) if text is not None)]
+    base = replace(source.base, folder=place / "model")
+    prefixes = (base.prefix, base.pair_prefix)
+    made = trim(source.base.folder, shown, base.folder, prefixes=prefixes, english=english, short=short)
+    told = {"method": "trim-vocabulary", "pieces": {"before": made.pieces[0], "after": made.pieces[1]}}
+    return Change(base, encoder.load(base.folder), told)
 
 
 def kept(base: Path, texts: Sequence[str], *, prefixes: Sequence[str] = (), english: bool, short: int) -> list[int]:
@@ -227,10 +244,13 @@ def _cut_weights(base: Path, to: Path, ids: list[int]) -> tuple[int, int]:
         raise InputError(f"{base}: model.safetensors holds no embeddings of {size} rows, as its config.json says")
     tensors |= cut
     save_file(tensors, to / "model.safetensors", metadata={"format": "pt"})
-    for path in base.glob("*.safetensors"):
-        if path.name != "model.safetensors":  # a stored model's heads
-            shutil.copyfile(path, to / path.name)
     return before, sum(tensor.numel() for tensor in tensors.values())
+
+
+def _unwanted(base: Path) -> Callable[[str, list[str]], set[str]]:
+    """What is not copied: weights and vocabularies that are written anew, and other formats of them."""
+    top, below = shutil.ignore_patterns(*_NOT_COPIED, "*.onnx", ".*"), shutil.ignore_patterns("*.onnx", ".*")
+    return lambda folder, names: (top if Path(folder) == base else below)(folder, names)
 
 
 def _megabytes(folder: Path) -> float:

@@ -56,7 +56,7 @@ class Headed:
             judge = score if parts.dev and recipe.tuning.early_stopping else None
             history, trainable = _tune(recipe, model, rows["train"], judge, seed, folder, watcher)
         learned = Learned(seed, model, score() if parts.dev else 0.0, history, trainable, weights.counts(model)[1])
-        learned.temperatures = _temperatures(spec, parts.calibration, encoder.outputs(model, rows["calibration"]))
+        learned.temperatures = temperatures(spec, parts.calibration, encoder.outputs(model, rows["calibration"]))
         learned.model = model.cpu()
         return learned
 
@@ -178,7 +178,12 @@ def _contrast(
     return history, weights.counts(model)[0]
 
 
-def _temperatures(spec: ModelSpec, rows: Sequence[Row], outputs: dict[str, list[kinds.Output]]) -> dict[str, float]:
+def temperatures(spec: ModelSpec, rows: Sequence[Row], outputs: dict[str, list[kinds.Output]]) -> dict[str, float]:
+    """Head -> temperature, from what the model says of the calibration rows.
+
+    Raises:
+        DataError: a head has too few labels there.
+    """
     found = {}
     for head in spec.heads:
         numbers = kinds.answered(head, rows)
