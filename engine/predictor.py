@@ -86,7 +86,8 @@ class TextSession:
         waiting = iter(texts)
         with ThreadPoolExecutor(self._threads) as pool:
             while chunk := list(islice(waiting, CHUNK)):
-                yield from pool.map(self.one, chunk)
+                # A single text is answered in the caller's thread: torch sets itself up anew in every new thread.
+                yield from pool.map(self.one, chunk) if len(chunk) > 1 else map(self.one, chunk)
 
     def one(self, text: Text) -> Said:
         """The outputs for one text or pair, in the caller's thread."""
