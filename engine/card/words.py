@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from engine.data.sources import PAIRED
 from engine.evaluate.details import Details
 from engine.recipe import Recipe
 from engine.tasks.heads import HeadSpec, specs
@@ -17,6 +18,8 @@ METRICS = {
     "macro_f1": "macro F1", "micro_f1": "micro F1", "accuracy": "accuracy", "ece": "calibration error",
     "ece_before": "calibration error before scaling", "span_f1": "F1 of exact spans", "r2": "R²",
     "mean_absolute_error": "mean absolute error", "ndcg10": "nDCG at 10", "mrr": "mean reciprocal rank",
+    "ndcg10_before": "nDCG at 10 of the untuned base", "ndcg10_gain": "gain in nDCG at 10", "recall1": "recall at 1",
+    "recall10": "recall at 10", "exact": "exact match", "f1": "F1 over words",
 }  # fmt: skip
 DOES = {
     "classify": "labels texts", "tag": "marks entities in texts", "extract": "finds answers to questions in passages",
@@ -56,11 +59,10 @@ def purpose(manifest: Mapping[str, Any], recipe: Recipe | None) -> list[str]:
     """What it is asked and what it answers."""
     if recipe is None:
         return [f"It {DOES.get(str(manifest.get('task')), 'answers')}."]
-    asked = f"It {DOES[recipe.task.kind]} like those of {', '.join(recipe.data.train)}"
-    column = recipe.data.text_column
-    pair = f" and '{recipe.data.column('pair')}'" if "pair" in recipe.data.columns else ""
-    texts = f"{asked} (column '{column}'{pair})."
-    return [texts, *(_answer(head) for head in specs(recipe.task) if head.labels or head.kind == "regression")]
+    paired = "pair" in recipe.data.columns or any(head.kind in PAIRED for head in specs(recipe.task))
+    columns = f"column '{recipe.data.text_column}'" + (f" with '{recipe.data.column('pair')}'" if paired else "")
+    taught = f"It {DOES[recipe.task.kind]}. It is taught on {', '.join(recipe.data.train)} ({columns})."
+    return [taught, *(_answer(head) for head in specs(recipe.task) if head.labels or head.kind == "regression")]
 
 
 def _answer(head: HeadSpec) -> str:

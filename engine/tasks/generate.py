@@ -75,6 +75,7 @@ class Generation:
             score=score if rows["dev"].input_ids and tuning.early_stopping else None,
             trackers=tuple(recipe.track),
             progress=watcher.step,
+            scored=watcher.scored,
             callbacks=adapters.callbacks(model, tuning),
         )
         if tuning.method in adapters.MERGED:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from typer.testing import CliRunner
 
 from engine import Recipe, Store, cli
 from engine.compare import compare
-from engine.errors import InputError
+from engine.errors import InputError, KeelError
 from engine.evaluate.intervals import Metric, paired_bootstrap
 from engine.repeats import FIRST_SEED
 
@@ -145,3 +148,19 @@ def test_a_fault_in_the_training_process_comes_back_as_itself(toy_recipe: Toy) -
     taught = toy_recipe(name="taught", task=task, tuning={**FEW, "distill": {"teacher": "nobody"}})
     with pytest.raises(InputError, match="nobody: no such model"):
         compare([taught, toy_recipe(task=task)], seeds=1)
+
+
+def test_a_training_that_is_ended_from_outside_is_told(toy_recipe: Toy) -> None:
+    def end() -> None:
+        for _ in range(600):
+            for child in psutil.Process().children():
+                if "spawn_main" in " ".join(child.cmdline()):
+                    child.kill()
+                    return
+            time.sleep(0.1)
+
+    ender = threading.Thread(target=end)
+    ender.start()
+    with pytest.raises(KeelError, match="toy-seed-13: its training broke off"):
+        compare([toy_recipe(), toy_recipe()], seeds=1)
+    ender.join()
