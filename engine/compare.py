@@ -152,8 +152,10 @@ def _apart(recipe: Recipe, store: Store, *, quiet: bool) -> Version:
         found: Version | KeelError = told.recv()
     except EOFError:
         raise KeelError(f"{recipe.name}: its training broke off; if nothing is said above, memory ran out") from None
-    finally:
+    except BaseException:
         process.terminate()
+        raise
+    finally:
         process.join()
     if isinstance(found, KeelError):
         raise found
