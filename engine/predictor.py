@@ -168,7 +168,10 @@ class Predictor:
         except InputError:
             raise
         except Exception as fault:
-            raise StoreError(f"{model or folder}: does not load ({fault}); see: engine models verify") from None
+            remedy = "see: engine models verify"
+            if not place.is_relative_to(folder):
+                remedy = f"remove {place.parent} and run: engine export convert {model or 'NAME'} {chosen}"
+            raise StoreError(f"{model or folder}: does not load ({fault}); {remedy}") from None
         return cls(texts, spec, temperatures, model=model or folder.name, backend=chosen)
 
     def predict(self, texts: Sequence[Text]) -> list[Prediction]:
