@@ -160,6 +160,6 @@ def test_what_cannot_be_answered_is_told(toy_recipe: Toy) -> None:
     done = train(toy_recipe())
     with pytest.raises(InputError, match="has no ONNX export"):
         load("toy", backend="onnx")
-    with pytest.raises(InputError, match="predict takes texts; got int"):
+    with pytest.raises(InputError, match="predict takes texts, or pairs of them; got int"):
         load("toy").predict([3])  # type: ignore[list-item]
     assert isinstance(Predictor.open(done.version.folder), Predictor)
