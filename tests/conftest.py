@@ -14,6 +14,8 @@ from engine.recipe import Recipe
 from engine.resources import packaged
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Toy models are too small to share out: beside another busy process two threads wait for each other, nine times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

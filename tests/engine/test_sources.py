@@ -10,12 +10,13 @@ import pytest
 
 from engine.data import sources
 from engine.errors import DataError, InputError
-from engine.recipe import Data, Head
+from engine.recipe import Data
+from engine.tasks.heads import HeadSpec
 
-HEADS = {
-    "sentiment": Head(labels=["negative", "positive"]),
-    "topics": Head(labels=["earnings", "credit"], multi_label=True),
-}
+HEADS = (
+    HeadSpec("sentiment", "single", ("negative", "positive")),
+    HeadSpec("topics", "multi", ("earnings", "credit")),
+)
 Write = Callable[[str, str | bytes], Path]
 
 
