@@ -14,7 +14,7 @@ from engine.recipe import Recipe
 from engine.resources import packaged
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Toy models are too small to share out: beside another busy process two threads wait for each other, nine times as long.
+# Toy models are too small to share out: beside a busy process two threads mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

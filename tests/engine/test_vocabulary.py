@@ -82,7 +82,7 @@ def tokenizers_of(pair: Pair) -> tuple[Tokenizer, Tokenizer]:
 
 
 def test_pieces_rows_and_ids_agree(trimmed: Pair) -> None:
-    base, small = trimmed
+    _, small = trimmed
     before, after = tokenizers_of(trimmed)
     assert 100 < after.get_vocab_size() < 0.9 * before.get_vocab_size()
     assert resolve(str(small)).prefix == PREFIX
