@@ -128,6 +128,7 @@ def test_follow_reads_on_and_ends_cleanly_on_ctrl_c(stocked: Path, tmp_path: Pat
             [str(BIN / "finance-monitor"), "--feed", str(path), "--follow", "--alerts", "a.jsonl"],
             stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=tmp_path,
             env={**os.environ, "KEEL_HOME": str(stocked)},
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores Ctrl-C
         )  # fmt: skip
     limit = time.monotonic() + 120
     while "reading" not in told.read_text() and time.monotonic() < limit:
@@ -136,7 +137,10 @@ def test_follow_reads_on_and_ends_cleanly_on_ctrl_c(stocked: Path, tmp_path: Pat
         stream.write(json.dumps(item(1, "Sales at Halden rose", "2026-03-02T09:00:00Z")) + "\n")
     time.sleep(5)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    try:
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 0, told.read_text()
     assert "2 items telling 2 stories" in out
     assert (tmp_path / "a.jsonl").read_text() == ""
