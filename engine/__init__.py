@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from engine.embedder import Embedder as Embedder
+    from engine.generator import Generator as Generator
     from engine.predictor import Prediction as Prediction
     from engine.predictor import Predictor as Predictor
     from engine.predictor import load as load
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Embedder": "engine.embedder",
+    "Generator": "engine.generator",
     "Prediction": "engine.predictor",
     "Predictor": "engine.predictor",
     "load": "engine.predictor",

