@@ -22,6 +22,7 @@ from engine.errors import DataError, RecipeError
 from engine.recipe import Adapt, Recipe
 from engine.tasks.encoder import EncoderModel
 from engine.tasks.encoding import Rows
+from engine.tuning.objective import share
 from engine.tuning.trainer import fit
 
 SCALE = 20.0
@@ -94,15 +95,22 @@ class _Pupil(nn.Module):
         self.encoder = model.encoder
         self._embed = model.embed
 
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **targets: Tensor) -> dict[str, Tensor]:
+        return {"loss": self.loss(input_ids, attention_mask) * share(targets)}
+
+    def loss(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Mean over the batch."""
+        raise TypeError("a pupil has a loss of its own")
+
     def items(self, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """None: these losses are means over a batch."""
         return {}
 
 
 class SimCse(_Pupil):
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Tensor) -> dict[str, Tensor]:
+    def loss(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         left, right = (F.normalize(self._embed(input_ids, attention_mask).float(), dim=-1) for _ in range(2))
-        return {"loss": F.cross_entropy(left @ right.T * SCALE, torch.arange(len(left), device=left.device))}
+        return F.cross_entropy(left @ right.T * SCALE, torch.arange(len(left), device=left.device))
 
 
 class Tsdae(_Pupil):
@@ -114,7 +122,7 @@ class Tsdae(_Pupil):
         self.heads = nn.TransformerDecoderLayer(width, max(1, width // 64), 4 * width, batch_first=True)
         self._special = set(tokenizer.all_special_ids)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Tensor) -> dict[str, Tensor]:
+    def loss(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         special = torch.isin(input_ids, torch.tensor(sorted(self._special), device=input_ids.device))
         kept = attention_mask.bool() & (special | (torch.rand_like(input_ids, dtype=torch.float) >= DELETED))
         vector = self._embed(input_ids, kept.long()).unsqueeze(1)
@@ -124,7 +132,7 @@ class Tsdae(_Pupil):
         states = self.heads(words(input_ids[:, :-1]), vector, tgt_mask=ahead, tgt_is_causal=True)
         logits = (states @ words.weight.T).float()
         targets = input_ids[:, 1:].masked_fill(attention_mask[:, 1:] == 0, -100)
-        return {"loss": F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)}
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
 
 
 class Mlm(_Pupil):
@@ -144,7 +152,7 @@ class Mlm(_Pupil):
         self._mask, self._words = tokenizer.mask_token_id, len(tokenizer)
         self._special = set(tokenizer.all_special_ids)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Tensor) -> dict[str, Tensor]:
+    def loss(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         special = torch.isin(input_ids, torch.tensor(sorted(self._special), device=input_ids.device))
         chosen = (torch.rand_like(input_ids, dtype=torch.float) < MASKED) & ~special & attention_mask.bool()
         draw = torch.rand_like(input_ids, dtype=torch.float)
@@ -153,4 +161,4 @@ class Mlm(_Pupil):
         states = self.encoder(input_ids=shown, attention_mask=attention_mask).last_hidden_state
         head: Any = getattr(self.heads, "cls", None) or self.heads.lm_head
         logits = head(states[chosen]).float()
-        return {"loss": F.cross_entropy(logits, input_ids[chosen]) if bool(chosen.any()) else states.sum() * 0.0}
+        return F.cross_entropy(logits, input_ids[chosen]) if bool(chosen.any()) else states.sum() * 0.0

@@ -21,6 +21,7 @@ from torch.utils.data import Sampler
 from engine.data.batches import Share
 from engine.tasks.encoder import EncoderModel
 from engine.tasks.encoding import Rows
+from engine.tuning.objective import share
 
 TEMPERATURE = 0.07
 ROUNDS = 4
@@ -38,7 +39,7 @@ class Contrast(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **targets: Tensor) -> dict[str, Tensor]:
         vectors = F.normalize(self._embed(input_ids, attention_mask).float(), dim=-1)
-        return {"loss": loss(vectors, targets[self._labels])}
+        return {"loss": loss(vectors, targets[self._labels]) * share(targets)}
 
     def items(self, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """None: the loss is a mean over the batch's pairs, and batches do not add up to one."""

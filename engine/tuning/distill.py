@@ -18,7 +18,7 @@ from engine.recipe import Distill, Recipe
 from engine.tasks.encoder import EncoderModel, load
 from engine.tasks.encoding import Rows
 from engine.tasks.heads import HeadSpec, ModelSpec, specs
-from engine.tuning.objective import Inputs, Objective
+from engine.tuning.objective import Inputs, Objective, share
 
 
 def teacher(recipe: Recipe) -> EncoderModel:
@@ -105,14 +105,15 @@ def objective(settings: Distill) -> Objective:
     def loss(model: Any, inputs: Inputs) -> Tensor:
         given = {name: value for name, value in inputs.items() if not name.startswith("taught_")}
         outputs = model(**given)
-        total: Tensor = (1 - settings.weight) * outputs["loss"]
+        taught: Tensor | float = 0.0
         for head in getattr(model, "module", model).specs:
-            answers = inputs[f"taught_logits_{head.name}"]
-            total = total + settings.weight * softened(
-                head, outputs[f"logits_{head.name}"], answers, settings.temperature
+            name = f"logits_{head.name}"
+            taught = taught + settings.weight * softened(
+                head, outputs[name], inputs[f"taught_{name}"], settings.temperature
             )
         if settings.vectors and outputs["vector"].shape == inputs["taught_vector"].shape:
-            total = total + settings.vectors * F.mse_loss(outputs["vector"].float(), inputs["taught_vector"])
+            taught = taught + settings.vectors * F.mse_loss(outputs["vector"].float(), inputs["taught_vector"])
+        total: Tensor = (1 - settings.weight) * outputs["loss"] + share(inputs) * taught
         return total
 
     return loss

@@ -12,6 +12,11 @@ Objective = Callable[[Any, Inputs], Tensor]
 """(model, a batch with its targets) -> loss, whose gradient is the step's."""
 
 
+def share(inputs: Inputs) -> Tensor | float:
+    """This batch's part of the rows of its step: what a mean over the batch is worth in a mean over the step."""
+    return inputs.get("share", 1.0)
+
+
 def plain(model: Any, inputs: Inputs) -> Tensor:
     """The model's loss on the batch."""
     loss: Tensor = model(**inputs)["loss"]

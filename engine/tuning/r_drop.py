@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.tasks.heads import HeadSpec
-from engine.tuning.objective import Inputs, Objective
+from engine.tuning.objective import Inputs, Objective, share
 
 
 def objective(weight: float) -> Objective:
@@ -20,7 +20,8 @@ def objective(weight: float) -> Objective:
         total: Tensor = (first["loss"] + second["loss"]) / 2
         for head in getattr(model, "module", model).specs:
             name = f"logits_{head.name}"
-            total = total + weight * divergence(head, first[name], second[name], inputs["attention_mask"])
+            apart = divergence(head, first[name], second[name], inputs["attention_mask"])
+            total = total + weight * share(inputs) * apart
         return total
 
     return loss

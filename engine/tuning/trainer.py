@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -142,6 +141,9 @@ class _Trainer(transformers.Trainer):
                 total = total / self.args.world_size
             for batch in samples:
                 batch[f"items_{name}"] = total
+        rows = [len(batch["input_ids"]) for batch in samples]
+        for batch, count in zip(samples, rows, strict=True):
+            batch["share"] = torch.tensor(count / sum(rows))
         return samples, None
 
     def compute_loss(
@@ -155,8 +157,3 @@ class _Trainer(transformers.Trainer):
         if not self._bf16:
             return contextlib.nullcontext()
         return torch.autocast(self.args.device.type, torch.bfloat16)
-
-
-def is_first_process() -> bool:
-    """Whether this process stores what all of them train."""
-    return int(os.environ.get("RANK", "0")) == 0
