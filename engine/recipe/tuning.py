@@ -100,8 +100,11 @@ class Tuning(Section):
             for name in ("freeze_layers", "gradual_unfreezing"):
                 if getattr(self, name) not in (None, False):
                     raise ValueError(f"{name} is for method full; method is {self.method}")
-        if self.adversarial and self.r_drop:
-            raise ValueError("adversarial and r_drop are two objectives; take one of them")
+        objectives = [name for name in ("adversarial", "r_drop", "distill") if getattr(self, name)]
+        if len(objectives) > 1:
+            raise ValueError(f"{' and '.join(objectives)} are objectives of their own; take one of them")
+        if objectives and self.method in ("contrastive", "zero_shot"):
+            raise ValueError(f"{objectives[0]} cannot train method {self.method}, which has its own objective or none")
         return self
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine import Recipe, Store, train
 from engine.base_models import resolve
-from engine.recipe import Adversarial
+from engine.recipe import Adversarial, Distill
 from engine.tasks import encoder, headed
 from engine.tasks.encoding import Collator, Rows, encoded
 from engine.tasks.headed import Headed
@@ -183,3 +183,40 @@ def test_gradual_unfreezing_and_noise_copies_train(toy_recipe: Toy) -> None:
     done = train(noisy)
     assert done.rows["train"] == plain.rows["train"]  # copies teach, but no row is counted twice
     assert done.version.manifest()["parameters"]["trainable"] == done.version.manifest()["parameters"]["all"]
+
+
+@pytest.mark.parametrize("way", ["r_drop", "distill"])
+def test_objectives_give_one_gradient_however_a_step_is_cut(toy_recipe: Toy, tmp_path: Path, way: str) -> None:
+    model, _, rows = batch(toy_recipe, tmp_path)
+    model.eval()
+    if way == "distill":
+        rows.taught = {"logits_sentiment": torch.randn(16, 3) * 3, "vector": torch.randn(16, model.width)}
+    loss = distill.objective(Distill(teacher="x")) if way == "distill" else r_drop.objective(5.0)
+
+    def gradient(parts: list[range]) -> torch.Tensor:
+        model.zero_grad()
+        batches = [Collator(rows.pad_token_id)([rows[row] for row in part]) for part in parts]
+        total = torch.stack([model.items(one)["sentiment"] for one in batches]).sum()
+        for part, one in zip(parts, batches, strict=True):
+            loss(model, {**one, "items_sentiment": total, "share": torch.tensor(len(part) / 16)}).backward()
+        return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+    assert torch.allclose(gradient([range(16)]), gradient([range(5), range(5, 16)]), atol=1e-5)
+
+
+def test_a_step_of_several_batches_tells_each_its_share(toy_recipe: Toy, tmp_path: Path) -> None:
+    """What the test above hands to the objectives is what the trainer gives them."""
+    from engine.tuning.trainer import fit
+
+    model, _, rows = batch(toy_recipe, tmp_path)
+    seen: list[float] = []
+
+    def watched(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        seen.append(float(inputs["share"]))
+        return objective.plain(model, inputs)
+
+    tuning = toy_recipe(tuning={**FAST, "accumulate": 3, "batch_tokens": 96}).tuning
+    fit(model, rows, tuning, seed=1, folder=tmp_path / "fit", objective=watched)
+    steps = [seen[start : start + 3] for start in range(0, len(seen), 3)]
+    assert len(steps) > 1
+    assert all(sum(step) == pytest.approx(1) for step in steps)
