@@ -48,7 +48,7 @@ def run(command: Callable[[], object]) -> NoReturn:
         sys.stderr.write(f"error: {fault}\n")
         raise SystemExit(fault.exit_code) from None
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; nothing half-done was kept\n")
+        sys.stderr.write("stopped; what is stored is whole, and the same command goes on from here\n")
         raise SystemExit(130) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -21,13 +21,15 @@ UNFINISHED = "unfinished-"
 @contextlib.contextmanager
 def run_folder(recipe: Recipe, *, fresh: bool = False) -> Iterator[Path]:
     """The run's folder under `$KEEL_HOME/runs/<name>`. It is `unfinished-<digest>` while the work goes on, so that the
-    same recipe on the same data and libraries finds what a killed run left; `finish` names it for good.
+    same recipe on the same data and libraries finds what a killed run left; `finish` names it for good
+    once the version is stored.
 
     Args:
         fresh: begin anew, whatever was left.
     """
     digest = hashlib.sha256(recipe.digest().encode())
-    for name in [*recipe.data.train, *(recipe.data.dev or []), *(recipe.data.test or [])]:
+    unlabelled = recipe.tuning.adapt.texts if recipe.tuning.adapt else []
+    for name in [*recipe.data.train, *(recipe.data.dev or []), *(recipe.data.test or []), *unlabelled]:
         digest.update(_sha256(resources.find(name, kind="data file")))
     for library in ("torch", "transformers"):
         digest.update(installed(library).encode())
@@ -35,9 +37,6 @@ def run_folder(recipe: Recipe, *, fresh: bool = False) -> Iterator[Path]:
     runs = resources.home() / "runs" / recipe.name
     runs.mkdir(parents=True, exist_ok=True)
     folder = runs / f"{UNFINISHED}{digest.hexdigest()[:12]}"
-    if int(os.environ.get("RANK", "0")) > 0:  # a helper process of the same run
-        yield folder
-        return
     with (runs / f".{folder.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,17 +48,21 @@ def run_folder(recipe: Recipe, *, fresh: bool = False) -> Iterator[Path]:
         yield folder
 
 
-def finish(folder: Path) -> Path:
-    """Name a finished run by its time and drop its checkpoints; the trackers' curves stay."""
-    for left in folder.glob("**/checkpoint-*"):
-        shutil.rmtree(left, ignore_errors=True)
+def finished(folder: Path) -> Path:
+    """Where a run's folder will lie for good, named by the time."""
     place = folder.with_name(f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
     number = 0
     while place.exists():
         number += 1
         place = place.with_name(f"{place.name.split('.')[0]}.{number}")
-    folder.rename(place)
     return place
+
+
+def finish(folder: Path, place: Path) -> None:
+    """Move a run whose version is stored to its place and drop its checkpoints; the trackers' curves stay."""
+    for left in folder.glob("**/checkpoint-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    folder.rename(place)
 
 
 def _sha256(path: Path) -> bytes:

@@ -92,16 +92,17 @@ def train(
                 watch.stage(f"exporting to ONNX {recipe.export.precision} and asking it in a fresh process")
                 losses = task.export(recipe, base, best, parts, staged)
             watch.stage("storing")
-            run = runs.finish(run)
-            manifest = _manifest(recipe, best, figures, parts, loaded, dropped, losses, base.name, run, seconds)
+            place = runs.finished(run)
+            manifest = _manifest(recipe, best, figures, parts, loaded, dropped, losses, base.name, place, seconds)
             details.write(figures.details, staged)
             told = card.markdown(card.of(manifest, recipe, figures.details))
             (staged / card.FILE).write_text(told, encoding="utf-8")
             version = store.commit(recipe.name, staged, manifest)
+        runs.finish(run, place)
         first = CHAMPION not in store.aliases(recipe.name)
         if promote or first:
             store.promote(version)
-        return Trained(version, figures, parts.counts(), len(loaded.rejected), dropped, run, promote or first)
+        return Trained(version, figures, parts.counts(), len(loaded.rejected), dropped, place, promote or first)
 
 
 def learn(recipe: Recipe, parts: Parts, run: Path, watch: Watcher) -> tuple[list[Learned], base_models.BaseModel]:
