@@ -31,7 +31,9 @@ def run(*, seeds: int) -> Figures:
                                       f"data.test={folder / 'test.jsonl'}"])  # fmt: skip
         for version in trained(recipe, seeds, progress):
             model = Predictor.open(version.folder)
-            threshold = _threshold(*_judged(model, parts["val"]), *_judged(model, parts["oos_val"]))
+            _, outside, _ = _judged(model, parts["oos_val"])
+            # The lowest confidence that still turns away `LEAST_RECALL` of the validation rows out of scope.
+            threshold = float(np.quantile(outside, LEAST_RECALL, method="higher"))
             answers, confidence, truth = _judged(model, parts["test"])
             right.append((answers == truth) & (confidence >= threshold))
             _, outside, _ = _judged(model, parts["oos_test"])
@@ -57,14 +59,6 @@ def _judged(model: Predictor, rows: list[list[str]]) -> tuple[NDArray[np.intp], 
     answers = np.asarray(inside, dtype=np.intp)[scores.argmax(1)]
     truth = np.array([labels.index(label) if label != OUT else -1 for _, label in rows], dtype=np.intp)
     return answers, scores.max(1), truth
-
-
-def _threshold(
-    answers: NDArray[np.intp], confidence: NDArray[np.float64], truth: NDArray[np.intp],
-    _: NDArray[np.intp], outside: NDArray[np.float64], __: NDArray[np.intp],
-) -> float:  # fmt: skip
-    """The lowest confidence that still turns away `LEAST_RECALL` of the validation rows out of scope."""
-    return float(np.quantile(outside, LEAST_RECALL, method="higher"))
 
 
 def _files(parts: dict[str, list[list[str]]]) -> Path:

@@ -36,9 +36,29 @@ class Answer:
         return self.labels[0]
 
 
-class Single:
+class _Labels:
+    """What both kinds of label heads do alike."""
+
     main = "macro_f1"
 
+    def truth(self, head: HeadSpec, rows: Sequence[Row]) -> NDArray[Any]:
+        """Label numbers (rows,), or 0/1 of shape (rows, labels)."""
+        raise TypeError("a kind of label head knows its own truth")
+
+    def temperature(self, head: HeadSpec, rows: Sequence[Row], outputs: Sequence[Output]) -> float:
+        return calibration.fit_temperature(arrays(outputs), self.truth(head, rows), multi_label=head.multi_label)
+
+    def metrics(
+        self, head: HeadSpec, rows: Sequence[Row], outputs: Sequence[Output], temperature: float
+    ) -> dict[str, Metric]:
+        truth = self.truth(head, rows)
+        probs = calibration.probabilities(arrays(outputs), temperature, multi_label=head.multi_label)
+        found = (metrics.multi_label if head.multi_label else metrics.single_label)(truth, probs)
+        found["ece"] = lambda over: calibration.head_ece(probs[over], truth[over], multi_label=head.multi_label)
+        return found
+
+
+class Single(_Labels):
     def read(self, head: HeadSpec, value: Any, column: str, text: str, pair: str | None) -> str | None:
         return None if value is None or value == "" else _known(str(value), head, column)
 
@@ -47,26 +67,12 @@ class Single:
         place = {label: number for number, label in enumerate(head.labels)}
         return np.array([place[row.labels[head.name]] for row in rows], dtype=np.int64)
 
-    def temperature(self, head: HeadSpec, rows: Sequence[Row], outputs: Sequence[Output]) -> float:
-        return calibration.fit_temperature(arrays(outputs), self.truth(head, rows), multi_label=False)
-
-    def metrics(
-        self, head: HeadSpec, rows: Sequence[Row], outputs: Sequence[Output], temperature: float
-    ) -> dict[str, Metric]:
-        truth = self.truth(head, rows)
-        probs = calibration.probabilities(arrays(outputs), temperature, multi_label=False)
-        found = metrics.single_label(truth, probs)
-        found["ece"] = lambda over: calibration.head_ece(probs[over], truth[over], multi_label=False)
-        return found
-
     def answer(self, head: HeadSpec, output: Output, temperature: float, text: str, pair: str | None) -> Answer:
         probs = calibration.probabilities(output.logits, temperature, multi_label=False)
         return Answer((head.labels[int(probs.argmax())],), dict(zip(head.labels, probs.tolist(), strict=True)))
 
 
-class Multi:
-    main = "macro_f1"
-
+class Multi(_Labels):
     def read(self, head: HeadSpec, value: Any, column: str, text: str, pair: str | None) -> tuple[str, ...] | None:
         if value is None or value == "":
             return None
@@ -82,18 +88,6 @@ class Multi:
         for place, row in enumerate(rows):
             for label in row.labels[head.name]:
                 found[place, head.labels.index(label)] = 1.0
-        return found
-
-    def temperature(self, head: HeadSpec, rows: Sequence[Row], outputs: Sequence[Output]) -> float:
-        return calibration.fit_temperature(arrays(outputs), self.truth(head, rows), multi_label=True)
-
-    def metrics(
-        self, head: HeadSpec, rows: Sequence[Row], outputs: Sequence[Output], temperature: float
-    ) -> dict[str, Metric]:
-        truth = self.truth(head, rows)
-        probs = calibration.probabilities(arrays(outputs), temperature, multi_label=True)
-        found = metrics.multi_label(truth, probs)
-        found["ece"] = lambda over: calibration.head_ece(probs[over], truth[over], multi_label=True)
         return found
 
     def answer(self, head: HeadSpec, output: Output, temperature: float, text: str, pair: str | None) -> Answer:
