@@ -24,7 +24,7 @@ demo: $(READY)  ## train the news model (first time only) and watch a month of n
 
 test: $(READY)  ## all tests
 	@echo "== tests"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: $(READY)  ## style, types, import walls, the data's originality, the examples in the docs
 	@echo "== ruff";  $(BIN)/ruff check . && $(BIN)/ruff format --check .
