@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import data_cli, errors, export_cli, study_cli
+from engine import data_cli, errors, export_cli, processes, study_cli
 from engine.printing import print_json, print_table
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ def train(
     settings: Settings = [],  # noqa: B006  (typer reads the default, nothing changes it)
     promote: Annotated[bool, typer.Option(help="Make the version champion though there is one.")] = False,
     fresh: Annotated[bool, typer.Option(help="Begin anew, whatever a killed run left.")] = False,
+    count: Annotated[int, typer.Option("--processes", min=1, help="Processes that share the training.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Make a recipe's model and store it as a new version.
@@ -47,6 +48,18 @@ def train(
     from engine.recipe import Recipe
 
     made = Recipe.load(recipe, settings)
+    if count > 1 and processes.given_folder() is None:
+        from engine.runs import run_folder
+
+        processes.check(made)
+        with run_folder(made, fresh=fresh) as folder:
+            processes.launch(count, sys.argv[1:], folder)
+        return
+    if not processes.first():
+        from engine.training import assist
+
+        processes.after_the_first(lambda: assist(made))
+        return
     with Progress(quiet=as_json) as progress:
         progress.stage("loading torch and transformers")
         from engine.training import train as run

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
 
 class KeelError(Exception):
     """The work failed or a check did not hold. A command that meets it prints one line and exits with 1."""
@@ -47,9 +50,12 @@ def run(command: Callable[[], object]) -> NoReturn:
     except KeelError as fault:
         sys.stderr.write(f"error: {fault}\n")
         raise SystemExit(fault.exit_code) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; what is stored is whole, and the same command goes on from here\n")
-        raise SystemExit(130) from None
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
+        if "RANK" not in os.environ:  # of several processes the launching one says it
+            sys.stderr.write("stopped; what is stored is whole, and the same command goes on from here\n")
+        raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import version as installed
 from pathlib import Path
 
-from engine import __version__, resources
+from engine import __version__, processes, resources
 from engine.recipe import Recipe
 
 UNFINISHED = "unfinished-"
@@ -22,11 +22,14 @@ UNFINISHED = "unfinished-"
 def run_folder(recipe: Recipe, *, fresh: bool = False) -> Iterator[Path]:
     """The run's folder under `$KEEL_HOME/runs/<name>`. It is `unfinished-<digest>` while the work goes on, so that the
     same recipe on the same data and libraries finds what a killed run left; `finish` names it for good
-    once the version is stored.
+    once the version is stored. A process that helps another works in the folder which that one holds.
 
     Args:
         fresh: begin anew, whatever was left.
     """
+    if held := processes.given_folder():
+        yield held
+        return
     digest = hashlib.sha256(recipe.digest().encode())
     unlabelled = recipe.tuning.adapt.texts if recipe.tuning.adapt else []
     for name in [*recipe.data.train, *(recipe.data.dev or []), *(recipe.data.test or []), *unlabelled]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from engine import base_models, card, memory, runs
@@ -103,6 +104,13 @@ def train(
         if promote or first:
             store.promote(version)
         return Trained(version, figures, parts.counts(), len(loaded.rejected), dropped, place, promote or first)
+
+
+def assist(recipe: Recipe) -> None:
+    """The part of a process that is not the first of its run: tune along with it, and store nothing."""
+    with runs.run_folder(recipe) as run, TemporaryDirectory() as aside:
+        parts, _, _ = prepare(recipe, Path(aside))
+        learn(recipe, parts, run, Quiet())
 
 
 def learn(recipe: Recipe, parts: Parts, run: Path, watch: Watcher) -> tuple[list[Learned], base_models.BaseModel]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import transformers
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from engine.data.batches import Share
@@ -133,18 +134,24 @@ class _Trainer(transformers.Trainer):
         """The batches of one step; each learns how many labelled rows the whole step has, over all processes."""
         samples = list(islice(epoch_iterator, num_batches))
         model: Any = self.accelerator.unwrap_model(self.model)
+        counts = [len(batch["input_ids"]) for batch in samples]
         found = [model.items(batch) for batch in samples]
         for name in found[0] if found else ():
-            total = torch.stack([items[name] for items in found]).sum().to(device)
-            if self.args.world_size > 1:
-                torch.distributed.all_reduce(total)  # gradients are then averaged, not summed, over the processes
-                total = total / self.args.world_size
+            total = self._over_processes(torch.stack([items[name] for items in found]).sum())
             for batch in samples:
                 batch[f"items_{name}"] = total
-        rows = [len(batch["input_ids"]) for batch in samples]
-        for batch, count in zip(samples, rows, strict=True):
-            batch["share"] = torch.tensor(count / sum(rows))
+        rows = self._over_processes(torch.tensor(float(sum(counts))))
+        for batch, count in zip(samples, counts, strict=True):
+            batch["share"] = count / rows
         return samples, None
+
+    def _over_processes(self, value: Tensor) -> Tensor:
+        """The mean over the processes of a sum over the step: a loss divided by it may be averaged over them."""
+        value = value.to(self.args.device)
+        if self.args.world_size > 1:
+            torch.distributed.all_reduce(value)
+            value = value / self.args.world_size
+        return value
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

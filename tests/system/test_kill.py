@@ -29,16 +29,15 @@ def test_a_killed_run_leaves_whole_versions_only(toy_recipe: Callable[..., Recip
     file.write_text(json.dumps(recipe.model_dump(exclude_none=True)))
     champion = train(recipe).version
     answer = load("toy").probabilities(["Profit fell"])["sentiment"].tolist()
-    command = [sys.executable, "-m", "engine.cli", "train", str(file)]
+    command = [sys.executable, "-m", "engine", "train", str(file)]
     start = time.monotonic()
-    subprocess.run([str(Path(sys.executable).parent / "engine"), *command[3:]], check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
     whole = time.monotonic() - start
     draw = random.Random(0)
     for _ in range(KILLS):
         process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "engine"), *command[3:]],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         # Half of the moments in the last fifth of the run, where the version is written.
         time.sleep(whole * (draw.uniform(0.8, 1.02) if draw.random() < 0.5 else draw.uniform(0.1, 1.0)))
         os.killpg(process.pid, signal.SIGKILL)
@@ -49,3 +48,20 @@ def test_a_killed_run_leaves_whole_versions_only(toy_recipe: Callable[..., Recip
         assert load("toy").probabilities(["Profit fell"])["sentiment"].tolist() == answer
     train(recipe)
     assert not list((home / "models" / "toy").glob(".unfinished-*"))
+
+
+def test_ctrl_c_says_that_nothing_is_lost(toy_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    file = tmp_path / "toy.yaml"
+    file.write_text(json.dumps(toy_recipe().model_dump(exclude_none=True)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine", "train", str(file)],
+        stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert process.stderr
+    for line in process.stderr:
+        if "tuning" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.read().endswith("the same command goes on from here\n")
+    process.stderr.close()
+    assert process.wait() in (130, -signal.SIGINT)  # the same to a shell; which, is up to Python
