@@ -66,6 +66,8 @@ class Tuning(Section):
     """Learned tokens of prefix, prompt and p_tuning."""
     freeze_layers: Annotated[int, Field(ge=0)] | None = None
     """Lowest layers that stay as they are, the embeddings with them (0: the embeddings alone); none by default."""
+    cache_mb: Annotated[int, Field(ge=0)] = 2048
+    """Room on disk for what frozen layers say of the train rows, computed once for all epochs; 0: each time anew."""
     gradual_unfreezing: bool = False
     """The heads learn alone in the first epoch, then a further layer from the top each epoch (Howard & Ruder 2018)."""
     batch_tokens: Annotated[int, Field(ge=16)] = 2048

@@ -21,14 +21,14 @@ from torch.utils.checkpoint import checkpoint
 
 from engine.data.batches import TokenBudgetSampler
 from engine.data.rows import Row
-from engine.tasks.encoder import EncoderModel
+from engine.tasks.encoder import TextEncoder
 from engine.tasks.encoding import Collator, Rows
 from engine.tasks.heads import HeadSpec, ModelSpec
 from engine.tasks.kinds import Output
 from engine.tasks.retrieval import unit
 
 
-class BiEncoder(EncoderModel):
+class BiEncoder(TextEncoder):
     """Encoder -> mean over the tokens -> a vector of length 1.
 
     Args:
@@ -47,7 +47,7 @@ class BiEncoder(EncoderModel):
         chunk_tokens: int = 4096,
         recompute: bool = False,
     ) -> None:
-        super().__init__(encoder, [])
+        super().__init__(encoder)
         (head,) = self.specs = tuple(heads)
         self.widths = (self.width, *head.widths)
         self.scale = scale
@@ -202,7 +202,7 @@ def _families(rows: Sequence[Row]) -> list[int]:
     return families
 
 
-def vectors(model: EncoderModel, ids: list[list[int]], pad_token_id: int) -> NDArray[np.float64]:
+def vectors(model: TextEncoder, ids: list[list[int]], pad_token_id: int) -> NDArray[np.float64]:
     """Unit vectors of tokenised texts, shape (texts, width)."""
     from engine.tuning.probe import embedded
 

@@ -7,7 +7,7 @@ all give the gradients of one batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,30 @@ WEIGHTS = "heads.safetensors"
 TOKEN_HEADS = frozenset({"tags", "span"})
 
 
-class EncoderModel(nn.Module):
+class TextEncoder(nn.Module):
+    """Encoder -> the tokens, or their mean.
+
+    Args:
+        encoder: any transformers encoder with `last_hidden_state`.
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.width = int(encoder.config.hidden_size)
+
+    def states(self, input_ids: Tensor | None, attention_mask: Tensor, inputs_embeds: Tensor | None = None) -> Tensor:
+        """Last hidden states of the tokens, shape (rows, tokens, width)."""
+        given = {"input_ids": input_ids} if inputs_embeds is None else {"inputs_embeds": inputs_embeds}
+        states: Tensor = self.encoder(**given, attention_mask=attention_mask).last_hidden_state
+        return states[:, -attention_mask.shape[1] :]  # prompt tuning puts its virtual tokens before the text's
+
+    def embed(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Mean of the last hidden states over the tokens, shape (rows, width)."""
+        return _mean(self.states(input_ids, attention_mask), attention_mask)
+
+
+class EncoderModel(TextEncoder):
     """Encoder -> mean over the tokens, or the tokens themselves -> one linear layer a head.
 
     Args:
@@ -47,11 +70,9 @@ class EncoderModel(nn.Module):
         class_weights: Mapping[str, Tensor] | None = None,
         listwise: bool = False,
     ) -> None:
-        super().__init__()
-        self.encoder = encoder
+        super().__init__(encoder)
         self.specs = tuple(heads)
         self.dropout = nn.Dropout(dropout)
-        self.width = int(encoder.config.hidden_size)
         layers = {head.name: nn.Linear(self.width, head.width) for head in heads}
         for layer in layers.values():
             nn.init.normal_(layer.weight, std=0.02)
@@ -59,34 +80,31 @@ class EncoderModel(nn.Module):
         self.heads = nn.ModuleDict(layers)
         self.label_smoothing = label_smoothing
         self.listwise = listwise
+        self.above: Callable[[Tensor, Tensor], Tensor] | None = None
+        """(states of the frozen layers, mask) -> last hidden states, where the former are remembered."""
         self.loss_weights = dict(loss_weights or {})
         for name, weights in (class_weights or {}).items():
             self.register_buffer(f"class_weights_{name}", weights, persistent=False)
-
-    def states(self, input_ids: Tensor | None, attention_mask: Tensor, inputs_embeds: Tensor | None = None) -> Tensor:
-        """Last hidden states of the tokens, shape (rows, tokens, width)."""
-        given = {"input_ids": input_ids} if inputs_embeds is None else {"inputs_embeds": inputs_embeds}
-        states: Tensor = self.encoder(**given, attention_mask=attention_mask).last_hidden_state
-        return states[:, -attention_mask.shape[1] :]  # prompt tuning puts its virtual tokens before the text's
-
-    def embed(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Mean of the last hidden states over the tokens, shape (rows, width)."""
-        return _mean(self.states(input_ids, attention_mask), attention_mask)
 
     def forward(
         self,
         input_ids: Tensor | None,
         attention_mask: Tensor,
         inputs_embeds: Tensor | None = None,
+        states: Tensor | None = None,
         **targets: Tensor,
     ) -> dict[str, Tensor]:
         """Logits a head as `logits_<head>`, shape (rows, width), or (rows, tokens, width) over tokens.
 
         Args:
+            states: what the frozen layers left of the text, shape (rows, tokens, width), for the layers above.
             targets: `labels_<head>` for every head; then `loss` is among the outputs. `items_<head>` is the weight of
                 the labelled rows in the whole step (without it, of this batch); `queries` numbers the rows' queries.
         """
-        states = self.states(input_ids, attention_mask, inputs_embeds)
+        if states is None or self.above is None:
+            states = self.states(input_ids, attention_mask, inputs_embeds)
+        else:
+            states = self.above(states, attention_mask)
         pooled = _mean(states, attention_mask)
         inputs = {head.name: states if head.kind in TOKEN_HEADS else pooled for head in self.specs}
         # In fp32 whatever the products' precision: a softmax over rounded logits loses small differences.

@@ -36,6 +36,8 @@ class Rows:
     """Number of each row's query, where texts are ranked."""
     taught: dict[str, Tensor] = field(default_factory=dict)
     """A teacher's outputs for each row, where there is one (see `tuning.distill`)."""
+    states: list[NDArray[np.float32]] = field(default_factory=list)
+    """What frozen layers leave of each row, shape (tokens, width), where that is remembered (see `tuning.lower`)."""
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -50,6 +52,8 @@ class Rows:
             **{f"labels_{name}": values[row] for name, values in self.targets.items()},
         }
         item |= {f"taught_{name}": values[row] for name, values in self.taught.items()}
+        if self.states:
+            item["states"] = self.states[row]
         return item if self.queries is None else {**item, "queries": self.queries[row]}
 
     def sampler(self, batch_tokens: int, *, seed: int, share: Share) -> TokenBudgetSampler:
@@ -102,7 +106,9 @@ class Collator:
             mask[index, :length] = 1
         batch = {"input_ids": input_ids, "attention_mask": mask}
         for key in rows[0]:
-            if key != "input_ids":
+            if key == "states":
+                batch[key] = torch.nn.utils.rnn.pad_sequence([torch.tensor(row[key]) for row in rows], batch_first=True)
+            elif key != "input_ids":
                 batch[key] = _stacked([row[key] for row in rows])
         return batch
 

@@ -23,6 +23,7 @@ from engine.tuning import (
     adversarial,
     contrastive,
     distill,
+    lower,
     objective,
     probe,
     r_drop,
@@ -131,6 +132,8 @@ def _tune(
         model.encoder = adapters.wrap(model.encoder, tuning)
     weights.freeze(model, tuning)
     trainable = weights.counts(model)[0]
+    if (below := weights.fixed(model, tuning)) and not tuning.adversarial:  # which changes the words below them
+        lower.remember(model, train, below, tuning.cache_mb)
     history = fit(
         model,
         train,
@@ -144,6 +147,7 @@ def _tune(
         scored=watcher.scored,
         callbacks=adapters.callbacks(model, tuning),
     )
+    model.above = None
     model.encoder = adapters.merged(model.encoder)
     return history, trainable
 

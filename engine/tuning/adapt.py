@@ -20,7 +20,7 @@ from engine.data import sources
 from engine.data.rows import BadRow
 from engine.errors import DataError, RecipeError
 from engine.recipe import Adapt, Recipe
-from engine.tasks.encoder import EncoderModel
+from engine.tasks.encoder import TextEncoder
 from engine.tasks.encoding import Rows
 from engine.tuning.objective import share
 from engine.tuning.trainer import fit
@@ -32,7 +32,7 @@ MASKED = 0.15
 
 
 def adapt(
-    recipe: Recipe, model: EncoderModel, base: Path, tokenizer: Any, *, seed: int, folder: Path, watcher: Any
+    recipe: Recipe, model: TextEncoder, base: Path, tokenizer: Any, *, seed: int, folder: Path, watcher: Any
 ) -> None:
     """Train the encoder of `model`, in place, on the recipe's unlabelled texts.
 
@@ -79,7 +79,7 @@ def texts(files: Sequence[str], column: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _pupil(settings: Adapt, model: EncoderModel, base: Path, tokenizer: Any) -> nn.Module:
+def _pupil(settings: Adapt, model: TextEncoder, base: Path, tokenizer: Any) -> nn.Module:
     match settings.method:
         case "simcse":
             return SimCse(model)
@@ -90,7 +90,7 @@ def _pupil(settings: Adapt, model: EncoderModel, base: Path, tokenizer: Any) -> 
 
 
 class _Pupil(nn.Module):
-    def __init__(self, model: EncoderModel) -> None:
+    def __init__(self, model: TextEncoder) -> None:
         super().__init__()
         self.encoder = model.encoder
         self._embed = model.embed
@@ -116,7 +116,7 @@ class SimCse(_Pupil):
 class Tsdae(_Pupil):
     """A one-layer decoder tells the text again from the vector alone; it is thrown away afterwards."""
 
-    def __init__(self, model: EncoderModel, tokenizer: Any) -> None:
+    def __init__(self, model: TextEncoder, tokenizer: Any) -> None:
         super().__init__(model)
         width = model.width
         self.heads = nn.TransformerDecoderLayer(width, max(1, width // 64), 4 * width, batch_first=True)
@@ -136,7 +136,7 @@ class Tsdae(_Pupil):
 
 
 class Mlm(_Pupil):
-    def __init__(self, model: EncoderModel, base: Path, tokenizer: Any) -> None:
+    def __init__(self, model: TextEncoder, base: Path, tokenizer: Any) -> None:
         import transformers
 
         super().__init__(model)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.data.batches import TokenBudgetSampler
-from engine.tasks.encoder import EncoderModel
+from engine.tasks.encoder import EncoderModel, TextEncoder
 from engine.tasks.encoding import MISSING, Collator, Rows
 
 STRENGTH = 0.01
@@ -97,7 +97,7 @@ def _regression(
 
 
 @torch.inference_mode()
-def embedded(model: EncoderModel, rows: Rows) -> NDArray[np.float64]:
+def embedded(model: TextEncoder, rows: Rows) -> NDArray[np.float64]:
     """Mean-pooled vectors of the rows, shape (rows, width)."""
     model.eval()
     collate = Collator(rows.pad_token_id)

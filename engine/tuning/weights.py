@@ -14,21 +14,28 @@ from engine.recipe import Tuning
 _AFTER_LAYERS = re.compile(r"(?<!embeddings)\.(norm|final_norm|final_layer_norm|ln_f|lm_head|embed_out)\.")
 
 
-def freeze(model: Any, tuning: Tuning) -> None:
-    """Fix what the recipe fixes: all of the encoder for method head, the lowest layers for `freeze_layers`.
+def fixed(model: Any, tuning: Tuning) -> int | None:
+    """How many of the lowest layers the recipe fixes, the embeddings with them: all for method head.
 
     Raises:
         RecipeError: more layers are to be frozen than there are.
     """
     layers = int(model.encoder.config.num_hidden_layers)
-    fixed = layers if tuning.method == "head" else tuning.freeze_layers
-    if fixed is None:
+    if tuning.method == "head":
+        return layers
+    if tuning.freeze_layers is not None and tuning.freeze_layers > layers:
+        raise RecipeError(f"tuning.freeze_layers: {tuning.freeze_layers}, but the base has {layers} layers")
+    return tuning.freeze_layers
+
+
+def freeze(model: Any, tuning: Tuning) -> None:
+    """Fix what the recipe fixes."""
+    layers, below = int(model.encoder.config.num_hidden_layers), fixed(model, tuning)
+    if below is None:
         return
-    if fixed > layers:
-        raise RecipeError(f"tuning.freeze_layers: {fixed}, but the base has {layers} layers")
     for name, parameter in model.named_parameters():
         above = depth(name, layers)
-        if above is not None and above >= layers - fixed:
+        if above is not None and above >= layers - below:
             parameter.requires_grad_(False)
 
 

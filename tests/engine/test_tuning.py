@@ -20,7 +20,7 @@ from engine.tasks.encoding import Collator, Rows, encoded
 from engine.tasks.headed import Headed
 from engine.tasks.kinds import arrays
 from engine.training import Quiet, prepare
-from engine.tuning import adversarial, contrastive, distill, objective, r_drop
+from engine.tuning import adversarial, contrastive, distill, lower, objective, r_drop, weights
 
 Toy = Callable[..., Recipe]
 ONE_HEAD = {"kind": "classify", "heads": {"sentiment": {"labels": ["negative", "neutral", "positive"]}}}
@@ -220,3 +220,48 @@ def test_a_step_of_several_batches_tells_each_its_share(toy_recipe: Toy, tmp_pat
     steps = [seen[start : start + 3] for start in range(0, len(seen), 3)]
     assert len(steps) > 1
     assert all(sum(step) == pytest.approx(1) for step in steps)
+
+
+@pytest.mark.parametrize("fixed", [0, 1, 2])
+def test_remembered_layers_give_the_loss_and_gradients_of_the_whole(
+    toy_recipe: Toy, tmp_path: Path, home: Path, fixed: int
+) -> None:
+    model, _, rows = batch(toy_recipe, tmp_path)
+    weights.freeze(model, toy_recipe(tuning={"freeze_layers": fixed}).tuning)
+    model.eval()
+
+    def learnt() -> tuple[float, torch.Tensor]:
+        model.zero_grad()
+        value = model(**Collator(rows.pad_token_id)([rows[row] for row in range(16)]))["loss"]
+        value.backward()
+        return value.item(), torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+    whole = learnt()
+    for _ in range(2):  # computed, and read again
+        assert lower.remember(model, rows, fixed, megabytes=64)
+        loss, gradient = learnt()
+        assert loss == pytest.approx(whole[0], abs=1e-5)
+        assert torch.allclose(gradient, whole[1], atol=1e-5)
+    assert len(list((home / "cache" / "layers").iterdir())) == 1
+
+
+def test_remembered_layers_keep_within_their_room(toy_recipe: Toy, tmp_path: Path, home: Path) -> None:
+    model, _, rows = batch(toy_recipe, tmp_path)
+    assert not lower.remember(model, rows, 1, megabytes=0)
+    taken = sum(rows.lengths) * model.width * 4
+    rooms = 0
+    for fixed in (0, 1, 2):
+        many = Rows(rows.input_ids * (2**19 // taken), rows.targets, rows.pad_token_id)
+        assert lower.remember(model, many, fixed, megabytes=1)
+        rooms = sum(path.stat().st_size for path in (home / "cache" / "layers").iterdir())
+        assert rooms <= 2**20
+    assert rooms > 2**19
+
+
+def test_a_run_reads_its_frozen_layers_from_the_cache(toy_recipe: Toy, home: Path) -> None:
+    still = {**FAST, "epochs": 2, "freeze_layers": 1, "dropout": 0.0}
+    train(toy_recipe(tuning=still))
+    assert len(list((home / "cache" / "layers").glob("*.f32"))) == 1
+    train(toy_recipe(name="head", tuning={**FAST, "method": "head"}))
+    train(toy_recipe(name="anew", tuning={**FAST, "method": "head", "cache_mb": 0}))
+    assert len(list((home / "cache" / "layers").glob("*.f32"))) == 2
