@@ -5,6 +5,7 @@ KEEL_KILLS sets how many moments (default 3).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -18,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from engine import Recipe, Store, load, train
+from engine.store import Version
+from engine.training import Quiet
 
 pytestmark = pytest.mark.system
 KILLS = int(os.environ.get("KEEL_KILLS", "3"))
@@ -48,6 +51,53 @@ def test_a_killed_run_leaves_whole_versions_only(toy_recipe: Callable[..., Recip
         assert load("toy").probabilities(["Profit fell"])["sentiment"].tolist() == answer
     train(recipe)
     assert not list((home / "models" / "toy").glob(".unfinished-*"))
+
+
+DIES = """
+import os, signal, sys, threading
+from engine import Recipe, train
+from engine.training import Quiet
+
+class Dies(Quiet):
+    def step(self, done, total, note):
+        if done == int(sys.argv[2]):  # some time later: perhaps inside an accumulation, or a write
+            threading.Timer(float(sys.argv[3]), lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+
+train(Recipe.load(sys.argv[1]), watcher=Dies())
+"""
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_run_killed_at_random_steps_ends_with_the_weights_it_would_have_had(
+    toy_recipe: Callable[..., Recipe], tmp_path: Path, home: Path, method: str
+) -> None:
+    tuning = {
+        "method": method, "epochs": 3, "batch_tokens": 128, "accumulate": 2, "max_length": 48, "checkpoint_steps": 4,
+        "early_stopping": 0,
+    }  # fmt: skip
+    recipe = toy_recipe(tuning=tuning)
+    file = tmp_path / "toy.yaml"
+    file.write_text(json.dumps(recipe.model_dump(exclude_none=True)))
+    script = tmp_path / "dies.py"
+    script.write_text(DIES)
+    steps = 0
+
+    class Counts(Quiet):
+        def step(self, done: int, total: int, note: str) -> None:
+            nonlocal steps
+            steps = total
+
+    whole = _weights(train(recipe, watcher=Counts()).version)
+    draw = random.Random(method)
+    for step in sorted(draw.sample(range(1, steps - 2), KILLS)):
+        command = [sys.executable, str(script), str(file), str(step), str(draw.uniform(0, 0.1))]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert list((home / "runs" / "toy").glob("unfinished-*/seed-*/checkpoint-*"))
+    assert _weights(train(recipe).version) == whole
+
+
+def _weights(version: Version) -> str:
+    return hashlib.sha256((version.folder / "model" / "model.safetensors").read_bytes()).hexdigest()
 
 
 def test_ctrl_c_says_that_nothing_is_lost(toy_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
