@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import version as installed
 from pathlib import Path
 
-from engine import __version__, processes, resources
+from engine import __version__, base_models, processes, resources
 from engine.recipe import Recipe
 
 UNFINISHED = "unfinished-"
@@ -34,6 +34,8 @@ def run_folder(recipe: Recipe, *, fresh: bool = False) -> Iterator[Path]:
     unlabelled = recipe.tuning.adapt.texts if recipe.tuning.adapt else []
     for name in [*recipe.data.train, *(recipe.data.dev or []), *(recipe.data.test or []), *unlabelled]:
         digest.update(_sha256(resources.find(name, kind="data file")))
+    for model in _models(recipe):
+        digest.update(model.encode())
     for library in ("torch", "transformers"):
         digest.update(installed(library).encode())
     digest.update(__version__.encode())
@@ -49,6 +51,17 @@ def run_folder(recipe: Recipe, *, fresh: bool = False) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(exist_ok=True)
         yield folder
+
+
+def _models(recipe: Recipe) -> list[str]:
+    """The stored versions that the recipe starts from and learns from: an alias may have moved since."""
+    from engine.store import Store
+
+    base = recipe.base.removeprefix(base_models.STORED)
+    named = [base] if base != recipe.base else []
+    if recipe.tuning.distill and not Path(recipe.tuning.distill.teacher).is_dir():
+        named.append(recipe.tuning.distill.teacher)
+    return [str(Store().get(name)) for name in named]
 
 
 def finished(folder: Path) -> Path:

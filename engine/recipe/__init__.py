@@ -19,11 +19,11 @@ from engine.recipe import document, faults
 from engine.recipe.data import Data, Noise, Split
 from engine.recipe.section import Section
 from engine.recipe.task import Classify, Embed, Extract, Generate, Head, Rank, Tag, Task
-from engine.recipe.tuning import Adapt, Adversarial, Distill, Export, Method, Tuning
+from engine.recipe.tuning import Adapt, Adversarial, Distill, Export, Extend, Method, Tuning
 
 __all__ = [
-    "Adapt", "Adversarial", "Classify", "Data", "Distill", "Embed", "Export", "Extract", "Generate", "Head", "Method",
-    "Noise", "Rank", "Recipe", "Split", "Tag", "Task", "Tuning",
+    "Adapt", "Adversarial", "Classify", "Data", "Distill", "Embed", "Export", "Extend", "Extract", "Generate", "Head",
+    "Method", "Noise", "Rank", "Recipe", "Split", "Tag", "Task", "Tuning",
 ]  # fmt: skip
 ENCODER_METHODS: tuple[Method, ...] = (
     "full",
@@ -49,6 +49,7 @@ OBJECTIVES = {
     "adversarial": ("classify", "tag", "rank"),
     "r_drop": ("classify", "tag", "rank"),
     "distill": ("classify",),
+    "extend": ("classify",),
     "adapt": ("classify", "tag", "extract", "rank", "embed"),
 }
 """Setting of `tuning` -> the task kinds that can do it."""
@@ -97,6 +98,10 @@ class Recipe(Section):
                 raise ValueError(f"tuning.method {tuning.method} needs one single-label head")
             if tuning.distill and not all(head.labels for head in heads):
                 raise ValueError("tuning.distill needs label heads; a regression head has no logits to learn from")
+            if tuning.extend and not (labels_only and len(heads) == 1):
+                raise ValueError("tuning.extend needs one single-label head")
+            if tuning.extend and not self.data.test:
+                raise ValueError("tuning.extend needs data.test: rows cut from train may be known to the base already")
         if self.data.noise and kind not in ("classify", "embed"):
             raise ValueError(
                 f"data.noise would move the spans of task {kind} or spoil its answers; it is for classify, embed"

@@ -51,6 +51,16 @@ class Adapt(Section):
     learning_rate: Positive = 3e-5
 
 
+class Extend(Section):
+    """New labels for the stored model that is the recipe's base, without forgetting its own."""
+
+    replay: Count = 20
+    """Rows of each old label that are learnt from again; rows of new labels all are."""
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """Of the divergence from what the base said of its own labels."""
+    temperature: Positive = 2.0
+
+
 class Tuning(Section):
     method: Method = "full"
     epochs: Count = 4
@@ -83,6 +93,7 @@ class Tuning(Section):
     r_drop: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the divergence between two passes with other dropout (Liang et al. 2021); 0: one pass."""
     distill: Distill | None = None
+    extend: Extend | None = None
     adapt: Adapt | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the products while training (weights and what is stored stay fp32); "auto": bf16 where the chip has it."""
@@ -102,7 +113,7 @@ class Tuning(Section):
             for name in ("freeze_layers", "gradual_unfreezing"):
                 if getattr(self, name) not in (None, False):
                     raise ValueError(f"{name} is for method full; method is {self.method}")
-        objectives = [name for name in ("adversarial", "r_drop", "distill") if getattr(self, name)]
+        objectives = [name for name in ("adversarial", "r_drop", "distill", "extend") if getattr(self, name)]
         if len(objectives) > 1:
             raise ValueError(f"{' and '.join(objectives)} are objectives of their own; take one of them")
         if objectives and self.method in ("contrastive", "zero_shot"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from engine.tuning import (
     adversarial,
     contrastive,
     distill,
+    extend,
     lower,
     objective,
     probe,
@@ -41,6 +43,9 @@ class Headed:
 
         transformers.set_seed(seed)
         spec, tokenizer = model_spec(recipe, base), tokenizer_of(base.folder)
+        if recipe.tuning.extend:
+            known = extend.before(recipe, base.folder)
+            parts = replace(parts, train=extend.replayed(known, parts.train, recipe.tuning.extend.replay, seed=seed))
         rows = {name: encoded(getattr(parts, name), tokenizer, spec) for name in parts.counts()}
         model = encoder.build(recipe, base, rows["train"])
 
@@ -55,7 +60,7 @@ class Headed:
             trainable = 0
         else:
             judge = score if parts.dev and recipe.tuning.early_stopping else None
-            history, trainable = _tune(recipe, model, rows["train"], judge, seed, folder, watcher)
+            history, trainable = _tune(recipe, base, model, rows["train"], judge, seed, folder, watcher)
         learned = Learned(seed, model, score() if parts.dev else 0.0, history, trainable, weights.counts(model)[1])
         learned.temperatures = temperatures(spec, parts.calibration, encoder.outputs(model, rows["calibration"]))
         learned.model = model.cpu()
@@ -104,6 +109,7 @@ def tokenizer_of(folder: Path) -> Any:
 
 def _tune(
     recipe: Recipe,
+    base: BaseModel,
     model: encoder.EncoderModel,
     train: Rows,
     score: Callable[[], float] | None,
@@ -124,9 +130,14 @@ def _tune(
         train.taught = distill.lessons(taught, train)
         distill.student(recipe, taught, model)
         loss = distill.objective(tuning.distill)
+    elif tuning.extend:
+        known = extend.before(recipe, base.folder)
+        extend.begin(known, model, train)
+        loss = extend.objective(tuning.extend, known)
     if tuning.method == "contrastive":
         return _contrast(recipe, model, train, score, seed, folder, watcher)
-    if tuning.head_start == "probe" and not (tuning.distill and tuning.distill.layers):
+    trained_already = tuning.extend or (tuning.distill and tuning.distill.layers)
+    if tuning.head_start == "probe" and not trained_already:
         probe.fit_heads(model, train)
     if tuning.method in adapters.PEFT or tuning.method == "adapter":
         model.encoder = adapters.wrap(model.encoder, tuning)
