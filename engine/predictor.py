@@ -115,6 +115,22 @@ class ApartSession(TextSession):
         return Said([both], said.offsets, said.parts)
 
 
+class ChoiceSession(TextSession):
+    """As TextSession, for a chat model that is asked about each text."""
+
+    def __init__(self, folder: Path, spec: ModelSpec) -> None:
+        from engine.tasks.choice import Prompt
+
+        super().__init__(_Torch(folder), folder / "tokenizer.json", prefix="", max_length=spec.max_length)
+        self._prompt, self._max_length = Prompt.read(folder), spec.max_length
+
+    def one(self, text: Text) -> Said:
+        if not isinstance(text, str):
+            raise InputError(f"predict takes texts for this model; got {type(text).__name__}")
+        outputs = self._session(self._prompt.ids(_clean(text), self._max_length))
+        return Said(outputs, np.empty((0, 2), np.int64), np.empty(0, np.int64))
+
+
 def _pair(text: Text) -> tuple[str, str]:
     if isinstance(text, tuple | list) and len(text) == 2 and all(isinstance(part, str) for part in text):
         return text[0], text[1]
@@ -163,8 +179,10 @@ class Predictor:
 
                 return Generator(folder, spec, model=model or folder.name)
             temperatures = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["temperatures"]
-            session = _session(chosen, place)
-            texts = _text_session(session, spec, folder / "model" / "tokenizer.json")
+            if spec.task == "choose":
+                texts: TextSession = ChoiceSession(folder / "model", spec)
+            else:
+                texts = _text_session(_session(chosen, place), spec, folder / "model" / "tokenizer.json")
         except InputError:
             raise
         except Exception as fault:
@@ -245,12 +263,20 @@ class _Torch:
     def __init__(self, folder: Path) -> None:
         import torch
 
-        from engine.tasks import bi_encoder, encoder
+        from engine.tasks import bi_encoder, choice, encoder
 
         self._torch = torch
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        home: Any = bi_encoder if ModelSpec.read(folder).task == "embed" else encoder
-        self._model = home.load(folder).to(self._device)
+        spec = ModelSpec.read(folder)
+        model: Any
+        match spec.task:
+            case "embed":
+                model = bi_encoder.load(folder)
+            case "choose":
+                model = choice.load(folder, spec.heads[0])
+            case _:
+                model = encoder.load(folder)
+        self._model = model.to(self._device)
 
     def __call__(self, input_ids: list[int]) -> list[NDArray[np.float64]]:
         with self._torch.inference_mode():

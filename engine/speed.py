@@ -25,6 +25,7 @@ from engine.export.agreement import agreement
 from engine.export.forms import FORMS, Form
 from engine.export.roundtrip import main_figure
 from engine.predictor import Predictor, Text
+from engine.recipe import CHAT
 from engine.store import Store
 from engine.tasks import kinds
 from engine.tasks.heads import ModelSpec
@@ -102,7 +103,7 @@ def measure(
     version = (store or Store()).get(name)
     folder = version.folder
     spec = ModelSpec.read(folder / "model")
-    if spec.task in ("embed", "generate"):
+    if spec.task in ("embed", *CHAT):
         raise InputError(
             f"{version}: bench is for classify, tag, extract and rank; this is a model of task {spec.task}"
         )

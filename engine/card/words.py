@@ -24,7 +24,7 @@ METRICS = {
 DOES = {
     "classify": "labels texts", "tag": "marks entities in texts", "extract": "finds answers to questions in passages",
     "rank": "scores how well texts fit a query", "embed": "gives texts vectors, near where they belong together",
-    "generate": "answers prompts in words",
+    "choose": "labels texts by the likelihood of the labels' words", "generate": "answers prompts in words",
 }  # fmt: skip
 
 

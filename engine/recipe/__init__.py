@@ -18,12 +18,12 @@ from engine.errors import RecipeError
 from engine.recipe import document, faults
 from engine.recipe.data import Data, Noise, Split
 from engine.recipe.section import Section
-from engine.recipe.task import Classify, Embed, Extract, Generate, Head, Rank, Tag, Task
+from engine.recipe.task import Choose, Classify, Embed, Extract, Generate, Head, Rank, Tag, Task
 from engine.recipe.tuning import Adapt, Adversarial, Distill, Export, Extend, Method, Tuning
 
 __all__ = [
-    "Adapt", "Adversarial", "Classify", "Data", "Distill", "Embed", "Export", "Extend", "Extract", "Generate", "Head",
-    "Method", "Noise", "Rank", "Recipe", "Split", "Tag", "Task", "Tuning",
+    "Adapt", "Adversarial", "Choose", "Classify", "Data", "Distill", "Embed", "Export", "Extend", "Extract", "Generate",
+    "Head", "Method", "Noise", "Rank", "Recipe", "Split", "Tag", "Task", "Tuning",
 ]  # fmt: skip
 ENCODER_METHODS: tuple[Method, ...] = (
     "full",
@@ -43,6 +43,7 @@ METHODS: dict[str, tuple[Method, ...]] = {
     "rank": ENCODER_METHODS,
     "embed": ("full", "lora"),
     "generate": ("full", "lora", "adalora", "ia3", "prefix", "prompt", "p_tuning"),
+    "choose": ("zero_shot", "full", "lora", "adalora", "ia3", "prefix", "prompt", "p_tuning"),
 }
 """Task kind -> the ways of tuning that it can do."""
 OBJECTIVES = {
@@ -54,6 +55,8 @@ OBJECTIVES = {
 }
 """Setting of `tuning` -> the task kinds that can do it."""
 
+CHAT = ("generate", "choose")
+"""Task kinds of causal chat models."""
 HEADS_ONLY = ("head_learning_rate", "head_start", "gradual_unfreezing", "label_smoothing")
 """Settings of `tuning` that a task without heads cannot use."""
 
@@ -75,9 +78,9 @@ class Recipe(Section):
     @model_validator(mode="before")
     @classmethod
     def _without_export(cls, values: Any) -> Any:
-        """Answers in words have no export: a recipe that does not speak of it gets none."""
+        """Chat models have no export: a recipe that does not speak of it gets none."""
         task = values.get("task") if isinstance(values, dict) else None
-        unexported = isinstance(task, dict) and task.get("kind") == "generate"
+        unexported = isinstance(task, dict) and task.get("kind") in CHAT
         return {"export": {"format": "none"}, **values} if unexported else values
 
     @model_validator(mode="after")
@@ -106,15 +109,15 @@ class Recipe(Section):
             raise ValueError(
                 f"data.noise would move the spans of task {kind} or spoil its answers; it is for classify, embed"
             )
-        if self.data.per_label and not isinstance(self.task, Classify):
+        if self.data.per_label and not isinstance(self.task, Classify | Choose):
             raise ValueError(f"data.per_label draws rows by label, and task {kind} has none; leave it out")
         unused: tuple[str, ...] = ()
-        if kind in ("embed", "generate"):  # what is pretrained keeps its own dropout
+        if kind in ("embed", *CHAT):  # what is pretrained keeps its own dropout
             unused = (*HEADS_ONLY, *([] if tuning.method in ("lora", "adalora") else ["dropout"]))
         for name in unused:
             if getattr(tuning, name) != Tuning.model_fields[name].default:
                 raise ValueError(f"tuning.{name} is about heads, and task {kind} has none; leave it out")
-        if kind == "generate" and self.export.format != "none":
+        if kind in CHAT and self.export.format != "none":
             raise ValueError(
                 f"export.format {self.export.format}: task {kind} is not exported; set export.format: none"
             )

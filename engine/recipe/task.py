@@ -102,4 +102,24 @@ class Generate(Section):
     max_new_tokens: Count = 128
 
 
-Task = Annotated[Classify | Tag | Extract | Rank | Embed | Generate, Field(discriminator="kind")]
+class Choose(Section):
+    """One label of a text, by a causal chat model: the one whose word it finds likeliest as its answer's beginning
+    (pattern-exploiting training; Schick & Schütze 2021, arXiv 2001.07676)."""
+
+    kind: Literal["choose"]
+    labels: Annotated[list[str], Field(min_length=2)]
+    question: str = "Which of these fits the text best: {labels}? Answer with one of them alone."
+    """Asked after each text; {labels} stands for the words of all labels."""
+    words: dict[str, str] = {}
+    """Label -> the word it is answered with; a label left out is its own word, with spaces for underscores."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Choose:
+        if twice := sorted({label for label in self.labels if self.labels.count(label) > 1}):
+            raise ValueError(f"labels stand twice: {', '.join(twice)}")
+        if unknown := sorted(self.words.keys() - set(self.labels)):
+            raise ValueError(f"words of labels that are not there: {', '.join(unknown)}")
+        return self
+
+
+Task = Annotated[Choose | Classify | Tag | Extract | Rank | Embed | Generate, Field(discriminator="kind")]

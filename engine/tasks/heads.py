@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine.recipe import Classify, Embed, Extract, Generate, Rank, Tag, Task
+from engine.recipe import Choose, Classify, Embed, Extract, Generate, Rank, Tag, Task
 
 FILE = "heads.json"
 HeadKind = Literal["single", "multi", "regression", "tags", "span", "relevance", "vector", "answer"]
@@ -83,5 +83,7 @@ def specs(task: Task) -> tuple[HeadSpec, ...]:
             return (HeadSpec("relevance", "relevance"),)
         case Embed(matryoshka=widths):
             return (HeadSpec("vector", "vector", widths=tuple(sorted(set(widths), reverse=True))),)
+        case Choose(labels=labels):
+            return (HeadSpec("label", "single", tuple(labels)),)
         case Generate():
             return (HeadSpec("answer", "answer"),)

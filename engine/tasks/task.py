@@ -13,7 +13,7 @@ from engine.data.rows import Row
 from engine.data.split import Parts
 from engine.errors import RecipeError
 from engine.evaluate.report import Figures
-from engine.recipe import Recipe
+from engine.recipe import CHAT, Recipe
 
 LEAST_CALIBRATION = 10
 UNCALIBRATED = frozenset({"embed", "generate"})
@@ -80,6 +80,7 @@ _HOMES = {
     "rank": "engine.tasks.headed:Headed",
     "embed": "engine.tasks.embed:Embedding",
     "generate": "engine.tasks.generate:Generation",
+    "choose": "engine.tasks.choose:Choosing",
 }
 
 
@@ -89,7 +90,7 @@ def check_base(recipe: Recipe, kind: Kind | None) -> None:
     Raises:
         RecipeError: naming what can.
     """
-    wanted: Kind = "causal" if recipe.task.kind == "generate" else "encoder"
+    wanted: Kind = "causal" if recipe.task.kind in CHAT else "encoder"
     if kind in (None, wanted):
         return
     can = [name for name, carried in CARRIED.items() if carried == wanted]

@@ -71,3 +71,50 @@ def tiny_marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     transformers.MarianMTModel(config).save_pretrained(folder)
     return folder
+
+
+TEMPLATE = (
+    "{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def toy_chat_base(tmp_path_factory: pytest.TempPathFactory, headlines: list[dict[str, Any]]) -> Path:
+    """A two-layer Llama of width 32 with random weights, its head tied to its embedding, its padding the end token."""
+    import tokenizers
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("toy-chat")
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    learner = tokenizers.trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=["<|start|>", "<|end|>"],
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([item["title"] for item in headlines], learner)
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|end|>", chat_template=TEMPLATE
+    )
+    fast.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(fast),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
+    transformers.utils.logging.disable_progress_bar()
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    return folder

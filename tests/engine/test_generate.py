@@ -32,57 +32,14 @@ from engine.tasks.generate import Generation, _merge
 from engine.tasks.heads import HeadSpec
 from engine.tasks.reply import messages
 from engine.tuning import adapters, weights
+from tests.engine.conftest import TEMPLATE
 
-TEMPLATE = (
-    "{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] }}<|end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
-)
 FORGETFUL = TEMPLATE.replace("{% for message in messages %}", "{% for message in messages[-2:] %}")
 """A template that drops earlier turns, as some drop past reasoning."""
 METHODS = ("full", "lora", "adalora", "ia3", "prefix", "prompt", "p_tuning")
 PROMPTS = ("Profit fell", "利润下降了多少？", "What <|end|> does\nthis mean?", " a ")
 HEAD = HeadSpec("answer", "answer")
 Toy = Callable[..., Recipe]
-
-
-@pytest.fixture(scope="session")
-def toy_chat_base(tmp_path_factory: pytest.TempPathFactory, headlines: list[dict[str, Any]]) -> Path:
-    """A two-layer Llama of width 32 with random weights, its head tied to its embedding, its padding the end token."""
-    import tokenizers
-    import transformers
-
-    folder = tmp_path_factory.mktemp("toy-chat")
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = tokenizers.decoders.ByteLevel()
-    learner = tokenizers.trainers.BpeTrainer(
-        vocab_size=600,
-        special_tokens=["<|start|>", "<|end|>"],
-        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([item["title"] for item in headlines], learner)
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|end|>", chat_template=TEMPLATE
-    )
-    fast.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=len(fast),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
-    )
-    transformers.utils.logging.disable_progress_bar()
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
