@@ -25,6 +25,7 @@ NAMES = {
     "wnut": "WNUT-17 entities: full tuning and every adapter",
     "robust": "PhraseBank under typing errors: adversarial training and noise copies",
     "distill": "a three-layer student of the Banking77 model",
+    "extend": "seventy Banking77 intents learn seven more without forgetting",
     "generate": "smollm2 tuned by LoRA on a shop platform's support articles",
     "train_speed": "seconds of a Banking77 training against plain Trainer",
 }
