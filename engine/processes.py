@@ -12,9 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import KeelError, RecipeError
-from engine.recipe import Recipe
+
+if TYPE_CHECKING:
+    from engine.recipe import Recipe
 
 RUN = "KEEL_RUN"
 """Environment: the run's folder, which the launching process holds for all."""
