@@ -21,6 +21,8 @@ ROWS = (
     ("leaks", "recall_near", "... one or two words changed"),
     ("leaks", "recall_group", "... shared group"),
     ("leaks", "false_pair_rate", "... clean rows named by mistake"),
+    ("train_speed", "time_ratio", "seconds of a Banking77 training over plain Trainer's"),
+    ("train_speed", "accuracy_difference", "... test accuracy, Trainer's less Keel's"),
     ("feed", "recall", "planted surges found"),
     ("feed", "max_delay_windows", "... windows from start to alarm, at most"),
     ("feed", "false_alarms", "... false alarms in 28 days"),

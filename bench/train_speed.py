@@ -90,6 +90,7 @@ def _plain(recipe: Recipe, seed: int, test: Any) -> tuple[float, float]:
         )  # fmt: skip
         collator = transformers.DataCollatorWithPadding(tokenizer)
         trainer = transformers.Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collator)  # type: ignore[arg-type]
+        trainer.remove_callback(transformers.PrinterCallback)  # stdout is the result's
         trainer.train()
         seconds = time.perf_counter() - start
         with test.open(encoding="utf-8") as stream:
