@@ -115,11 +115,11 @@ class ApartSession(TextSession):
         return Said([both], said.offsets, said.parts)
 
 
-class ChoiceSession(TextSession):
+class VerbalizedSession(TextSession):
     """As TextSession, for a chat model that is asked about each text."""
 
     def __init__(self, folder: Path, spec: ModelSpec) -> None:
-        from engine.tasks.choice import Prompt
+        from engine.tasks.verbalizer import Prompt
 
         super().__init__(_Torch(folder), folder / "tokenizer.json", prefix="", max_length=spec.max_length)
         self._prompt, self._max_length = Prompt.read(folder), spec.max_length
@@ -180,7 +180,7 @@ class Predictor:
                 return Generator(folder, spec, model=model or folder.name)
             temperatures = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["temperatures"]
             if spec.task == "choose":
-                texts: TextSession = ChoiceSession(folder / "model", spec)
+                texts: TextSession = VerbalizedSession(folder / "model", spec)
             else:
                 texts = _text_session(_session(chosen, place), spec, folder / "model" / "tokenizer.json")
         except InputError:
@@ -263,7 +263,7 @@ class _Torch:
     def __init__(self, folder: Path) -> None:
         import torch
 
-        from engine.tasks import bi_encoder, choice, encoder
+        from engine.tasks import bi_encoder, encoder, verbalizer
 
         self._torch = torch
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -273,7 +273,7 @@ class _Torch:
             case "embed":
                 model = bi_encoder.load(folder)
             case "choose":
-                model = choice.load(folder, spec.heads[0])
+                model = verbalizer.load(folder, spec.heads[0])
             case _:
                 model = encoder.load(folder)
         self._model = model.to(self._device)

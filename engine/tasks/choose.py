@@ -13,11 +13,11 @@ from engine.data.split import Parts
 from engine.errors import ExportError
 from engine.evaluate.report import Figures, main_score, measure
 from engine.recipe import Choose, Recipe
-from engine.tasks import causal, choice, encoder
-from engine.tasks.choice import ChoiceModel, Prompt
+from engine.tasks import causal, encoder, verbalizer
 from engine.tasks.headed import temperatures
 from engine.tasks.heads import ModelSpec, specs
 from engine.tasks.task import Learned, Watcher
+from engine.tasks.verbalizer import Prompt, VerbalizedModel
 from engine.tuning import adapters, weights
 from engine.tuning.trainer import fit
 
@@ -31,10 +31,10 @@ class Choosing:
         transformers.set_seed(seed)
         (head,), prompt, tuning = specs(recipe.task), _prompt(recipe, base), recipe.tuning
         rows = {
-            name: choice.encoded(getattr(parts, name), prompt, head, tuning.max_length)
+            name: verbalizer.encoded(getattr(parts, name), prompt, head, tuning.max_length)
             for name in ("train", "dev", "calibration")
         }
-        model = ChoiceModel(causal.load(base.folder), head, prompt.tokens())
+        model = VerbalizedModel(causal.load(base.folder), head, prompt.tokens())
 
         def score() -> float:
             return main_score([head], parts.dev, encoder.outputs(model, rows["dev"]))
@@ -62,12 +62,12 @@ class Choosing:
 
     def measure(self, recipe: Recipe, base: BaseModel, learned: Sequence[Learned], rows: Sequence[Row]) -> Figures:
         (head,) = heads = specs(recipe.task)
-        given = choice.encoded(rows, _prompt(recipe, base), head, recipe.tuning.max_length)
+        given = verbalizer.encoded(rows, _prompt(recipe, base), head, recipe.tuning.max_length)
         outputs = [encoder.outputs(one.model, given) for one in learned]
         return measure(heads, rows, outputs, [one.temperatures for one in learned])
 
     def write(self, recipe: Recipe, base: BaseModel, learned: Learned, folder: Path) -> None:
-        """`model/` is what transformers' AutoModelForCausalLM reads; `choice.json` is the question and its words."""
+        """`model/` is what AutoModelForCausalLM reads; `verbalizer.json` has the question and its words."""
         place = folder / "model"
         place.mkdir()
         prompt = _prompt(recipe, base)

@@ -77,23 +77,22 @@ def replayed(known: Before, rows: Sequence[Row], count: int, *, seed: int) -> li
 
 
 def begin(known: Before, model: EncoderModel, train: Rows) -> None:
-    """Make `model` the old one with logits for the new labels, in place, and ask the old one about the train rows."""
+    """Give `model`, on the old one's encoder, the old logits and the new; ask the old one about the rows."""
     taught = load(known.folder).requires_grad_(False)
     train.taught = {f"logits_{known.head}": distill.lessons(taught, train)[f"logits_{known.head}"]}
-    model.encoder.load_state_dict(taught.encoder.state_dict())
     theirs, ours = taught.heads.get_submodule(known.head), model.heads.get_submodule(known.head)
     vectors = torch.from_numpy(probe.embedded(model, train)).float()
-    labels = train.targets[known.head]
+    centre, labels = vectors.mean(0), train.targets[known.head]
     old, place = theirs.get_parameter("weight"), list(known.old)
     with torch.no_grad():
         weight, bias = ours.get_parameter("weight"), ours.get_parameter("bias")
         weight[place], bias[place] = old, theirs.get_parameter("bias")
+        usual = (old @ centre + theirs.get_parameter("bias")).mean()  # an old label's logit, before a row like most
         for new in sorted(set(range(len(weight))) - set(place)):
             if (labels == new).any():
-                apart = vectors[labels == new].mean(0) - vectors.mean(0)
+                apart = vectors[labels == new].mean(0) - centre
                 weight[new] = apart / apart.norm().clamp(min=1e-9) * old.norm(dim=1).mean()
-                bias[new] = theirs.get_parameter("bias").mean() - weight[new] @ vectors.mean(0)
-                bias[new] += (old @ vectors.mean(0)).mean()
+                bias[new] = usual - weight[new] @ centre
 
 
 def objective(settings: Extend, known: Before) -> Objective:

@@ -16,7 +16,7 @@ import torch
 from engine import Recipe, load, train
 from engine.errors import RecipeError
 from engine.recipe import Choose
-from engine.tasks import causal, choice
+from engine.tasks import causal, verbalizer
 from engine.tasks.encoding import Collator
 from engine.tasks.heads import HeadSpec
 
@@ -48,8 +48,8 @@ def toy_choose(toy_chat_base: Path, tmp_path: Path, headlines: list[dict[str, An
 
 def test_logits_are_those_of_the_labels_tokens_alone_and_among_others(toy_chat_base: Path) -> None:
     task = Choose(kind="choose", labels=list(LABELS), words=WORDS)
-    prompt = choice.Prompt.of(task, toy_chat_base)
-    model = choice.ChoiceModel(causal.load(toy_chat_base), HeadSpec("label", "single", LABELS), prompt.tokens())
+    prompt = verbalizer.Prompt.of(task, toy_chat_base)
+    model = verbalizer.VerbalizedModel(causal.load(toy_chat_base), HeadSpec("label", "single", LABELS), prompt.tokens())
     ids = [prompt.ids(text, 128) for text in TEXTS]
     with torch.inference_mode():
         together = model(**Collator(1)([{"input_ids": one} for one in ids]))["logits_label"]
@@ -57,12 +57,12 @@ def test_logits_are_those_of_the_labels_tokens_alone_and_among_others(toy_chat_b
             whole = model.encoder(torch.tensor([one])).logits[0, -1]
             assert torch.allclose(together[row], whole[prompt.tokens()], atol=1e-5)
     model.lean(prompt, 128)
-    empty = torch.tensor([prompt.ids(choice.EMPTY, 128)])
+    empty = torch.tensor([prompt.ids(verbalizer.EMPTY, 128)])
     assert torch.allclose(model(empty, torch.ones_like(empty))["logits_label"], torch.zeros(3), atol=1e-5)
 
 
 def test_a_long_text_loses_its_end_and_the_question_stays(toy_chat_base: Path) -> None:
-    prompt = choice.Prompt.of(Choose(kind="choose", labels=list(LABELS), words=WORDS), toy_chat_base)
+    prompt = verbalizer.Prompt.of(Choose(kind="choose", labels=list(LABELS), words=WORDS), toy_chat_base)
     for text in ("Profit fell " * 200, "利润" * 300):
         ids = prompt.ids(text, 128)
         assert len(ids) <= 128
@@ -73,7 +73,7 @@ def test_a_long_text_loses_its_end_and_the_question_stays(toy_chat_base: Path) -
 def test_words_that_begin_alike_are_refused(toy_chat_base: Path) -> None:
     task = Choose(kind="choose", labels=["up", "down"], words={"up": "good", "down": "good."})
     with pytest.raises(RecipeError, match=r"'good' and 'good\.' begin with the same token"):
-        choice.Prompt.of(task, toy_chat_base).tokens()
+        verbalizer.Prompt.of(task, toy_chat_base).tokens()
 
 
 @pytest.mark.parametrize("method", ["zero_shot", "prompt", "prefix", "p_tuning", "lora", "full"])

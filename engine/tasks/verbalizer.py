@@ -1,4 +1,4 @@
-"""Choice: a causal chat model that answers with a label, by what it thinks of the first token of each label's word."""
+"""Verbalizer: each label has a word, and a causal chat model's logits of the words' first tokens are the labels'."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engine.tasks.chat import Chat
 from engine.tasks.encoding import MISSING, Rows
 from engine.tasks.heads import HeadSpec
 
-FILE = "choice.json"
+FILE = "verbalizer.json"
 EMPTY = "N/A"
 """A text that says nothing: what the model answers to it is its leaning towards some words."""
 
@@ -75,7 +75,7 @@ class Prompt:
         return self.chat.prompt([{"role": "user", "content": f"{text}\n\n{self.question}"}])
 
 
-class ChoiceModel(nn.Module):
+class VerbalizedModel(nn.Module):
     """Causal model -> logits of the labels' tokens after the prompt, less the model's leaning.
 
     Args:
@@ -145,9 +145,9 @@ def encoded(rows: Sequence[Row], prompt: Prompt, head: HeadSpec, max_length: int
     return found
 
 
-def load(folder: Path, head: HeadSpec) -> ChoiceModel:
+def load(folder: Path, head: HeadSpec) -> VerbalizedModel:
     """The stored model, ready to answer."""
-    model = ChoiceModel(load_causal(folder), head, Prompt.read(folder).tokens())
+    model = VerbalizedModel(load_causal(folder), head, Prompt.read(folder).tokens())
     leaning = json.loads((folder / FILE).read_text(encoding="utf-8"))["leaning"]
     model.leaning.copy_(torch.tensor(leaning))
     return model.eval()
