@@ -6,7 +6,6 @@ difference.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ Kind = Literal["encoder", "causal", "encoder-decoder"]
 
 CARRIED: dict[str, Kind] = {"minilm": "encoder", "multilingual": "encoder", "smollm2": "causal"}
 STORED = "store:"
+ADAPTER = "adapter"
+"""In a stored model's folder: prompts or adapters that could not be merged into its weights."""
 SETTINGS = "keel.json"
 """In a folder that Keel wrote: the prefixes that its model expects."""
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -67,7 +68,7 @@ def resolve(name: str) -> BaseModel:
     if name.startswith(STORED):
         return _stored(name.removeprefix(STORED))
     if Path(name).is_dir():
-        return BaseModel(name, Path(name), kind_of(Path(name)), **_prefixes(Path(name)))
+        return BaseModel(name, _plain(name, Path(name)), kind_of(Path(name)), **_prefixes(Path(name)))
     if _is_hub_id(name):
         folder = _from_hub(name)
         return BaseModel(name, folder, kind_of(folder))
@@ -148,9 +149,19 @@ def _stored(reference: str) -> BaseModel:
     from engine.tasks.heads import ModelSpec
 
     version = Store().get(reference)
-    folder = version.folder / "model"
+    folder = _plain(str(version), version.folder / "model")
     spec = ModelSpec.read(folder)
     return BaseModel(str(version), folder, kind_of(folder), prefix=spec.prefix, pair_prefix=spec.pair_prefix)
+
+
+def _plain(name: str, folder: Path) -> Path:
+    """The folder of a model whose weights are all it has learnt."""
+    if (folder / ADAPTER).is_dir():
+        raise InputError(
+            f"base: {name}: has learnt prompts or adapters beside its weights, which cannot be tuned on; "
+            "take its own base, or a model tuned by full, head or lora"
+        )
+    return folder
 
 
 def _prefixes(folder: Path) -> dict[str, str]:
@@ -188,8 +199,7 @@ def check_pin(path: Path, sha256: str) -> None:
     note = resources.home() / "cache" / "pins" / f"{sha256[:16]}-{state.st_size}-{state.st_mtime_ns}"
     if note.exists():
         return
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = resources.sha256(path)
     if found != sha256:
         raise InputError(
             f"{path}: SHA-256 is {found}, pinned is {sha256}; reinstall its package from a source you trust"

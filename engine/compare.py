@@ -26,6 +26,9 @@ from engine.tasks import kinds
 from engine.tasks.heads import HeadSpec, specs
 from engine.tasks.task import Watcher
 
+ANSWERS = 3
+"""Answers in words that are timed: one may take many seconds."""
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -55,7 +58,7 @@ class Candidate:
     """In which it answers: "onnx", "torch"."""
     disk_mb: float
     p50_ms: float
-    """Median latency of a single text."""
+    """Median latency of a single text, or of an answer in words."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,8 @@ def _shared_rows(recipes: Sequence[Recipe], names: Sequence[str], watch: Watcher
     """The test rows, which must be the same for all."""
     if len(recipes) < 2:
         raise InputError("compare: give two recipes or more")
-    if any(recipe.task.kind == "generate" for recipe in recipes):
-        raise InputError("compare: answers in words have no figure a row in their deployed form; read engine evaluate")
+    if recipes[0].task.kind == "generate" and len({recipe.base for recipe in recipes}) > 1:
+        raise InputError("compare: answers are counted in tokens, and each base has its own; give recipes of one base")
     shared: list[Row] = []
     for name, recipe in zip(names, recipes, strict=True):
         if specs(recipe.task) != specs(recipes[0].task):
@@ -176,8 +179,7 @@ def _train(recipe: Recipe, root: Path, quiet: bool, telling: Connection) -> None
 
 
 def _judged(head: HeadSpec, rows: Sequence[Row], metrics: list[Metric], firsts: dict[str, list[Metric]]) -> Quality:
-    together = head.kind in ("relevance", "vector")  # a query is drawn with all its texts
-    clusters = [row.group or (f"query {row.text}" if together else f"row {number}") for number, row in enumerate(rows)]
+    clusters = [row.group or f"row {number}" for number, row in enumerate(rows)]
     figure = Figure(*bootstrap(lambda over: float(np.mean([metric(over) for metric in metrics])), clusters))
     first = firsts.setdefault(head.name, metrics)
     difference = None if first is metrics else paired_bootstrap(first, metrics, clusters)
@@ -188,8 +190,9 @@ def _candidate(
     name: str, versions: Sequence[Version], predictor: Predictor, quality: list[Quality], rows: Sequence[Row]
 ) -> Candidate:
     manifests = [version.manifest() for version in versions]
-    texts = [row.text if row.pair is None else (row.text, row.pair) for row in rows[: speed.SINGLE]]
-    speed.latencies(predictor, texts[: speed.WARM_UP])
+    single, first = (ANSWERS, 1) if predictor.spec.task == "generate" else (speed.SINGLE, speed.WARM_UP)
+    texts = [row.text if row.pair is None else (row.text, row.pair) for row in rows[:single]]
+    speed.latencies(predictor, texts[:first])
     form = predictor.backend
     return Candidate(
         name,

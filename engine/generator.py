@@ -9,10 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from engine.data.rows import BadRow
+import numpy as np
+
+from engine.data.rows import BadRow, Row
 from engine.errors import InputError
 from engine.predictor import Prediction, Predictor, Text
 from engine.tasks.heads import ModelSpec
+from engine.tasks.kinds import Output
 from engine.tasks.reply import HEAD, Generated, Message, turn
 
 Prompt = str | Sequence[Message]
@@ -87,8 +90,18 @@ class Generator(Predictor):
 
     def outputs(self, texts: Sequence[Text]) -> NoReturn:
         raise InputError(
-            f"{self.model}: answers in words, which have no logits of their own; its figures are those of its training"
+            f"{self.model}: answers in words, which have no logits of their own; judge it on labelled rows"
         )
+
+    def judged(self, rows: Sequence[Row]) -> dict[str, list[Output]]:
+        """What `reply.Reply` reads of each row's true answer; a row without room for one counts no tokens."""
+        from engine.tasks.causal import CausalModel, encoded, judged
+
+        given = encoded(rows, self._chat, self.spec.max_length)
+        found = [Output(np.zeros(3)) for _ in rows]
+        for number, output in zip(given.answered, judged(CausalModel(self._encoder), given), strict=True):
+            found[number] = output
+        return {HEAD: found}
 
     def _tokens(self, prompt: Prompt, limit: int | None, temperature: float, seed: int | None) -> Iterator[int]:
         from engine.tasks.causal import Drawn, continued, greedy

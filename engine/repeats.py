@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 
-from engine import resources
+from engine import resources, runs
 from engine.recipe import Recipe
 from engine.store import Store, Version
 
@@ -28,6 +27,9 @@ def repeats(recipe: Recipe, seeds: Sequence[int], store: Store, make: Callable[[
 
 def _same(version: Version, recipe: Recipe) -> bool:
     manifest = version.manifest()
-    files = [*recipe.data.train, *(recipe.data.dev or []), *(recipe.data.test or [])]
-    hashes = {name: hashlib.sha256(resources.find(name).read_bytes()).hexdigest() for name in files}
-    return bool(manifest["recipe_sha256"] == recipe.digest() and manifest["data_sha256"] == hashes)
+    hashes = {name: resources.sha256(resources.find(name)) for name in runs.files(recipe)}
+    return bool(
+        manifest["recipe_sha256"] == recipe.digest()
+        and manifest["data_sha256"] == hashes
+        and manifest["parents"] == runs.parents(recipe)
+    )

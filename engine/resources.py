@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from importlib.resources import files
@@ -39,3 +40,9 @@ def find(name: str | Path, *, kind: str = "file") -> Path:
         if (path := folder / expanded).is_file():
             return path
     raise InputError(f"{name}: no such {kind}, neither from {Path.cwd()} nor among Keel's own")
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

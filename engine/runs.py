@@ -31,10 +31,9 @@ def run_folder(recipe: Recipe, *, fresh: bool = False) -> Iterator[Path]:
         yield held
         return
     digest = hashlib.sha256(recipe.digest().encode())
-    unlabelled = recipe.tuning.adapt.texts if recipe.tuning.adapt else []
-    for name in [*recipe.data.train, *(recipe.data.dev or []), *(recipe.data.test or []), *unlabelled]:
-        digest.update(_sha256(resources.find(name, kind="data file")))
-    for model in _models(recipe):
+    for name in files(recipe):
+        digest.update(resources.sha256(resources.find(name, kind="data file")).encode())
+    for model in parents(recipe):
         digest.update(model.encode())
     for library in ("torch", "transformers"):
         digest.update(installed(library).encode())
@@ -53,15 +52,22 @@ def run_folder(recipe: Recipe, *, fresh: bool = False) -> Iterator[Path]:
         yield folder
 
 
-def _models(recipe: Recipe) -> list[str]:
-    """The stored versions that the recipe starts from and learns from: an alias may have moved since."""
+def parents(recipe: Recipe) -> list[str]:
+    """The models that the recipe starts from and learns from, stored ones by version: an alias may have moved since."""
     from engine.store import Store
 
     base = recipe.base.removeprefix(base_models.STORED)
-    named = [base] if base != recipe.base else []
-    if recipe.tuning.distill and not Path(recipe.tuning.distill.teacher).is_dir():
-        named.append(recipe.tuning.distill.teacher)
-    return [str(Store().get(name)) for name in named]
+    found = [recipe.base if base == recipe.base else str(Store().get(base))]
+    if recipe.tuning.distill:
+        teacher = recipe.tuning.distill.teacher
+        found.append(teacher if Path(teacher).is_dir() else str(Store().get(teacher)))
+    return found
+
+
+def files(recipe: Recipe) -> list[str]:
+    """Every file that the recipe learns or is judged from, by the recipe's names."""
+    unlabelled = recipe.tuning.adapt.texts if recipe.tuning.adapt else []
+    return [*recipe.data.train, *(recipe.data.dev or []), *(recipe.data.test or []), *unlabelled]
 
 
 def finished(folder: Path) -> Path:
@@ -79,8 +85,3 @@ def finish(folder: Path, place: Path) -> None:
     for left in folder.glob("**/checkpoint-*"):
         shutil.rmtree(left, ignore_errors=True)
     folder.rename(place)
-
-
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from engine import resources, space, training
+from engine import resources, runs, space, training
 from engine.data.split import Parts
 from engine.errors import InputError, KeelError, RecipeError
 from engine.recipe import Recipe
@@ -232,7 +232,8 @@ def _study(recipe: Recipe, within: Space, hashes: dict[str, str]) -> Iterator[tu
     from sqlalchemy.pool import NullPool
 
     shape = {path: repr(values) for path, values in sorted(within.items())}
-    digest = hashlib.sha256(json.dumps([recipe.digest(), sorted(hashes.items()), shape]).encode()).hexdigest()
+    told = json.dumps([recipe.digest(), sorted(hashes.items()), runs.parents(recipe), shape])
+    digest = hashlib.sha256(told.encode()).hexdigest()
     path = resources.home() / "searches" / f"{recipe.name}-{digest[:12]}.db"
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with path.with_suffix(".lock").open("w") as lock:

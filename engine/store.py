@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -45,7 +44,7 @@ class Version:
 
     def sha256(self) -> str:
         """Hash of the manifest, which holds the hash of every file: stands for the whole version."""
-        return _sha256(self.folder / MANIFEST)
+        return resources.sha256(self.folder / MANIFEST)
 
     def __str__(self) -> str:
         return f"{self.name}@{self.number}"
@@ -118,7 +117,8 @@ class Store:
 
     def commit(self, name: str, staged: Path, manifest: dict[str, Any]) -> Version:
         """Make the staged folder the next version: hash every file, write the manifest, sync, rename."""
-        files = {str(path.relative_to(staged)): _sha256(path) for path in sorted(staged.rglob("*")) if path.is_file()}
+        paths = [path for path in sorted(staged.rglob("*")) if path.is_file()]
+        files = {str(path.relative_to(staged)): resources.sha256(path) for path in paths}
         text = json.dumps({**manifest, "files": files}, indent=2, ensure_ascii=False)
         (staged / MANIFEST).write_text(text + "\n", encoding="utf-8")
         for path in [*staged.rglob("*"), staged]:
@@ -169,7 +169,7 @@ class Store:
         faults += [
             f"{version}: {name} has changed since it was stored"
             for name, path in present.items()
-            if name in expected and _sha256(path) != expected[name]
+            if name in expected and resources.sha256(path) != expected[name]
         ]
         return faults
 
@@ -181,11 +181,6 @@ class Store:
         with (folder / ".lock").open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from engine import base_models, card, memory, runs
+from engine import base_models, card, memory, resources, runs
 from engine.data import few, leakage, sources
 from engine.data.noise_copies import noise_copies
 from engine.data.split import Parts, cut
@@ -78,6 +78,7 @@ def train(
         watch.stage(f"reading {', '.join(recipe.data.train)}")
         parts, loaded, dropped = prepare(recipe, run)
         watch.stage("  ".join(f"{name} {count:,}" for name, count in parts.counts().items()) + _aside(loaded, dropped))
+        parents = runs.parents(recipe)
         task = tasks.of(recipe.task.kind)  # loads the libraries, which is no tuning
         whole, start = not any(run.glob("seed-*/**/checkpoint-*")), time.monotonic()
         learned, base = learn(recipe, parts, run, watch)
@@ -94,7 +95,7 @@ def train(
                 losses = task.export(recipe, base, best, parts, staged)
             watch.stage("storing")
             place = runs.finished(run)
-            manifest = _manifest(recipe, best, figures, parts, loaded, dropped, losses, base.name, place, seconds)
+            manifest = _manifest(recipe, best, figures, parts, loaded, dropped, losses, parents, place, seconds)
             details.write(figures.details, staged)
             told = card.markdown(card.of(manifest, recipe, figures.details))
             (staged / card.FILE).write_text(told, encoding="utf-8")
@@ -117,6 +118,7 @@ def learn(recipe: Recipe, parts: Parts, run: Path, watch: Watcher) -> tuple[list
     """Tune the base once a seed; test rows are not looked at."""
     base = base_models.resolve(recipe.base)
     tasks.check_base(recipe, base.kind)
+    tasks.check_length(recipe, base)
     task = tasks.of(recipe.task.kind)
     learned = []
     for seed in recipe.seeds:
@@ -146,6 +148,8 @@ def prepare(recipe: Recipe, run: Path) -> tuple[Parts, sources.Loaded, int]:
         if part.rejected:
             sources.write_rejected(part.rejected, run / "rejected.jsonl")
             sources.check_rejected(part, data.max_rejected, run / "rejected.jsonl")
+    for name in recipe.tuning.adapt.texts if recipe.tuning.adapt else []:
+        loaded.hashes[name] = resources.sha256(resources.find(name, kind="text file"))
     for part in held.values():
         loaded.hashes |= part.hashes
         loaded.rejected += part.rejected
@@ -171,16 +175,15 @@ def _manifest(
     loaded: sources.Loaded,
     dropped: int,
     losses: Sequence[dict[str, Any]],
-    base: str,
+    parents: Sequence[str],
     run: Path,
     seconds: float | None,
 ) -> dict[str, Any]:
-    teacher = [recipe.tuning.distill.teacher] if recipe.tuning.distill else []
     return {
         "name": recipe.name,
         "task": recipe.task.kind,
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "parents": [base, *teacher],
+        "parents": parents,
         "recipe_sha256": recipe.digest(),
         "data_sha256": loaded.hashes,
         "rows": {**parts.counts(), "rejected": len(loaded.rejected), "dropped_for_leaks": dropped},

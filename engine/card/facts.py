@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -170,7 +169,7 @@ def _training(manifest: Mapping[str, Any]) -> Iterator[Block]:
         yield Table(("what", "value"), rows)
     history = manifest.get("history", [])
     for key, name in (("loss", "Loss on train rows"), ("score", "Score on dev rows")):
-        points = [(one["epoch"], one[key]) for one in history if math.isfinite(one.get(key, math.nan))]
+        points = [(one["epoch"], one[key]) for one in history if one.get(key) is not None]
         if len(points) > 1:
             told = ", ".join(f"epoch {epoch}: {value:.3f}" for epoch, value in points)
             yield Chart(f"{name}, by epoch", charts.line(points), told)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -54,8 +53,7 @@ def load(files: Sequence[str], data: Data, heads: Sequence[HeadSpec]) -> Loaded:
     loaded = Loaded()
     for name in files:
         path = resources.find(name, kind="data file")
-        with path.open("rb") as stream:
-            loaded.hashes[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+        loaded.hashes[name] = resources.sha256(path)
         before = len(loaded.rows) + len(loaded.rejected)
         skipped = 0
         for line, values in records(path, name):
@@ -251,18 +249,29 @@ def _row(values: dict[str, Any], data: Data, heads: Sequence[HeadSpec], origin: 
     if labels and all(label is None for label in labels.values()):
         names = ", ".join(data.column(head.name) for head in heads)
         raise BadRow(f"no label for any head; give one of the fields: {names}")
-    group = values.get(data.split.group) if data.split.group else None
     source = values.get("augmented_from")
     language = values.get(data.columns.get("language", "lang"))
     return Row(
         text,
         labels,
-        str(group) if group not in (None, "") else None,
+        _group(values, data, heads, text, pair),
         origin,
         pair,
         source if isinstance(source, str) and source else None,
         language[:20] if isinstance(language, str) and language else None,
     )
+
+
+def _group(values: dict[str, Any], data: Data, heads: Sequence[HeadSpec], text: str, pair: str | None) -> str | None:
+    """The recipe's group, or else what several rows of the task share: the query of its texts, the passage of its
+    questions. Dealt over the parts they would tell the test's answers, and cut a query's list short."""
+    group = values.get(data.split.group) if data.split.group else None
+    if group not in (None, ""):
+        return str(group)
+    kinds_ = {head.kind for head in heads}
+    if kinds_ & {"relevance", "vector"}:
+        return text
+    return pair if "span" in kinds_ else None
 
 
 def _label(values: dict[str, Any], head: HeadSpec, data: Data, text: str, pair: str | None) -> Any:

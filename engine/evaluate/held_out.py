@@ -8,6 +8,7 @@ from engine.data import sources
 from engine.data.rows import Row
 from engine.errors import DataError
 from engine.evaluate.report import Figures, measure
+from engine.generator import Generator
 from engine.predictor import Predictor
 from engine.recipe import Recipe
 from engine.store import Version
@@ -39,4 +40,6 @@ def evaluate(version: Version, file: str, settings: list[str] | None = None) -> 
 
 def said(predictor: Predictor, rows: Sequence[Row]) -> dict[str, list[Output]]:
     """What the deployed model says of the rows, before calibration."""
+    if isinstance(predictor, Generator):
+        return predictor.judged(rows)
     return predictor.outputs([row.text if row.pair is None else (row.text, row.pair) for row in rows])

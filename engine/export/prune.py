@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.base_models import ADAPTER
 from engine.data.batches import TokenBudgetSampler
 from engine.errors import InputError
 from engine.export.derived import Change, Source
 from engine.tasks.encoder import EncoderModel
 from engine.tasks.encoding import Collator, Rows, encoded
 from engine.tasks.headed import model_spec, tokenizer_of
-from engine.tuning import adapters
 
 JUDGED_ON = 512
 """Train rows by which neurons are judged."""
@@ -52,7 +52,7 @@ def neurons(source: Source, place: Path, *, keep: float) -> Change:
         InputError: no feed-forward layers can be told apart in it, or it carries an adapter.
     """
     model = copy.deepcopy(source.learned.model)
-    if (source.base.folder / adapters.FOLDER).exists():
+    if (source.base.folder / ADAPTER).exists():
         raise InputError(f"{source.version}: carries an adapter whose weights fit the whole model; train it with lora")
     layers = judged(model, _sample(source))
     width = layers[0].up.out_features

@@ -51,7 +51,7 @@ OBJECTIVES = {
     "r_drop": ("classify", "tag", "rank"),
     "distill": ("classify",),
     "extend": ("classify",),
-    "adapt": ("classify", "tag", "extract", "rank", "embed"),
+    "adapt": ("classify", "tag", "extract", "rank", "embed", "generate", "choose"),
 }
 """Setting of `tuning` -> the task kinds that can do it."""
 
@@ -94,11 +94,21 @@ class Recipe(Section):
         for name, kinds in OBJECTIVES.items():
             if getattr(tuning, name) and kind not in kinds:
                 raise ValueError(f"tuning.{name} cannot train task {kind}; it can train: {', '.join(kinds)}")
+        if tuning.adapt and (tuning.adapt.method == "clm") != (kind in CHAT):
+            can = "clm" if kind in CHAT else "simcse, tsdae, mlm"
+            raise ValueError(
+                f"tuning.adapt.method {tuning.adapt.method} cannot train the base of task {kind}; it can: {can}"
+            )
         if isinstance(self.task, Classify):
             heads = self.task.heads.values()
             labels_only = all(head.labels and not head.multi_label for head in heads)
-            if tuning.method in ("contrastive", "zero_shot") and not (labels_only and len(heads) == 1):
-                raise ValueError(f"tuning.method {tuning.method} needs one single-label head")
+            if tuning.method in ("contrastive", "zero_shot"):
+                if not (labels_only and len(heads) == 1):
+                    raise ValueError(f"tuning.method {tuning.method} needs one single-label head")
+                if any(head.class_weights != "none" for head in heads):
+                    raise ValueError(
+                        f"class_weights weigh a loss that method {tuning.method} does not have; leave them out"
+                    )
             if tuning.distill and not all(head.labels for head in heads):
                 raise ValueError("tuning.distill needs label heads; a regression head has no logits to learn from")
             if tuning.extend and not (labels_only and len(heads) == 1):
@@ -109,14 +119,13 @@ class Recipe(Section):
             raise ValueError(
                 f"data.noise would move the spans of task {kind} or spoil its answers; it is for classify, embed"
             )
-        if self.data.per_label and not isinstance(self.task, Classify | Choose):
-            raise ValueError(f"data.per_label draws rows by label, and task {kind} has none; leave it out")
-        unused: tuple[str, ...] = ()
-        if kind in ("embed", *CHAT):  # what is pretrained keeps its own dropout
-            unused = (*HEADS_ONLY, *([] if tuning.method in ("lora", "adalora") else ["dropout"]))
-        for name in unused:
+        if self.data.per_label and not _labelled(self.task):
+            raise ValueError(
+                "data.per_label draws rows by the label of a single-label head; task has none, leave it out"
+            )
+        for name, why in _unused(self.task, tuning).items():
             if getattr(tuning, name) != Tuning.model_fields[name].default:
-                raise ValueError(f"tuning.{name} is about heads, and task {kind} has none; leave it out")
+                raise ValueError(f"tuning.{name} {why}; leave it out")
         if kind in CHAT and self.export.format != "none":
             raise ValueError(
                 f"export.format {self.export.format}: task {kind} is not exported; set export.format: none"
@@ -176,6 +185,28 @@ class Recipe(Section):
         import yaml
 
         return yaml.safe_dump(self.model_dump(exclude_none=True), sort_keys=False, allow_unicode=True)
+
+
+def _labelled(task: Task) -> bool:
+    """Whether a row has one label of a few."""
+    if isinstance(task, Classify):
+        return any(head.labels and not head.multi_label for head in task.heads.values())
+    return isinstance(task, Choose)
+
+
+def _unused(task: Task, tuning: Tuning) -> dict[str, str]:
+    """Settings of `tuning` that this task or method cannot use, and why."""
+    if task.kind in ("embed", *CHAT):  # what is pretrained keeps its own dropout
+        names = (*HEADS_ONLY, *([] if tuning.method in ("lora", "adalora") else ["dropout"]))
+        return dict.fromkeys(names, f"is about heads, and task {task.kind} has none")
+    if tuning.method in ("contrastive", "zero_shot"):
+        return dict.fromkeys(
+            HEADS_ONLY, f"is about a head that learns by steps; that of method {tuning.method} does not"
+        )
+    smoothed = isinstance(task, Tag) or (
+        isinstance(task, Classify) and any(head.labels for head in task.heads.values())
+    )
+    return {} if smoothed else {"label_smoothing": "is about labels, and the heads have none"}
 
 
 def _apply(values: dict[str, Any], setting: str) -> None:

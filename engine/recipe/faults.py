@@ -45,7 +45,7 @@ def tell(error: Any, source: str, lines: dict[tuple[str, ...], int], model: type
     return f"{where}: {dotted}: {message[0].lower() + message[1:]}; found {str(error['input'])[:120]!r}"
 
 
-KINDS = "classify, tag, extract, rank, embed, generate"
+KINDS = "classify, tag, extract, rank, embed, generate, choose"
 
 
 def _without_kind(path: tuple[str, ...]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ class Adversarial(Section):
     method: Literal["fgm", "pgd", "freelb"] = "fgm"
     """FGM (Miyato et al. 2017), PGD (Madry et al. 2018), FreeLB (Zhu et al. 2020)."""
     epsilon: Positive = 1.0
-    """Length of the change, in units of the mean length of a word's embedding."""
+    """Length of the change, in units of the mean length of a word's embedding in the text."""
     steps: Count = 3
     """Ascent steps of pgd and freelb."""
 
@@ -41,12 +41,13 @@ class Distill(Section):
 
 
 class Adapt(Section):
-    """Self-supervised training of the encoder on unlabelled texts before it is tuned."""
+    """Self-supervised training of the pretrained model on unlabelled texts before it is tuned."""
 
     texts: Paths
     """Files with a text a row (the recipe's text column), or plain .txt with one a line."""
-    method: Literal["simcse", "tsdae", "mlm"] = "simcse"
-    """SimCSE (Gao et al. 2021), TSDAE (Wang et al. 2021), masked language modelling (the base needs its head)."""
+    method: Literal["simcse", "tsdae", "mlm", "clm"] = "simcse"
+    """SimCSE (Gao et al. 2021), TSDAE (Wang et al. 2021), masked language modelling (the base needs its head); clm:
+    causal language modelling, for chat models."""
     epochs: Count = 1
     learning_rate: Positive = 3e-5
 
@@ -118,6 +119,8 @@ class Tuning(Section):
             raise ValueError(f"{' and '.join(objectives)} are objectives of their own; take one of them")
         if objectives and self.method in ("contrastive", "zero_shot"):
             raise ValueError(f"{objectives[0]} cannot train method {self.method}, which has its own objective or none")
+        if self.adapt and self.distill and self.distill.layers:
+            raise ValueError("distill.layers begins with the teacher's layers, and what adapt learnt is lost; take one")
         return self
 
 

@@ -18,7 +18,8 @@ from engine.tasks.headed import temperatures
 from engine.tasks.heads import ModelSpec, specs
 from engine.tasks.task import Learned, Watcher
 from engine.tasks.verbalizer import Prompt, VerbalizedModel
-from engine.tuning import adapters, weights
+from engine.tuning import adapt, adapters, weights
+from engine.tuning.keeper import Epoch
 from engine.tuning.trainer import fit
 
 
@@ -35,11 +36,14 @@ class Choosing:
             for name in ("train", "dev", "calibration")
         }
         model = VerbalizedModel(causal.load(base.folder), head, prompt.tokens())
+        if tuning.adapt:
+            given = prompt.chat.tokenizer
+            adapt.adapt(recipe, model, base.folder, given, seed=seed, folder=folder, watcher=watcher)
 
         def score() -> float:
             return main_score([head], parts.dev, encoder.outputs(model, rows["dev"]))
 
-        history: list[dict[str, float]] = []
+        history: list[Epoch] = []
         trainable = 0
         if tuning.method == "zero_shot":
             model.lean(prompt, tuning.max_length)
@@ -51,7 +55,7 @@ class Choosing:
             history = fit(
                 model, rows["train"], tuning, seed=seed, folder=folder,
                 score=score if parts.dev and tuning.early_stopping else None, trackers=tuple(recipe.track),
-                progress=watcher.step, scored=watcher.scored, callbacks=adapters.callbacks(model, tuning),
+                progress=watcher.step, scored=watcher.scored,
             )  # fmt: skip
             model.encoder = adapters.merged(model.encoder)
         learned = Learned(seed, model, score() if parts.dev else 0.0, history, trainable, weights.counts(model)[1])

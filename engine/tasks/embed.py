@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +86,13 @@ class Embedding:
         """As `Task.measure`, with the main figure of the untuned base and the gain over it on the same rows."""
         spec, tokenizer = model_spec(recipe, base), tokenizer_of(base.folder)
         (head,) = spec.heads
-        queries = [replace(row, group=row.group or row.text) for row in rows]  # a query is drawn with all its partners
-        said = [outputs(one.model, queries, tokenizer, spec) for one in learned]
-        figures = measure(spec.heads, queries, said, [one.temperatures for one in learned])
-        untuned = outputs(BiEncoder(load_encoder(base.folder), spec.heads), queries, tokenizer, spec)
+        said = [outputs(one.model, rows, tokenizer, spec) for one in learned]
+        figures = measure(spec.heads, rows, said, [one.temperatures for one in learned])
+        untuned = outputs(BiEncoder(load_encoder(base.folder), spec.heads), rows, tokenizer, spec)
         before, *after = (
-            Vector().metrics(head, queries, found[head.name], 1.0)[Vector.main] for found in (untuned, *said)
+            Vector().metrics(head, rows, found[head.name], 1.0)[Vector.main] for found in (untuned, *said)
         )
-        clusters = [row.group for row in queries]
+        clusters = [row.group or row.text for row in rows]
         gain = bootstrap(lambda over: float(np.mean([metric(over) for metric in after])) - before(over), clusters)
         added = {
             f"{Vector.main}_before": Figure(*bootstrap(before, clusters)),

@@ -21,11 +21,6 @@ from engine.tasks.heads import HeadSpec
 from engine.tasks.kinds import Metric, Output
 from engine.text.normalise import words
 
-LONGEST = 30
-"""Tokens of the longest answer considered."""
-MOST_TOKENS = 513
-"""Longest input of the encoders in use, and the place for no answer."""
-
 
 @dataclass(frozen=True)
 class Extracted:
@@ -55,11 +50,12 @@ class Span:
 
     def temperature(self, head: HeadSpec, rows: Sequence[Row], outputs: Sequence[Output]) -> float:
         logits, truth = [], []
+        most = max(len(candidates(output.parts)) for output in outputs)
         for row, output in zip(rows, outputs, strict=True):
             start, end = target(row.labels[head.name], output.offsets, output.parts)
             for column, token in ((0, start), (1, end)):
                 open_ = candidates(output.parts)
-                scores = np.full(MOST_TOKENS, -1e4)
+                scores = np.full(most, -1e4)
                 scores[: len(open_)] = output.logits[open_, column]
                 logits.append(scores)
                 truth.append(open_.index(token))
@@ -84,7 +80,7 @@ class Span:
         scores = scores - _log_sum_exp(scores)
         none = float(scores[0].sum())
         joint = scores[1:, 0][:, None] + scores[None, 1:, 1]
-        allowed = np.triu(np.ones_like(joint, dtype=bool)) & np.tri(len(joint), k=LONGEST - 1, dtype=bool)
+        allowed = np.triu(np.ones_like(joint, dtype=bool)) & np.tri(len(joint), k=head.longest - 1, dtype=bool)
         joint = np.where(allowed, joint, -np.inf)
         if not joint.size or joint.max() <= none:
             return Extracted(None, 0, 0, float(np.exp(none)))

@@ -14,7 +14,7 @@ from torch import Tensor
 from engine.base_models import BaseModel
 from engine.data.rows import Row
 from engine.data.split import Parts
-from engine.errors import DataError, ExportError, KeelError, RecipeError
+from engine.errors import DataError, ExportError, KeelError
 from engine.evaluate.intervals import bootstrap
 from engine.evaluate.report import Figure, Figures, main_score, measure
 from engine.recipe import Generate, Recipe
@@ -25,7 +25,7 @@ from engine.tasks.heads import ModelSpec, specs
 from engine.tasks.kinds import Metric
 from engine.tasks.reply import HEAD, Reply, messages
 from engine.tasks.task import Learned, Watcher
-from engine.tuning import adapters, weights
+from engine.tuning import adapt, adapters, weights
 from engine.tuning.trainer import fit
 
 ASKED = 20
@@ -44,10 +44,6 @@ class Generation:
 
         transformers.set_seed(seed)
         tuning = recipe.tuning
-        if (base.folder / adapters.FOLDER).is_dir():
-            raise RecipeError(
-                f"base: {base.name} answers through learned virtual tokens, which cannot be tuned on; take its own base"
-            )
         chat = _chat(recipe, base)
         rows = {name: encoded(getattr(parts, name), chat, tuning.max_length) for name in ("train", "dev")}
         for name, found in rows.items():
@@ -57,6 +53,8 @@ class Generation:
                 f"tuning.max_length: {tuning.max_length} tokens leave no prompt room for an answer; raise it"
             )
         model = CausalModel(load(base.folder))
+        if tuning.adapt:
+            adapt.adapt(recipe, model, base.folder, chat.tokenizer, seed=seed, folder=folder, watcher=watcher)
         if tuning.method in adapters.PEFT:
             model.encoder = adapters.wrap(model.encoder, tuning, "CAUSAL_LM")
         weights.freeze(model, tuning)
@@ -76,7 +74,6 @@ class Generation:
             trackers=tuple(recipe.track),
             progress=watcher.step,
             scored=watcher.scored,
-            callbacks=adapters.callbacks(model, tuning),
         )
         if tuning.method in adapters.MERGED:
             _merge(model, rows["train"])

@@ -32,6 +32,7 @@ from engine.tuning import (
     weights,
     zero_shot,
 )
+from engine.tuning.keeper import Epoch
 from engine.tuning.trainer import fit
 
 
@@ -56,7 +57,7 @@ class Headed:
             adapt.adapt(recipe, model, base.folder, tokenizer, seed=seed, folder=folder, watcher=watcher)
         if recipe.tuning.method == "zero_shot":
             zero_shot.set_head(recipe, model, tokenizer)
-            history: list[dict[str, float]] = []
+            history: list[Epoch] = []
             trainable = 0
         else:
             judge = score if parts.dev and recipe.tuning.early_stopping else None
@@ -116,7 +117,7 @@ def _tune(
     seed: int,
     folder: Path,
     watcher: Watcher,
-) -> tuple[list[dict[str, float]], int]:
+) -> tuple[list[Epoch], int]:
     """Train the model in place by the recipe's method; history and number of parameters that learnt."""
     tuning = recipe.tuning
     loss: objective.Objective = objective.plain
@@ -125,7 +126,7 @@ def _tune(
     elif tuning.r_drop:
         loss = r_drop.objective(tuning.r_drop)
     elif tuning.distill:
-        taught = distill.teacher(recipe)
+        taught = distill.teacher(recipe, base)
         watcher.stage(f"asking the teacher {tuning.distill.teacher} about {len(train):,} rows")
         train.taught = distill.lessons(taught, train)
         distill.student(recipe, taught, model)
@@ -156,7 +157,6 @@ def _tune(
         trackers=tuple(recipe.track),
         progress=watcher.step,
         scored=watcher.scored,
-        callbacks=adapters.callbacks(model, tuning),
     )
     model.above = None
     model.encoder = adapters.merged(model.encoder)
@@ -171,7 +171,7 @@ def _contrast(
     seed: int,
     folder: Path,
     watcher: Watcher,
-) -> tuple[list[dict[str, float]], int]:
+) -> tuple[list[Epoch], int]:
     """Draw the encoder's vectors together by label, then fit the head on them."""
 
     def probed() -> float:

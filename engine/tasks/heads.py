@@ -10,6 +10,7 @@ from typing import Literal
 from engine.recipe import Choose, Classify, Embed, Extract, Generate, Rank, Tag, Task
 
 FILE = "heads.json"
+LONGEST = 30
 HeadKind = Literal["single", "multi", "regression", "tags", "span", "relevance", "vector", "answer"]
 
 
@@ -22,6 +23,8 @@ class HeadSpec:
     labels: tuple[str, ...] = ()
     widths: tuple[int, ...] = ()
     """Numbers of a vector's beginning that serve as a shorter vector, largest first."""
+    longest: int = LONGEST
+    """Tokens of the longest span considered as an answer."""
 
     @property
     def multi_label(self) -> bool:
@@ -60,7 +63,13 @@ class ModelSpec:
     def read(cls, folder: Path) -> ModelSpec:
         values = json.loads((folder / FILE).read_text(encoding="utf-8"))
         heads = tuple(
-            HeadSpec(head["name"], head["kind"], tuple(head["labels"]), tuple(head.get("widths", ())))
+            HeadSpec(
+                head["name"],
+                head["kind"],
+                tuple(head["labels"]),
+                tuple(head.get("widths", ())),
+                head.get("longest", LONGEST),
+            )
             for head in values.pop("heads")
         )
         return cls(heads=heads, languages=tuple(values.pop("languages")), **values)
@@ -77,8 +86,8 @@ def specs(task: Task) -> tuple[HeadSpec, ...]:
             )
         case Tag(labels=labels):
             return (HeadSpec("entities", "tags", tuple(labels)),)
-        case Extract():
-            return (HeadSpec("answer", "span"),)
+        case Extract(longest_answer=longest):
+            return (HeadSpec("answer", "span", longest=longest),)
         case Rank():
             return (HeadSpec("relevance", "relevance"),)
         case Embed(matryoshka=widths):

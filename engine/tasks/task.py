@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -14,6 +15,7 @@ from engine.data.split import Parts
 from engine.errors import RecipeError
 from engine.evaluate.report import Figures
 from engine.recipe import CHAT, Recipe
+from engine.recipe.tuning import WITH_VIRTUAL_TOKENS
 
 LEAST_CALIBRATION = 10
 UNCALIBRATED = frozenset({"embed", "generate"})
@@ -36,7 +38,7 @@ class Learned:
     seed: int
     model: Any
     dev_score: float
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, float | None]] = field(default_factory=list)
     trainable: int = 0
     """Parameters that learnt."""
     parameters: int = 0
@@ -98,6 +100,28 @@ def check_base(recipe: Recipe, kind: Kind | None) -> None:
         f"base: {recipe.base} is a model of the kind {kind}; task {recipe.task.kind} needs one of the kind {wanted}, "
         f"such as {' or '.join(can)}"
     )
+
+
+def check_length(recipe: Recipe, base: BaseModel) -> None:
+    """Refuse texts longer than the base has positions for, its learned virtual tokens counted in.
+
+    Raises:
+        RecipeError: naming the longest.
+    """
+    config = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
+    positions = config.get("max_position_embeddings")
+    if not positions or config.get("position_biased_input") is False:  # relative positions have no end
+        return
+    if "roberta" in config.get("model_type", "") or config.get("model_type") in ("camembert", "xmod"):
+        positions -= 2  # counted from the padding's
+    tuning = recipe.tuning
+    virtual = tuning.virtual_tokens if tuning.method in WITH_VIRTUAL_TOKENS else 0
+    if tuning.max_length + virtual > positions:
+        beside = f" with {virtual} virtual tokens before them" if virtual else ""
+        raise RecipeError(
+            f"tuning.max_length: {tuning.max_length} tokens{beside}, but {base.name} reads {positions}; "
+            f"set it to {positions - virtual} or less"
+        )
 
 
 def of(kind: str) -> Task:

@@ -2,7 +2,7 @@
 
 SimCSE (Gao et al. 2021, arXiv 2104.08821): a text read twice with other dropout must give near vectors. TSDAE (Wang et
 al. 2021, arXiv 2104.06979): a text must be told again from the vector of its damaged form. Masked language modelling
-(Devlin et al. 2019) where the base still has its head.
+(Devlin et al. 2019) where the base still has its head; for a causal model, the next word.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,10 +32,8 @@ DELETED = 0.6
 MASKED = 0.15
 
 
-def adapt(
-    recipe: Recipe, model: TextEncoder, base: Path, tokenizer: Any, *, seed: int, folder: Path, watcher: Any
-) -> None:
-    """Train the encoder of `model`, in place, on the recipe's unlabelled texts.
+def adapt(recipe: Recipe, model: Any, base: Path, tokenizer: Any, *, seed: int, folder: Path, watcher: Any) -> None:
+    """Train `model.encoder`, in place, on the recipe's unlabelled texts.
 
     Raises:
         DataError: there are no texts.
@@ -43,16 +42,21 @@ def adapt(
     settings = recipe.tuning.adapt
     assert settings is not None
     found = texts(settings.texts, recipe.data.text_column)
-    watcher.stage(f"adapting the encoder to {len(found):,} unlabelled texts by {settings.method}")
-    ids = tokenizer(found, truncation=True, max_length=recipe.tuning.max_length)["input_ids"]
+    watcher.stage(f"adapting {recipe.base} to {len(found):,} unlabelled texts by {settings.method}")
+    ends = [tokenizer.eos_token_id] if settings.method == "clm" else []  # an encoder's tokenizer closes texts itself
+    ids = tokenizer(found, truncation=True, max_length=recipe.tuning.max_length - len(ends))["input_ids"]
+    ids = [[*one, *ends] for one in ids]
     pupil = _pupil(settings, model, base, tokenizer)
-    changes = {
+    changes: dict[str, Any] = {
         "epochs": settings.epochs, "learning_rate": settings.learning_rate, "early_stopping": 0, "layer_decay": 1.0,
         "method": "full", "rank": 8, "virtual_tokens": 16, "freeze_layers": None, "gradual_unfreezing": False,
     }  # fmt: skip
+    if settings.method == "mlm":  # its head is pretrained like the rest; TSDAE's decoder is new
+        changes["head_learning_rate"] = settings.learning_rate
     tuning = recipe.tuning.model_copy(update=changes)
     rows = Rows(ids, {"text": list(range(len(ids)))}, tokenizer.pad_token_id or 0)
     fit(pupil, rows, tuning, seed=seed, folder=folder / "adapt", progress=watcher.step)
+    transformers.set_seed(seed)  # a run that goes on from here draws what an uncut one drew
 
 
 def texts(files: Sequence[str], column: str) -> list[str]:
@@ -79,21 +83,22 @@ def texts(files: Sequence[str], column: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _pupil(settings: Adapt, model: TextEncoder, base: Path, tokenizer: Any) -> nn.Module:
+def _pupil(settings: Adapt, model: Any, base: Path, tokenizer: Any) -> nn.Module:
     match settings.method:
         case "simcse":
             return SimCse(model)
         case "tsdae":
             return Tsdae(model, tokenizer)
-        case _:
-            return Mlm(model, base, tokenizer)
+        case "mlm":
+            return Mlm(model.encoder, base, tokenizer)
+        case "clm":
+            return Clm(model.encoder)
 
 
 class _Pupil(nn.Module):
-    def __init__(self, model: TextEncoder) -> None:
+    def __init__(self, encoder: Any) -> None:
         super().__init__()
-        self.encoder = model.encoder
-        self._embed = model.embed
+        self.encoder = encoder
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **targets: Tensor) -> dict[str, Tensor]:
         return {"loss": self.loss(input_ids, attention_mask) * share(targets)}
@@ -108,6 +113,10 @@ class _Pupil(nn.Module):
 
 
 class SimCse(_Pupil):
+    def __init__(self, model: TextEncoder) -> None:
+        super().__init__(model.encoder)
+        self._embed = model.embed
+
     def loss(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         left, right = (F.normalize(self._embed(input_ids, attention_mask).float(), dim=-1) for _ in range(2))
         return F.cross_entropy(left @ right.T * SCALE, torch.arange(len(left), device=left.device))
@@ -117,15 +126,17 @@ class Tsdae(_Pupil):
     """A one-layer decoder tells the text again from the vector alone; it is thrown away afterwards."""
 
     def __init__(self, model: TextEncoder, tokenizer: Any) -> None:
-        super().__init__(model)
-        width = model.width
+        super().__init__(model.encoder)
+        self._embed, width = model.embed, model.width
         self.heads = nn.TransformerDecoderLayer(width, max(1, width // 64), 4 * width, batch_first=True)
         self._special = set(tokenizer.all_special_ids)
 
     def loss(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         special = torch.isin(input_ids, torch.tensor(sorted(self._special), device=input_ids.device))
         kept = attention_mask.bool() & (special | (torch.rand_like(input_ids, dtype=torch.float) >= DELETED))
-        vector = self._embed(input_ids, kept.long()).unsqueeze(1)
+        # The words left move together: where one stood among the deleted must not show.
+        order = kept.long().argsort(dim=1, descending=True, stable=True)
+        vector = self._embed(input_ids.gather(1, order), kept.gather(1, order).long()).unsqueeze(1)
         words = self.encoder.get_input_embeddings()
         steps = input_ids.shape[1] - 1
         ahead = nn.Transformer.generate_square_subsequent_mask(steps, device=input_ids.device)
@@ -136,16 +147,18 @@ class Tsdae(_Pupil):
 
 
 class Mlm(_Pupil):
-    def __init__(self, model: TextEncoder, base: Path, tokenizer: Any) -> None:
-        import transformers
-
-        super().__init__(model)
+    def __init__(self, encoder: Any, base: Path, tokenizer: Any) -> None:
+        super().__init__(encoder)
         full, told = transformers.AutoModelForMaskedLM.from_pretrained(
             base, dtype=torch.float32, output_loading_info=True
         )
         missing = [name for name in told["missing_keys"] if "position_ids" not in name]
         if missing or tokenizer.mask_token_id is None:
             raise RecipeError("tuning.adapt.method mlm: the base has no language-modelling head; take simcse or tsdae")
+        if not (hasattr(full, "cls") or hasattr(full, "lm_head")):
+            raise RecipeError(
+                "tuning.adapt.method mlm: the base names its head in a way of its own; take simcse or tsdae"
+            )
         encoder_name = full.base_model_prefix
         setattr(full, encoder_name, nn.Identity())
         self.heads = full
@@ -162,3 +175,10 @@ class Mlm(_Pupil):
         head: Any = getattr(self.heads, "cls", None) or self.heads.lm_head
         logits = head(states[chosen]).float()
         return F.cross_entropy(logits, input_ids[chosen]) if bool(chosen.any()) else states.sum() * 0.0
+
+
+class Clm(_Pupil):
+    def loss(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        found = self.encoder(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+        targets = input_ids[:, 1:].masked_fill(attention_mask[:, 1:] == 0, -100)
+        return F.cross_entropy(found[:, :-1].flatten(0, 1).float(), targets.flatten(), ignore_index=-100)

@@ -12,20 +12,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 import transformers
+from torch import Tensor
 
+from engine.base_models import ADAPTER as FOLDER
 from engine.errors import RecipeError
 from engine.recipe import Tuning
 from engine.tuning import bottleneck
+from engine.tuning.objective import Inputs, Objective, share
 
 if TYPE_CHECKING:
     import peft
 
-FOLDER = "adapter"
 PEFT = frozenset({"lora", "adalora", "ia3", "prefix", "prompt", "p_tuning"})
 MERGED = frozenset({"lora", "adalora", "ia3"})
 ALPHA = 2
 """LoRA's scale over its rank: the update is alpha / rank x B A, and twice the rank is the usual choice."""
+ORTHOGONAL = 0.5
+"""Weight of AdaLoRA's penalty, the paper's and peft's."""
 
 
 def wrap(model: Any, tuning: Tuning, task_type: str = "FEATURE_EXTRACTION") -> Any:
@@ -87,6 +92,9 @@ def with_adapter(model: Any, folder: Path) -> Any:
 class AdaLoraCallback(transformers.TrainerCallback):
     """AdaLoRA moves rank between layers as it learns (Zhang et al. 2023): it is told of every step."""
 
+    KEPT = ("ipt", "exp_avg_ipt", "exp_avg_unc")
+    """What the allocator remembers of the steps before: parameter -> importance."""
+
     def __init__(self, encoder: Any) -> None:
         self._encoder = encoder
 
@@ -99,10 +107,39 @@ class AdaLoraCallback(transformers.TrainerCallback):
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._encoder.base_model.update_and_allocate(state.global_step)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        allocator = self._encoder.base_model.rankallocator
+        kept = {name: dict(getattr(allocator, name)) for name in self.KEPT}
+        return {**kept, "rank_pattern": getattr(self._encoder.active_peft_config, "rank_pattern", None)}
 
-def callbacks(model: Any, tuning: Tuning) -> list[transformers.TrainerCallback]:
+    def load_state_dict(self, kept: dict[str, Any]) -> None:
+        allocator = self._encoder.base_model.rankallocator
+        for name in self.KEPT:
+            setattr(allocator, name, kept[name])
+        self._encoder.active_peft_config.rank_pattern = kept["rank_pattern"]
+
+
+def callbacks(model: Any, tuning: Tuning) -> list[AdaLoraCallback]:
     """What the method needs to be told during training."""
     return [AdaLoraCallback(model.encoder)] if tuning.method == "adalora" else []
+
+
+def penalised(objective: Objective, tuning: Tuning) -> Objective:
+    """The loss with the method's own penalty: AdaLoRA's two outer matrices are held orthogonal, by which a singular
+    value says what it is worth (equation 4 of its paper; the mean over the matrices, as peft has it)."""
+    if tuning.method != "adalora":
+        return objective
+
+    def loss(model: Any, inputs: Inputs) -> Tensor:
+        squares = []
+        for name, weight in model.named_parameters():
+            if "lora_A" in name or "lora_B" in name:
+                rows = weight.float() if "lora_A" in name else weight.float().T
+                squares.append((rows @ rows.T - torch.eye(len(rows), device=rows.device)).norm())
+        return objective(model, inputs) + ORTHOGONAL * share(inputs) * torch.stack(squares).mean()
+
+    return loss
 
 
 def _config(model: Any, tuning: Tuning, task_type: str) -> peft.PeftConfig:

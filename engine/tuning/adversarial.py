@@ -51,7 +51,8 @@ def _freelb(settings: Adversarial) -> Objective:
         words, rest, unit = _embedded(model, inputs)
         radius = settings.epsilon * unit
         mask = rest["attention_mask"].unsqueeze(-1)
-        change = _within((torch.rand_like(words) * 2 - 1) * mask * radius, radius).detach()
+        numbers = (mask.sum(1, keepdim=True) * words.shape[-1]).clamp(min=1)
+        change = ((torch.rand_like(words) * 2 - 1) * mask * radius / numbers.sqrt()).detach()
         total = words.new_zeros(())
         for _ in range(settings.steps):
             place = words + change
@@ -64,14 +65,17 @@ def _freelb(settings: Adversarial) -> Objective:
     return loss
 
 
-def _embedded(model: Any, inputs: Inputs) -> tuple[Tensor, Inputs, float]:
-    """Word embeddings of the batch, its other inputs, and the mean length of a word's embedding."""
+def _embedded(model: Any, inputs: Inputs) -> tuple[Tensor, Inputs, Tensor]:
+    """Word embeddings of the batch, its other inputs, and the mean length of a word's embedding in each text, shape
+    (rows, 1, 1): what stands beside a text, padding too, does not change it."""
     bare = getattr(model, "module", model)
     words = bare.encoder.get_input_embeddings()(inputs["input_ids"])
     if not words.requires_grad:  # frozen embeddings: the change is still sought in them
         words = words.detach().requires_grad_()
     rest = {name: value for name, value in inputs.items() if name != "input_ids"}
-    return words, {**rest, "input_ids": None}, float(words.detach().norm(dim=-1).mean())  # type: ignore[dict-item]
+    mask = inputs["attention_mask"]
+    unit = (words.detach().norm(dim=-1) * mask).sum(1) / mask.sum(1).clamp(min=1)
+    return words, {**rest, "input_ids": None}, unit.view(-1, 1, 1)  # type: ignore[dict-item]
 
 
 def _loss(model: Any, words: Tensor, rest: Inputs) -> Tensor:
@@ -87,7 +91,7 @@ def _direction(loss: Tensor, words: Tensor, rest: Inputs) -> Tensor:
     return step
 
 
-def _within(change: Tensor, radius: float) -> Tensor:
+def _within(change: Tensor, radius: Tensor) -> Tensor:
     """The change, no longer than `radius` a text."""
     length = change.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1)
     kept: Tensor = change * (radius / length).clamp(max=1.0)

@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from engine.errors import RecipeError
+
 FILE = "bottleneck.safetensors"
 SUB_LAYERS = "output.dense"
 """End of the names of the layers that close a sub-layer, in BERT, RoBERTa, ELECTRA and their kin."""
@@ -35,12 +37,22 @@ class Adapted(nn.Module):
 
 
 def insert(encoder: Any, width: int) -> Any:
-    """Put a bottleneck of `width` behind every sub-layer, in place; only they learn."""
+    """Put a bottleneck of `width` behind every sub-layer, in place; only they learn.
+
+    Raises:
+        RecipeError: the encoder has no layers of such names.
+    """
     for parameter in encoder.parameters():
         parameter.requires_grad_(False)
-    for name, layer in list(encoder.named_modules()):
-        if isinstance(layer, nn.Linear) and name.endswith(SUB_LAYERS):
-            _put(encoder, name, Adapted(layer, width))
+    found = [
+        (name, layer)
+        for name, layer in encoder.named_modules()
+        if isinstance(layer, nn.Linear) and name.endswith(SUB_LAYERS)
+    ]
+    if not found:
+        raise RecipeError("tuning.method adapter: the base names its layers in a way of its own; take lora")
+    for name, layer in found:
+        _put(encoder, name, Adapted(layer, width))
     return encoder
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.base_models import BaseModel
 from engine.errors import RecipeError
 from engine.recipe import Distill, Recipe
 from engine.tasks.encoder import EncoderModel, load
@@ -21,22 +22,33 @@ from engine.tasks.heads import HeadSpec, ModelSpec, specs
 from engine.tuning.objective import Inputs, Objective, share
 
 
-def teacher(recipe: Recipe) -> EncoderModel:
+def teacher(recipe: Recipe, base: BaseModel) -> EncoderModel:
     """The stored model that the recipe names as teacher, its weights fixed.
 
     Raises:
-        RecipeError: it answers other heads than the recipe's.
+        RecipeError: it answers other heads than the recipe's, or reads other tokens than `base`.
     """
+    import transformers
+
     from engine.store import Store
 
     assert recipe.tuning.distill is not None
     named = recipe.tuning.distill.teacher
     folder = Path(named) if Path(named).is_dir() else Store().get(named).folder
-    theirs, ours = ModelSpec.read(folder / "model").heads, specs(recipe.task)
+    spec = ModelSpec.read(folder / "model")
+    theirs, ours = spec.heads, specs(recipe.task)
     if theirs != ours:
         names = ", ".join(head.name for head in theirs)
         raise RecipeError(
             f"tuning.distill.teacher: {named} answers other heads or labels ({names}); take one with the same"
+        )
+    words, read = (
+        transformers.AutoTokenizer.from_pretrained(one).get_vocab() for one in (base.folder, folder / "model")
+    )
+    if words != read or spec.prefix != base.prefix:
+        raise RecipeError(
+            f"tuning.distill.teacher: {named} reads texts as other tokens than the base {base.name}; give the student "
+            "the base that the teacher was tuned from"
         )
     return load(folder / "model").requires_grad_(False)
 
@@ -45,11 +57,17 @@ def student(recipe: Recipe, taught: EncoderModel, untrained: EncoderModel) -> En
     """What learns: `untrained`, or with `distill.layers` the teacher with so many of its layers, evenly spaced.
 
     Raises:
-        RecipeError: the teacher has fewer layers, or its encoder's layers cannot be told apart.
+        RecipeError: the teacher has fewer layers, or its encoder's layers cannot be told apart; or vectors of another
+            width are to be learnt.
     """
     assert recipe.tuning.distill is not None
     wanted = recipe.tuning.distill.layers
     if wanted is None:
+        if recipe.tuning.distill.vectors and taught.width != untrained.width:
+            raise RecipeError(
+                f"tuning.distill.vectors: the teacher's have {taught.width} numbers, the student's {untrained.width}; "
+                "set it to 0"
+            )
         return untrained
     import copy
 
@@ -111,7 +129,7 @@ def objective(settings: Distill) -> Objective:
             taught = taught + settings.weight * softened(
                 head, outputs[name], inputs[f"taught_{name}"], settings.temperature
             )
-        if settings.vectors and outputs["vector"].shape == inputs["taught_vector"].shape:
+        if settings.vectors:
             taught = taught + settings.vectors * F.mse_loss(outputs["vector"].float(), inputs["taught_vector"])
         total: Tensor = (1 - settings.weight) * outputs["loss"] + share(inputs) * taught
         return total

@@ -46,11 +46,6 @@ def before(recipe: Recipe, folder: Path) -> Before:
     (ours,) = specs(recipe.task)
     if not (folder / FILE).exists():
         raise RecipeError(f"tuning.extend: {recipe.base} has no labels yet; give a stored model as base: store:NAME")
-    if (folder / "adapter").exists():
-        raise RecipeError(
-            f"tuning.extend: {recipe.base} has prompts or adapters beside its weights; tune it by full, "
-            "head or lora first"
-        )
     heads = {head.name: head for head in ModelSpec.read(folder).heads}
     if ours.name not in heads or heads[ours.name].kind != ours.kind:
         raise RecipeError(f"tuning.extend: {recipe.base} has no such head as {ours.name}; it has {', '.join(heads)}")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import transformers
@@ -23,17 +23,32 @@ Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all and a short note."""
 Scored = Callable[[int, float], None]
 """Called with an epoch, from 1, and its dev score; what it raises ends the training."""
+Epoch = dict[str, float | None]
+"""epoch; mean loss since the log before, None until there is one; dev score, None where none is taken."""
 FILE = "keeper.pt"
 """Written last into a checkpoint: one without it was cut off."""
+
+
+class Stateful(Protocol):
+    """A callback that remembers something of the steps before."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, kept: dict[str, Any]) -> None: ...
 
 
 class Keeper(transformers.TrainerCallback):
     """Callback of one training run. `best` are the weights to end with, by name."""
 
     def __init__(
-        self, model: Any, tuning: Tuning, score: Callable[[], float] | None, progress: Progress, scored: Scored
+        self,
+        model: Any,
+        tuning: Tuning,
+        score: Callable[[], float] | None,
+        progress: Progress,
+        scored: Scored,
+        companions: Sequence[Stateful] = (),
     ) -> None:
-        self.history: list[dict[str, float]] = []
+        self.history: list[Epoch] = []
         self.done = False
         self._model = model
         self._learnt = {name: value for name, value in model.named_parameters() if value.requires_grad}
@@ -46,14 +61,19 @@ class Keeper(transformers.TrainerCallback):
         self._score = score
         self._progress = progress
         self._scored = scored
+        self._companions = companions
         self._note = ""
-        self._loss = math.nan
+        self._loss: float | None = None
 
     def restore(self, checkpoint: Path) -> None:
         """Go on from what `on_save` wrote."""
-        kept = torch.load(checkpoint / FILE, weights_only=True)
-        self.best, self._average, self.history = kept["best"], kept["average"], kept["history"]
+        kept = torch.load(checkpoint / FILE, weights_only=True, map_location="cpu")
+        self.best, self.history, self._loss = kept["best"], kept["history"], kept["loss"]
         self._best_score, self._since_best, self.done = kept["best_score"], kept["since_best"], kept["done"]
+        here = zip(kept["average"], self._learnt.values(), strict=True)
+        self._average = [average.to(value.device) for average, value in here]
+        for companion, state in zip(self._companions, kept["companions"], strict=True):
+            companion.load_state_dict(state)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._tuning.gradual_unfreezing:
@@ -76,18 +96,19 @@ class Keeper(transformers.TrainerCallback):
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         trained = self._copy()
         self._put(dict(zip(self._learnt, self._average or [], strict=True)))
-        value = self._score() if self._score else math.nan
+        value = self._score() if self._score else None
         self.history.append({"epoch": round(state.epoch or 0), "loss": self._loss, "score": value})
-        self._note = f"epoch {round(state.epoch or 0)}" + (f": dev score {value:.3f}" if self._score else "")
+        self._note = f"epoch {round(state.epoch or 0)}" + (f": dev score {value:.3f}" if value is not None else "")
         self._since_best += 1
-        if not self._patience or value > self._best_score:
-            self.best, self._best_score, self._since_best = self._copy(), value, 0
+        if not self._patience or value is None or value > self._best_score:
+            self.best, self._since_best = self._copy(), 0
+            self._best_score = -math.inf if value is None else value
         stops = bool(self._patience) and self._since_best >= self._patience
         self._put(trained)
         self.done = stops or state.global_step >= state.max_steps
         control.should_training_stop = self.done
         control.should_save = True
-        if self._score:
+        if value is not None:
             self._scored(round(state.epoch or 0), value)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -96,7 +117,8 @@ class Keeper(transformers.TrainerCallback):
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         kept = {
             "best": self.best, "average": self._average, "history": self.history, "best_score": self._best_score,
-            "since_best": self._since_best, "done": self.done,
+            "since_best": self._since_best, "done": self.done, "loss": self._loss,
+            "companions": [companion.state_dict() for companion in self._companions],
         }  # fmt: skip
         temporary = folder / f".{FILE}"
         torch.save(kept, temporary)

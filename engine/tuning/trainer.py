@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 from engine.data.batches import Share
 from engine.recipe import Tuning
 from engine.tasks.encoding import Rows
-from engine.tuning import precision, weights
-from engine.tuning.keeper import Keeper, Progress, Scored, last_whole
+from engine.tuning import adapters, precision, weights
+from engine.tuning.keeper import Epoch, Keeper, Progress, Scored, last_whole
 from engine.tuning.objective import Objective, plain
 
 LEARNT = "learnt.safetensors"
@@ -36,8 +36,7 @@ def fit(
     trackers: tuple[str, ...] = (),
     progress: Progress | None = None,
     scored: Scored | None = None,
-    callbacks: Sequence[transformers.TrainerCallback] = (),
-) -> list[dict[str, float]]:
+) -> list[Epoch]:
     """Train the parameters of `model` that require a gradient, in place, over transformers' Trainer.
 
     It ends with averaged weights: those of its best dev score, or of the last step. A run that was cut off goes on from
@@ -54,7 +53,8 @@ def fit(
 
     before = last_whole(folder)
     quiet = progress or (lambda done, total, note: None)
-    keeper = Keeper(model, tuning, score, quiet, scored or (lambda epoch, score: None))
+    companions = adapters.callbacks(model, tuning)
+    keeper = Keeper(model, tuning, score, quiet, scored or (lambda epoch, score: None), companions)
     if before:
         keeper.restore(before)
     if not keeper.done:
@@ -64,10 +64,10 @@ def fit(
                 args=_arguments(tuning, seed, folder, report_to),
                 data_collator=train.collator(),
                 train_dataset=train,
-                callbacks=[*callbacks, keeper],
+                callbacks=[*companions, keeper],
                 optimizers=(torch.optim.AdamW(list(weights.groups(model, tuning)), fused=True), None),
             )
-            trainer.setup(objective, tuning)
+            trainer.setup(adapters.penalised(objective, tuning), tuning)
             trainer.train(resume_from_checkpoint=str(before) if before else None)
     keeper.finish()
     return keeper.history

@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from engine import Recipe, Store, base_models, load, train, training
+from engine import Recipe, Store, base_models, load, resources, train, training
 from engine.cli import app
+from engine.compare import compare
 from engine.data.rows import BadRow, Row
 from engine.data.split import Parts
 from engine.errors import ExportError, InputError, KeelError, RecipeError
@@ -441,8 +442,32 @@ def test_a_stored_model_is_tuned_on_unless_it_answers_through_virtual_tokens(toy
     again = train(toy_generate(name="again", base="store:toy-chat"))
     assert again.version.manifest()["parents"] == ["toy-chat@1"]
     train(toy_generate(name="prompted", tuning=tuned("prompt")))
-    with pytest.raises(RecipeError, match="prompted@1 answers through learned virtual tokens"):
+    with pytest.raises(InputError, match="prompted@1: has learnt prompts or adapters beside its weights"):
         train(toy_generate(name="more", base="store:prompted"))
+
+
+def test_the_base_learns_its_field_by_causal_language_modelling(toy_generate: Toy, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("Profit fell at Halden\n利润下降\nSales rose in May\n", encoding="utf-8")
+    adapt = {"texts": "texts.txt", "method": "clm", "epochs": 30, "learning_rate": 1e-2}
+    still = tuned("lora", learning_rate=1e-9)
+    plain, adapted = train(toy_generate(tuning=still)), train(toy_generate(name="a", tuning={**still, "adapt": adapt}))
+    assert "texts.txt" in adapted.version.manifest()["data_sha256"]
+    text = Row("What?", {"answer": "Profit fell at Halden"}, None, "rows:1")
+    before, after = (load(str(done.version)).judged([text])["answer"][0].logits[0] for done in (plain, adapted))
+    assert after > before + 1
+
+
+def test_ways_of_tuning_a_chat_model_are_compared(toy_generate: Toy) -> None:
+    recipes = [toy_generate(name=method, tuning=tuned(method)) for method in ("lora", "prompt")]
+    found = compare(recipes, seeds=1)
+    first, second = (one.quality[0] for one in found.candidates)
+    assert first.metric == "log_likelihood"
+    assert second.difference
+    assert second.difference.value == pytest.approx(second.figure.value - first.figure.value)
+    stored = Store(resources.home() / "comparisons").get("lora-seed-13").manifest()["metrics"]["heads"]["answer"]
+    assert first.figure.value == pytest.approx(stored["log_likelihood"]["value"], abs=1e-4)
+    with pytest.raises(InputError, match="give recipes of one base"):
+        compare([recipes[0], recipes[1].model_copy(update={"base": "smollm2"})], seeds=1)
 
 
 def test_a_base_that_cannot_do_the_task_is_refused_before_the_data_are_read(
@@ -479,7 +504,7 @@ def test_a_recipe_says_what_generate_cannot_do(toy_generate: Toy) -> None:
         ({"tuning": {"method": "zero_shot"}}, "cannot tune task generate"),
         ({"tuning": {"label_smoothing": 0.1}}, "tuning.label_smoothing is about heads, and task generate has none"),
         ({"tuning": {"method": "prompt", "dropout": 0.2}}, "tuning.dropout is about heads"),
-        ({"tuning": {"adapt": {"texts": "texts.txt"}}}, "tuning.adapt cannot train task generate"),
+        ({"tuning": {"adapt": {"texts": "texts.txt"}}}, "adapt.method simcse cannot train .*; it can: clm"),
     ):
         with pytest.raises(RecipeError, match=message):
             toy_generate(**sections)

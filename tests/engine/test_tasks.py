@@ -20,10 +20,12 @@ from engine.errors import RecipeError
 from engine.tasks import kinds
 from engine.tasks.encoder import EncoderModel, load_encoder
 from engine.tasks.encoding import Collator, Rows, encoded
-from engine.tasks.extract import f1
-from engine.tasks.heads import HeadSpec, ModelSpec
+from engine.tasks.extract import Span, f1
+from engine.tasks.heads import HeadSpec, ModelSpec, specs
+from engine.tasks.kinds import Output
 from engine.tasks.rank import ndcg_at, reciprocal_rank
 from engine.tasks.tag import token_labels
+from engine.training import prepare
 
 Write = Callable[[str, str | bytes], Path]
 NAMES = ["Halden Motors", "Brackwater", "Ostmark AG", "Quill & Sons", "Tern Foods"]
@@ -211,12 +213,68 @@ def test_a_wrong_label_names_field_and_remedy(kind: Any, value: Any, told: str) 
         ({"task": {"kind": "tags", "labels": ["x"]}}, "no such kind 'tags'"),
         ({"task": {"kind": "classify", "heads": {"a": {"labels": ["x", "y"], "regression": True}}}}, "regression head"),
         ({"data": {"train": "x.csv", "per_label": 5}, "task": TASKS["tag"]}, "per_label"),
+        (
+            {
+                "data": {"train": "x.csv", "per_label": 5},
+                "task": {"kind": "classify", "heads": {"a": {"labels": ["x"], "multi_label": True}}},
+            },
+            "per_label draws rows by the label of a single-label head",
+        ),
+        (
+            {"tuning": {"adapt": {"texts": "t.txt"}, "distill": {"teacher": "x", "layers": 1}}},
+            "what adapt learnt is lost",
+        ),
+        ({"tuning": {"adapt": {"texts": "t.txt", "method": "clm"}}}, "clm cannot train the base of task classify"),
+        ({"task": {"kind": "extract"}, "tuning": {"label_smoothing": 0.1}}, "label_smoothing is about labels"),
+        (
+            {
+                "task": {"kind": "classify", "heads": {"a": {"labels": ["x", "y"]}}},
+                "tuning": {"method": "contrastive", "head_start": "random"},
+            },
+            "that of method contrastive does not; leave it out",
+        ),
+        (
+            {
+                "task": {"kind": "classify", "heads": {"a": {"labels": ["x", "y"], "class_weights": "sqrt"}}},
+                "tuning": {"method": "zero_shot"},
+            },
+            "class_weights weigh a loss that method zero_shot does not have",
+        ),
     ],
 )
 def test_what_a_task_cannot_do_is_refused_when_the_recipe_is_read(change: dict[str, Any], told: str) -> None:
     plain = {"name": "x", "task": TASKS["classify"], "data": {"train": "x.csv"}}
     with pytest.raises(RecipeError, match=told):
         Recipe.parse({**plain, **change})
+
+
+@pytest.mark.parametrize(("task", "shared"), [("rank", "text"), ("extract", "pair")])
+def test_what_rows_share_stays_in_one_part(
+    task: str, shared: str, toy_base: Path, write: Write, tmp_path: Path
+) -> None:
+    if task == "extract":
+        rows = [{**row, "pair": f"{row['pair']}."} for row in rows_of(task) for _ in range(2)]
+        rows = [{**row, "text": f"{row['text']} {number}"} for number, row in enumerate(rows)]
+        made = recipe(task, toy_base, lambda name, _: write(name, "".join(json.dumps(row) + "\n" for row in rows)))
+    else:
+        made = recipe(task, toy_base, write)
+    parts, _, dropped = prepare(made, tmp_path)
+    found = [{getattr(row, shared) for row in part} for part in vars(parts).values()]
+    assert dropped == 0
+    assert sum(map(len, found)) == len(set.union(*found))
+
+
+def test_an_answer_is_no_longer_than_the_recipe_says(toy_base: Path, write: Write) -> None:
+    made = recipe("extract", toy_base, write).changed({"task": {"kind": "extract", "longest_answer": 2}})
+    (head,) = specs(made.task)
+    logits = np.zeros((8, 2))
+    logits[2, 0] = logits[7, 1] = 9.0
+    offsets = np.array([(0, 0), *((4 * place, 4 * place + 3) for place in range(7))])
+    output = Output(logits, offsets, np.array([-1, *[1] * 7]))
+    spans = [Span().answer(one, output, 1.0, "Who?", "abc " * 7) for one in (head, HeadSpec("answer", "span"))]
+    short, usual = (len((span.text or "").split()) for span in spans)
+    assert short <= 2
+    assert usual == 6
 
 
 def test_a_recipe_reads_back_from_what_a_version_stores(toy_base: Path, write: Write) -> None:

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from engine import Recipe, Store, train
 from engine.base_models import resolve
+from engine.errors import InputError, RecipeError
 from engine.recipe import Adversarial, Distill
 from engine.tasks import encoder, headed
 from engine.tasks.encoding import Collator, Rows, encoded
 from engine.tasks.headed import Headed
 from engine.tasks.kinds import arrays
 from engine.training import Quiet, prepare
-from engine.tuning import adversarial, contrastive, distill, lower, objective, r_drop, weights
+from engine.tuning import adversarial, bottleneck, contrastive, distill, lower, objective, r_drop, weights
 
 Toy = Callable[..., Recipe]
 ONE_HEAD = {"kind": "classify", "heads": {"sentiment": {"labels": ["negative", "neutral", "positive"]}}}
@@ -62,7 +63,7 @@ def test_a_method_learns_its_share_and_reloads_with_equal_logits(
 
 
 def test_prompts_and_adapters_export_to_onnx_with_equal_answers(toy_recipe: Toy) -> None:
-    for method in ("prompt", "adapter"):
+    for method in ("prompt", "prefix", "p_tuning", "adapter"):
         done = train(
             toy_recipe(
                 tuning={**FAST, "method": method, "learning_rate": 5e-3, "early_stopping": 0},
@@ -72,10 +73,15 @@ def test_prompts_and_adapters_export_to_onnx_with_equal_answers(toy_recipe: Toy)
         assert all(loss["largest_difference"] < 1e-3 for loss in done.version.manifest()["export"]["losses"])
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
-def test_a_run_that_stops_anywhere_goes_on_to_the_same_weights(toy_recipe: Toy, method: str) -> None:
-    recipe = toy_recipe(tuning={**FAST, "epochs": 2, "method": method, "accumulate": 2, "batch_tokens": 256,
-                                "checkpoint_steps": 2})  # fmt: skip
+@pytest.mark.parametrize(("method", "adapted"), [("full", False), ("lora", False), ("adalora", False), ("lora", True)])
+def test_a_run_that_stops_anywhere_goes_on_to_the_same_weights(
+    toy_recipe: Toy, tmp_path: Path, method: str, adapted: bool
+) -> None:
+    tuning = {**FAST, "epochs": 2, "method": method, "accumulate": 2, "batch_tokens": 256, "checkpoint_steps": 2}
+    if adapted:  # it stops before the first checkpoint of the tuning, or after
+        (tmp_path / "texts.txt").write_text("Profit fell\nSales rose in May\n")
+        tuning |= {"adapt": {"texts": "texts.txt"}, "checkpoint_steps": 6}
+    recipe = toy_recipe(tuning=tuning)
 
     def weights() -> str:
         return str(train(recipe, fresh=False).version.manifest()["files"]["model/model.safetensors"])
@@ -154,11 +160,71 @@ def test_few_shots_and_zero_shots_make_versions(toy_recipe: Toy) -> None:
     assert zero.version.manifest()["parameters"]["trainable"] == 0
 
 
+def test_a_teacher_that_reads_other_tokens_is_refused(toy_recipe: Toy, toy_base: Path, tmp_path: Path) -> None:
+    import shutil
+
+    import transformers
+
+    train(toy_recipe(task=ONE_HEAD))
+    other = shutil.copytree(toy_base, tmp_path / "other")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(other)
+    tokenizer.add_tokens(["利润"])
+    tokenizer.save_pretrained(other)
+    with pytest.raises(RecipeError, match=r"toy reads texts as other tokens than the base .*other; give the student"):
+        train(
+            toy_recipe(task=ONE_HEAD, name="student", base=str(other), tuning={**FAST, "distill": {"teacher": "toy"}})
+        )
+
+
+def test_what_lies_beside_the_weights_cannot_be_tuned_on(toy_recipe: Toy) -> None:
+    train(toy_recipe(task=ONE_HEAD, tuning={**FAST, "method": "prefix"}))
+    with pytest.raises(InputError, match="toy@1: has learnt prompts or adapters beside its weights"):
+        train(toy_recipe(task=ONE_HEAD, name="more", base="store:toy"))
+
+
+def test_texts_longer_than_the_base_reads_are_refused(toy_recipe: Toy) -> None:
+    with pytest.raises(RecipeError, match=r"max_length: 200 tokens, but .* reads 128; set it to 128 or less"):
+        train(toy_recipe(tuning={**FAST, "max_length": 200}))
+    with pytest.raises(RecipeError, match=r"128 tokens with 16 virtual tokens before them, .*; set it to 112 or less"):
+        train(toy_recipe(tuning={**FAST, "max_length": 128, "method": "prompt"}))
+
+
+def test_a_base_of_other_names_takes_no_bottlenecks(tmp_path: Path) -> None:
+    import transformers
+
+    config = transformers.DistilBertConfig(vocab_size=50, dim=16, n_layers=1, n_heads=2, hidden_dim=16)
+    with pytest.raises(RecipeError, match="names its layers in a way of its own; take lora"):
+        bottleneck.insert(transformers.DistilBertModel(config), 4)
+
+
+@pytest.mark.parametrize("method", ["fgm", "pgd"])
+def test_padding_changes_no_adversary(toy_recipe: Toy, tmp_path: Path, method: Any) -> None:
+    model, inputs, rows = batch(toy_recipe, tmp_path)
+    with torch.no_grad():  # a padding that is longer than any word
+        model.encoder.get_input_embeddings().weight[rows.pad_token_id] *= 9
+    loss = adversarial.objective(Adversarial(method=method))
+    wide = {
+        name: torch.nn.functional.pad(value, (0, 20), value=rows.pad_token_id if name == "input_ids" else 0)
+        if name in ("input_ids", "attention_mask")
+        else value
+        for name, value in inputs.items()
+    }
+    model.eval()
+    assert loss(model, wide).item() == pytest.approx(loss(model, inputs).item(), abs=1e-5)
+
+
+def test_a_history_without_dev_scores_is_plain_json(toy_recipe: Toy) -> None:
+    done = train(toy_recipe(tuning={**FAST, "early_stopping": 0}))
+    text = (done.version.folder / "manifest.json").read_text()
+    assert "NaN" not in text
+    assert done.version.manifest()["history"][0]["score"] is None
+
+
 def test_a_student_keeps_layers_of_its_teacher(toy_recipe: Toy) -> None:
     teacher = train(toy_recipe(task=ONE_HEAD))
     learns = {**FAST, "distill": {"teacher": "toy", "layers": 1}}
     done = train(toy_recipe(task=ONE_HEAD, name="student", tuning=learns))
-    assert "toy" in done.version.manifest()["parents"]
+    assert "toy@1" in done.version.manifest()["parents"]
     student = encoder.load(done.version.folder / "model")
     assert student.encoder.config.num_hidden_layers == 1
     assert distill.keep_layers(encoder.load(teacher.version.folder / "model").encoder, 1).config.num_hidden_layers == 1
