@@ -1,4 +1,4 @@
-"""Banking77: full tuning against LoRA, each over the seeds."""
+"""Banking77: full tuning over the seeds, and LoRA against it on the first ones."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ RECIPE = "recipes/bench/banking77.yaml"
 LORA = ["name=banking77-lora", "tuning.method=lora", "tuning.rank=8", "tuning.learning_rate=1e-3"]
 
 
+LORA_SEEDS = 1
+"""A run takes as long as one of full tuning; each is set against that of its seed."""
+
+
 def run(*, seeds: int) -> Figures:
     """Accuracy of the deployed models on the test rows, means over the seeds."""
     file = str(public_data("banking77") / "test.csv")
     with Progress() as progress:
         full = trained(Recipe.load(RECIPE), seeds, progress)
-        lora = trained(Recipe.load(RECIPE, LORA), seeds, progress)
+        lora = trained(Recipe.load(RECIPE, LORA), min(seeds, LORA_SEEDS), progress)
         found, intervals = averaged(full, file, "intent")
+        beside, _ = averaged(full[: len(lora)], file, "intent")
         adapted, between = averaged(lora, file, "intent")
     sizes = lora[0].manifest()["parameters"]
     return Figures(
         {
             "accuracy": found["accuracy"],
             "accuracy_lora": adapted["accuracy"],
-            "lora_gap": found["accuracy"] - adapted["accuracy"],
+            "lora_gap": beside["accuracy"] - adapted["accuracy"],
             "lora_trainable_share": sizes["trainable"] / sizes["all"],
             "ece": found["ece"],
         },
         {"accuracy": intervals["accuracy"], "accuracy_lora": between["accuracy"]},
-        {"seeds": seeds, "macro_f1": round(found["macro_f1"], 4)},
+        {"seeds": seeds, "lora_seeds": len(lora), "macro_f1": round(found["macro_f1"], 4)},
     )
