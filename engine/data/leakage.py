@@ -40,6 +40,9 @@ class Leak:
 def find_leaks(parts: Parts) -> list[Leak]:
     """Every pair of rows in different parts with equal, normalised-equal or nearly equal texts or an equal group.
 
+    Texts that are nearly equal and have other labels ("How do I change my PIN?", "How do I change my address?") are not
+    one text told twice: the word between them is what a model must learn, and neither gives the other's label away.
+
     A pair is named once, by the strongest reason (exact, normalised, near, group). A row whose group stands in
     another part is named with one row of that group.
     """
@@ -54,9 +57,11 @@ def find_leaks(parts: Parts) -> list[Leak]:
             seen: set[int] = set()
             for number in by_normal[normalised(row.whole)] + near.near(row.whole):
                 if number not in seen:
-                    seen.add(number)
                     other_part, other = held[number]
-                    leaks.append(Leak(_kind(row.whole, other.whole), part, row, other_part, other))
+                    kind = _kind(row.whole, other.whole)
+                    if kind != "near" or _one_meaning(row, other):
+                        seen.add(number)
+                        leaks.append(Leak(kind, part, row, other_part, other))
             number = groups.get(row.group, -1) if row.group is not None else -1
             if number >= 0 and number not in seen:
                 leaks.append(Leak("group", part, row, *held[number]))
@@ -108,6 +113,13 @@ def _kind(text: str, other: str) -> Kind:
     if text == other:
         return "exact"
     return "normalised" if normalised(text) == normalised(other) else "near"
+
+
+def _one_meaning(row: Row, other: Row) -> bool:
+    """Whether a label speaks for it, or none against it."""
+    both = [(label, other.labels.get(name)) for name, label in row.labels.items()]
+    single = [(label, theirs) for label, theirs in both if isinstance(label, str) and isinstance(theirs, str)]
+    return not single or any(label == theirs for label, theirs in single)
 
 
 def _short(text: str) -> str:

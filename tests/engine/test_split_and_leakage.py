@@ -77,6 +77,14 @@ def test_a_text_on_both_sides_is_found_and_named_by_kind(kind: str, train: str, 
     assert [(leak.kind, leak.part, leak.other_part) for leak in find_leaks(parts)] == [(kind, "train", "test")]
 
 
+@pytest.mark.parametrize(("theirs", "found"), [({"head": "a"}, 1), ({"head": "b"}, 0), ({"head": None}, 1)])
+def test_nearly_equal_texts_of_other_labels_are_not_one_told_twice(theirs: dict[str, str | None], found: int) -> None:
+    asked = row("How do I change my PIN"), Row("How do I change my address", theirs, None, "test:2")
+    assert len(find_leaks(Parts([asked[0]], [], [], [asked[1]]))) == found
+    same = row("How do I change my PIN"), Row("how do I change my PIN?", theirs, None, "test:2")
+    assert len(find_leaks(Parts([same[0]], [], [], [same[1]]))) == 1
+
+
 def test_a_group_on_both_sides_is_found() -> None:
     parts = Parts([row("one thing", group="s")], [], [row("another matter", group="s")], [])
     assert [leak.kind for leak in find_leaks(parts)] == ["group"]
