@@ -17,7 +17,7 @@ from engine.store import Version
 
 RECIPE = "recipes/bench/phrasebank.yaml"
 SHARE = 0.1
-ADVERSARY = "tuning.adversarial={method: fgm, epsilon: 1.0}"
+ADVERSARY = "tuning.adversarial={method: fgm, epsilon: 0.3}"
 NOISE = "data.noise={share: 0.1, copies: 1}"
 WAYS = {"adversarial": [ADVERSARY], "noise": [NOISE], "both": [ADVERSARY, NOISE]}
 
