@@ -101,24 +101,35 @@ def evaluate(
 
     version = Store().get(name)
     if data is None:
-        figures = version.manifest()["metrics"]
+        figures, bad, taught = version.manifest()["metrics"], [], False
     else:
         from engine.evaluate.held_out import evaluate as run
 
-        figures = run(version, data, settings).as_dict()
+        judged = run(version, data, settings)
+        figures, bad, taught = judged.figures.as_dict(), judged.rejected, judged.taught
     if as_json:
-        print_json({"version": str(version), "data": data, "figures": figures})
-    else:
-        _print_figures(f"{version} on {figures['rows']} rows of {data or 'its own test split'}", figures["heads"])
+        print_json(
+            {"version": str(version), "data": data, "figures": figures, "taught_on_it": taught,
+             "rejected": [vars(one) for one in bad]}
+        )  # fmt: skip
+        return
+    _print_figures(f"{version} on {figures['rows']} rows of {data or 'its own test split'}", figures["heads"])
+    if bad:
+        typer.echo(f"{len(bad)} bad rows left out; first: {bad[0].file}, line {bad[0].line}: {bad[0].reason}")
+    if taught:
+        typer.echo(f"The model learnt from {data}: these figures say nothing of texts that it has not seen.")
 
 
 @app.command()
 def predict(
     name: Annotated[str, typer.Argument(help="A model: name, name@alias or name@number.")],
     texts: Annotated[list[str] | None, typer.Argument(help="Texts; without them, lines of standard input.")] = None,
+    pair: Annotated[
+        str | None, typer.Option(help="For a model of pairs: the second text of each, such as the passage asked about.")
+    ] = None,
     backend: Annotated[str, typer.Option(help="auto, onnx, torch, or a form made here (engine export).")] = "auto",
 ) -> None:
-    """Answer texts, one JSON object a line.
+    """Answer texts, one JSON object a line; blank lines of standard input are passed over.
 
     Example: engine predict finance-news "Profit fell 12% on weak demand"
     """
@@ -130,13 +141,13 @@ def predict(
     predictor = load(name, backend=backend)  # type: ignore[arg-type]
     if texts is None:
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
-    lines = texts if texts is not None else (line.rstrip("\n") for line in sys.stdin if line.strip())
+    lines = texts if texts is not None else (line.rstrip("\r\n") for line in sys.stdin if line.strip())
     kept: list[str] = []
 
     def remembered() -> Any:
         for line in lines:
             kept.append(line)
-            yield line
+            yield line if pair is None else (line, pair)
 
     for found in predictor.stream(remembered()):
         heads = {head: dataclasses.asdict(answer) for head, answer in found.heads.items()}
@@ -201,15 +212,14 @@ def models_list(as_json: Json = False) -> None:
         for version in store.versions(name):
             manifest = version.manifest()
             heads = manifest.get("metrics", {}).get("heads", {})
-            scores = "  ".join(
-                f"{head} {of['macro_f1']['value']:.3f}" for head, of in heads.items() if "macro_f1" in of
-            )
+            mains = {head: next(iter(of.items())) for head, of in heads.items() if of}
+            scores = "  ".join(f"{head} {name} {figure['value']:.3f}" for head, (name, figure) in mains.items())
             rows.append(
                 {
                     "model": str(version),
                     "alias": aliases.get(version.number, ""),
                     "made": manifest["made"],
-                    "macro F1": scores,
+                    "main figure": scores,
                 }
             )
     if as_json:

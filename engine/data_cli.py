@@ -252,4 +252,5 @@ def _show_augmented(report: Augmented, out: Path) -> None:
             f"{found['difference']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f}) on {found['rows']} rows: "
             f"{found['verdict']}"
         )
-    typer.echo(f"To train with them, add {out} to data.train of the recipe")
+    if report.added:
+        typer.echo(f"To train with them, add {out} to data.train of the recipe")

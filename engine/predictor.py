@@ -68,12 +68,20 @@ class TextSession:
     """Texts in, a session's outputs out, in order, one text a call and as many calls at a time as there are cores."""
 
     def __init__(
-        self, session: Session, tokenizer: Path, *, prefix: str, max_length: int, cut: str = "longest_first"
+        self,
+        session: Session,
+        tokenizer: Path,
+        *,
+        prefix: str,
+        max_length: int,
+        cut: str = "longest_first",
+        pairs: bool = False,
     ) -> None:
         from tokenizers import Tokenizer
 
         self._session = session
         self._prefix = prefix
+        self._pairs = pairs
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length, strategy=cut)
@@ -91,6 +99,8 @@ class TextSession:
 
     def one(self, text: Text) -> Said:
         """The outputs for one text or pair, in the caller's thread."""
+        if self._pairs and isinstance(text, str):
+            raise InputError("this model reads pairs of texts; give (text, pair), or --pair on the command line")
         first, second = (text, None) if isinstance(text, str) else _pair(text)
         found = self._tokenizer.encode(self._prefix + _clean(first), None if second is None else _clean(second))
         ids = found.ids or [0]  # a tokenizer without special tokens gives none for an empty text
@@ -301,7 +311,7 @@ def _text_session(session: Session, spec: ModelSpec, tokenizer: Path) -> TextSes
             session, tokenizer, prefix=spec.prefix, pair_prefix=spec.pair_prefix, max_length=spec.max_length
         )
     cut = "only_second" if spec.task == "extract" else "longest_first"
-    return TextSession(session, tokenizer, prefix=spec.prefix, max_length=spec.max_length, cut=cut)
+    return TextSession(session, tokenizer, prefix=spec.prefix, max_length=spec.max_length, cut=cut, pairs=spec.pairs)
 
 
 def load(reference: str, *, backend: Backend = "auto", store: Store | None = None) -> Predictor:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
+
+WIDE = 160
 
 
 def print_json(value: Any) -> None:
@@ -28,6 +31,7 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         values = [row.get(column, "") for column in columns]
         table.add_row(*(Text(f"{value:.1f}" if isinstance(value, float) else str(value)) for value in values))
-    console = Console()
+    # Piped, the terminal's width does not matter, and 80 columns would break words.
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
     console.print(Text(title, style="italic"))
     console.print(table)

@@ -46,3 +46,15 @@ def sha256(path: Path) -> str:
     """Of a file's content, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def text(name: str) -> str:
+    """What stands in a text file, found as `find` finds it.
+
+    Raises:
+        InputError: it is not there, or not UTF-8.
+    """
+    try:
+        return find(name, kind="text file").read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise InputError(f"{name}: not UTF-8 at byte {fault.start + 1}; save the file as UTF-8") from None

@@ -13,6 +13,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 
 from engine import __version__, base_models, processes, resources
+from engine.errors import InputError
 from engine.recipe import Recipe
 
 UNFINISHED = "unfinished-"
@@ -39,7 +40,10 @@ def run_folder(recipe: Recipe, *, fresh: bool = False) -> Iterator[Path]:
         digest.update(installed(library).encode())
     digest.update(__version__.encode())
     runs = resources.home() / "runs" / recipe.name
-    runs.mkdir(parents=True, exist_ok=True)
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise InputError(f"{runs}: cannot be made ({fault.strerror}); point KEEL_HOME at a folder of yours") from None
     folder = runs / f"{UNFINISHED}{digest.hexdigest()[:12]}"
     with (runs / f".{folder.name}.lock").open("w") as lock:
         try:

@@ -20,6 +20,7 @@ import numpy as np
 from engine import resources
 from engine.data.rows import Row
 from engine.errors import ExportError, InputError
+from engine.evaluate.held_out import labelled
 from engine.export import choice, forms
 from engine.export.agreement import agreement
 from engine.export.forms import FORMS, Form
@@ -107,9 +108,9 @@ def measure(
         raise InputError(
             f"{version}: bench is for classify, tag, extract and rank; this is a model of task {spec.task}"
         )
-    if spec.task in ("extract", "rank") and data is None:
+    if spec.pairs and data is None:
         raise InputError(f"{version}: reads pairs; give labelled ones with --data FILE")
-    rows = _labelled(folder, data, settings) if data else []
+    rows = labelled(folder, data, settings)[0] if data else []
     asked: list[Text] = [row.text if row.pair is None else (row.text, row.pair) for row in rows]
     given = lines(texts) if texts or not data else []
     shown: list[Text] = [*given, *asked][:TIMED]
@@ -169,24 +170,12 @@ def wanted(folder: Path, only: Sequence[str]) -> list[Form]:
 def lines(file: str | None) -> list[str]:
     """The lines of a file that hold text; without a file, some packaged headlines."""
     if file:
-        given = resources.find(file).read_text(encoding="utf-8").splitlines()
+        given = resources.text(file).splitlines()
         if found := [line for line in given if line.strip()]:
             return found
         raise InputError(f"{file}: holds no text; give a file with one a line")
     packaged = resources.find(HEADLINES).read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["title"] for line in packaged[:: max(1, len(packaged) // TIMED)]]
-
-
-def _labelled(folder: Path, file: str, settings: Sequence[str]) -> list[Row]:
-    from engine.data import sources
-    from engine.recipe import Recipe
-    from engine.tasks.heads import specs
-
-    recipe = Recipe.load(folder / "recipe.yaml", ["data.where={}", *settings])
-    loaded = sources.load([file], recipe.data, specs(recipe.task))
-    if not loaded.rows:
-        raise InputError(f"{file}: no row can be read; first: {loaded.rejected[0].reason}")
-    return loaded.rows
 
 
 def latencies(predictor: Predictor, texts: Sequence[Text]) -> list[float]:

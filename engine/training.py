@@ -141,7 +141,15 @@ def prepare(recipe: Recipe, run: Path) -> tuple[Parts, sources.Loaded, int]:
         raise RecipeError("data.split.calibration: 0 leaves no rows to calibrate on; give a share, for example 0.1")
     if split.dev == 0 and (recipe.tuning.early_stopping or (data.dev and not least)):
         raise RecipeError("data.split.dev: 0 leaves no rows to stop on; give a share, or set tuning.early_stopping: 0")
+    known = {"text", "pair", "language", *(head.name for head in heads)}
+    if unknown := sorted(data.columns.keys() - known):
+        raise RecipeError(f"data.columns: no such name {unknown[0]!r}; known: {', '.join(sorted(known))}")
     loaded = sources.load(data.train, data, heads)
+    if data.split.group and not loaded.grouped:
+        raise DataError(
+            f"data.split.group: no row of {', '.join(data.train)} has the column '{data.split.group}'; name one, or "
+            "leave it out"
+        )
     given = {"dev": data.dev, "test": data.test}
     held = {name: sources.load(files, data, heads) for name, files in given.items() if files}
     for part in (loaded, *held.values()):
@@ -158,9 +166,10 @@ def prepare(recipe: Recipe, run: Path) -> tuple[Parts, sources.Loaded, int]:
     rows = {name: part.rows for name, part in held.items()}
     parts = cut(loaded.rows, split, stratify=stratify, test=rows.get("test"), dev=rows.get("dev"))
     parts, dropped = leakage.gate(parts, data.on_leak)
-    if not parts.train or len(parts.calibration) < least or not parts.test:
+    stops = bool(recipe.tuning.early_stopping) and recipe.tuning.method != "zero_shot" and split.dev > 0
+    if not parts.train or len(parts.calibration) < least or not parts.test or (stops and not parts.dev):
         counts = ", ".join(f"{name} {count}" for name, count in parts.counts().items())
-        needed = f"train and test need one{f', calibration {least}' if least else ''}"
+        needed = f"train{', dev' if stops else ''} and test need one{f', calibration {least}' if least else ''}"
         raise DataError(f"too few rows ({counts}): {needed}; give more rows")
     if data.per_label and stratify:
         parts = few.shots(parts, stratify, data.per_label, seed=recipe.seeds[0])

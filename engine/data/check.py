@@ -161,6 +161,8 @@ def _judge(subject: Subject, loaded: sources.Loaded, report: Report) -> None:
 
 
 def _remark(subject: Subject, report: Report) -> None:
+    if not subject.heads:
+        report.remarks.append("no column of labels is named: nothing was said of labels; give --label COLUMN")
     for balance in report.labels:
         few = [label for label, count in balance.rows.items() if 0 < count < FEW_ROWS]
         if few:

@@ -8,7 +8,6 @@ tag too, which mends texts that were escaped twice and takes code examples out o
 from __future__ import annotations
 
 import html as entities
-import json
 import re
 import unicodedata
 from collections import Counter
@@ -120,10 +119,7 @@ def clean_file(file: str, out: Path, columns: Sequence[str], *, html: bool = Tru
                 yield _clean_row(values, columns, done, html, mask_pii)
                 done.rows += 1
             except BadRow as fault:
-                shown = (
-                    str(values) if isinstance(values, BadRow) else json.dumps(values, ensure_ascii=True, default=str)
-                )
-                done.rejected.append(Rejected(file, line, str(fault), shown[:500]))
+                done.rejected.append(Rejected.of(file, line, fault, values))
         if missing := [column for column in columns if column not in known] if known else []:
             raise DataError(f"{file}: no row has '{missing[0]}'; name columns with --text: {', '.join(known)}")
         if not done.rows:

@@ -32,4 +32,12 @@ class Row:
 
 
 class BadRow(ValueError):
-    """Why a row cannot be used; the message names the field and the remedy."""
+    """Why a row cannot be used; the message names the field and the remedy.
+
+    Args:
+        raw: the row as it stands in its file, where no fields could be read from it.
+    """
+
+    def __init__(self, reason: str, raw: str = "") -> None:
+        super().__init__(reason)
+        self.raw = raw

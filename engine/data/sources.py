@@ -31,6 +31,12 @@ class Rejected:
     reason: str
     row: str
 
+    @classmethod
+    def of(cls, file: str, line: int, fault: BadRow, values: dict[str, Any] | BadRow) -> Rejected:
+        """The bad row, whole: who mends it needs all of it."""
+        shown = values.raw if isinstance(values, BadRow) else json.dumps(values, ensure_ascii=False, default=str)
+        return cls(file, line, str(fault), shown)
+
 
 @dataclass
 class Loaded:
@@ -38,6 +44,8 @@ class Loaded:
     rejected: list[Rejected] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     """File -> SHA-256 of its bytes."""
+    grouped: bool = False
+    """A row has the column that `data.split.group` names."""
 
     @property
     def rejected_share(self) -> float:
@@ -63,20 +71,21 @@ def load(files: Sequence[str], data: Data, heads: Sequence[HeadSpec]) -> Loaded:
                 if any(str(values.get(column)) not in allowed for column, allowed in data.where.items()):
                     skipped += 1
                     continue
+                loaded.grouped |= data.split.group in values
                 loaded.rows.append(_row(values, data, heads, f"{name}:{line}"))
             except BadRow as fault:
-                shown = (
-                    str(values) if isinstance(values, BadRow) else json.dumps(values, ensure_ascii=False, default=str)
-                )
-                loaded.rejected.append(Rejected(name, line, str(fault), shown[:500]))
+                loaded.rejected.append(Rejected.of(name, line, fault, values))
         if len(loaded.rows) + len(loaded.rejected) == before:
             why = f"none of its {skipped} rows has {data.where}" if skipped else "it holds no rows"
             raise DataError(f"{name}: {why}; give a file with rows, or mend data.where")
     return loaded
 
 
-def check_rejected(loaded: Loaded, limit: float, dead_letters: Path) -> None:
+def check_rejected(loaded: Loaded, limit: float, dead_letters: Path | None = None) -> None:
     """Stop when too large a share of the rows is bad.
+
+    Args:
+        dead_letters: where they are written, if anywhere.
 
     Raises:
         DataError: with the first bad rows and the dead-letter file.
@@ -87,7 +96,8 @@ def check_rejected(loaded: Loaded, limit: float, dead_letters: Path) -> None:
     total = len(loaded.rows) + len(loaded.rejected)
     raise DataError(
         f"{len(loaded.rejected)} of {total} rows are bad, over data.max_rejected = {limit:g}; first: {first}. "
-        f"All are in {dead_letters}; mend them or raise the limit"
+        + (f"All are in {dead_letters}; mend" if dead_letters else "Mend")
+        + " them or raise the limit"
     )
 
 
@@ -126,7 +136,8 @@ def _lines(path: Path, name: str) -> Iterator[tuple[int, str | BadRow]]:
             try:
                 yield number, raw.decode("utf-8")
             except UnicodeDecodeError as fault:
-                yield number, BadRow(f"not UTF-8 at byte {fault.start + 1} of the line; save the file as UTF-8")
+                reason = f"not UTF-8 at byte {fault.start + 1} of the line; save the file as UTF-8"
+                yield number, BadRow(reason, raw.decode("utf-8", "backslashreplace").rstrip("\r\n"))
 
 
 def _jsonl(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
@@ -143,14 +154,15 @@ def parse_object(line: str) -> dict[str, Any] | BadRow:
         value = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as fault:
         cut = "; the line seems cut off" if not line.rstrip().endswith("}") else ""
-        return BadRow(f"not JSON: {fault}{cut}")
-    return (
-        value if isinstance(value, dict) else BadRow(f"a {type(value).__name__} where an object {{...}} should stand")
-    )
+        return BadRow(f"not JSON: {fault}{cut}", line.rstrip("\r\n"))
+    if isinstance(value, dict):
+        return value
+    return BadRow(f"a {type(value).__name__} where an object {{...}} should stand", line.rstrip("\r\n"))
 
 
 def _csv(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
     bad: dict[int, BadRow] = {}
+    read: dict[int, str] = {}  # the lines of the row at hand
 
     def text() -> Iterator[str]:
         for number, line in _lines(path, name):
@@ -158,34 +170,47 @@ def _csv(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]
                 bad[number] = line
                 yield "\n"
             else:
+                read[number] = line.rstrip("\r\n")
                 yield line.replace("\x00", "\ufffd")
 
     limit = csv.field_size_limit(50 * MAX_TEXT)
     try:
         reader = csv.reader(text(), strict=True)
-        columns = next(reader, None)
-        if bad or not columns:
-            raise DataError(f"{name}, line 1: no readable header; the first line names the columns, in UTF-8")
+        columns = _header(reader, name, bad)
         while True:
             start = reader.line_num + 1
+            read.clear()
             try:
                 cells = next(reader, None)
             except csv.Error as fault:
-                yield start, BadRow(f"not CSV: {fault}")
+                # A stray quote opens a cell that runs on through the lines after it: each of them is a row lost.
+                lost = f"; a quote of line {start} may run on to here" if len(read) > 1 else ""
+                for number, line in list(read.items()):
+                    yield number, BadRow(f"not CSV: {fault}{lost}", line)
                 continue
             if cells is None:
                 break
             if start in bad:
                 yield start, bad.pop(start)
             elif cells and len(cells) != len(columns):
-                yield (
-                    start,
-                    BadRow(f"{len(cells)} cells where the header has {len(columns)}; quote cells that hold commas"),
-                )
+                reason = f"{len(cells)} cells where the header has {len(columns)}; quote cells that hold commas"
+                yield start, BadRow(reason, "\n".join(read.values()))
             elif cells:
                 yield start, dict(zip(columns, cells, strict=True))
     finally:
         csv.field_size_limit(limit)
+
+
+def _header(reader: Iterator[list[str]], name: str, bad: dict[int, BadRow]) -> list[str]:
+    try:
+        columns = [column.strip() for column in next(reader, [])]
+    except csv.Error as fault:
+        raise DataError(f"{name}, line 1: no readable header ({fault}); save the file as CSV with \\n lines") from None
+    if bad or not columns:
+        raise DataError(f"{name}, line 1: no readable header; the first line names the columns, in UTF-8")
+    if twice := sorted({column for column in columns if columns.count(column) > 1}):
+        raise DataError(f"{name}, line 1: columns stand twice: {', '.join(map(repr, twice))}; give each its own name")
+    return columns
 
 
 def _parquet(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:

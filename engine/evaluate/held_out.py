@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from engine import resources
 from engine.data import sources
 from engine.data.rows import Row
-from engine.errors import DataError
 from engine.evaluate.report import Figures, measure
 from engine.generator import Generator
 from engine.predictor import Predictor
@@ -16,7 +18,16 @@ from engine.tasks.heads import specs
 from engine.tasks.kinds import Output
 
 
-def evaluate(version: Version, file: str, settings: list[str] | None = None) -> Figures:
+@dataclass(frozen=True)
+class Judged:
+    figures: Figures
+    rejected: list[sources.Rejected]
+    """Rows of the file that cannot be read."""
+    taught: bool
+    """The model learnt from this very file: its figures say nothing of other texts."""
+
+
+def evaluate(version: Version, file: str, settings: list[str] | None = None) -> Judged:
     """Figures of the version's deployed form (its ONNX export where it has one) on the file.
 
     Args:
@@ -25,17 +36,24 @@ def evaluate(version: Version, file: str, settings: list[str] | None = None) -> 
     Raises:
         DataError: too many rows are bad.
     """
-    plain = ["data.where={}", *(settings or [])]
-    recipe = Recipe.load(version.folder / "recipe.yaml", plain)
-    loaded = sources.load([file], recipe.data, specs(recipe.task))
-    if loaded.rejected_share > recipe.data.max_rejected:
-        first = loaded.rejected[0]
-        raise DataError(
-            f"{len(loaded.rejected)} of {len(loaded.rejected) + len(loaded.rows)} rows are bad; "
-            f"first: {first.file}, line {first.line}: {first.reason}"
-        )
+    rows, rejected = labelled(version.folder, file, settings or [])
     predictor = Predictor.open(version.folder, model=str(version))
-    return measure(predictor.spec.heads, loaded.rows, [said(predictor, loaded.rows)], [predictor.temperatures])
+    figures = measure(predictor.spec.heads, rows, [said(predictor, rows)], [predictor.temperatures])
+    recipe, hashes = Recipe.load(version.folder / "recipe.yaml"), version.manifest().get("data_sha256", {})
+    learnt_from = {hashes.get(name) for name in (*recipe.data.train, *(recipe.data.dev or []))}
+    return Judged(figures, rejected, resources.sha256(resources.find(file)) in learnt_from)
+
+
+def labelled(folder: Path, file: str, settings: Sequence[str] = ()) -> tuple[list[Row], list[sources.Rejected]]:
+    """Rows of a file as the recipe of the version in `folder` reads them, and the bad ones.
+
+    Raises:
+        DataError: none can be read, or more are bad than the recipe allows.
+    """
+    recipe = Recipe.load(folder / "recipe.yaml", ["data.where={}", *settings])
+    loaded = sources.load([file], recipe.data, specs(recipe.task))
+    sources.check_rejected(loaded, recipe.data.max_rejected)
+    return loaded.rows, loaded.rejected
 
 
 def said(predictor: Predictor, rows: Sequence[Row]) -> dict[str, list[Output]]:

@@ -36,6 +36,10 @@ def read(path: str | Path, *, kind: str, shape: str) -> tuple[dict[str, Any], Li
         mark = getattr(fault, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else str(path)
         raise RecipeError(f"{where}: not YAML: {getattr(fault, 'problem', None) or fault}") from None
+    except RecursionError:
+        raise RecipeError(f"{path}: an anchor holds itself; write the value out") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a {kind} is {shape}; found {type(values).__name__}")
+    if twice := faults.repeated(tree):
+        raise RecipeError("\n".join(f"{path}, line {line}: {key}: stands twice; keep one" for key, line in twice))
     return values, faults.lines(tree)

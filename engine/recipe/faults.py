@@ -21,6 +21,20 @@ def lines(node: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
     return found
 
 
+def repeated(node: Any, path: str = "") -> list[tuple[str, int]]:
+    """Keys that stand twice in one mapping of a composed YAML tree, with the line of the later one."""
+    found: list[tuple[str, int]] = []
+    seen = set()
+    for child in node.value if isinstance(getattr(node, "value", None), list) else []:
+        key, inner = (child[0].value, child[1]) if isinstance(child, tuple) else (None, child)
+        below = ".".join(filter(None, (path, key if isinstance(key, str) else None)))
+        if key is not None and repr(key) in seen:
+            found.append((below, child[0].start_mark.line + 1))
+        seen.add(repr(key))
+        found += repeated(inner, below)
+    return found
+
+
 def tell(error: Any, source: str, lines: dict[tuple[str, ...], int], model: type[BaseModel]) -> str:
     """One of pydantic's errors as a line for a person."""
     path = tuple(str(part) for part in error["loc"])

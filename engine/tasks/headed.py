@@ -99,6 +99,7 @@ def model_spec(recipe: Recipe, base: BaseModel) -> ModelSpec:
         recipe.tuning.max_length,
         tuple(recipe.languages),
         base.pair_prefix,
+        recipe.task.kind in ("extract", "rank") or (recipe.task.kind == "classify" and "pair" in recipe.data.columns),
     )
 
 

@@ -55,6 +55,8 @@ class ModelSpec:
     languages: tuple[str, ...]
     pair_prefix: str = ""
     """Text before the second of two texts where each is read by itself, as `embed` does."""
+    pairs: bool = False
+    """It was taught pairs, and a text alone would be answered all the same, and wrongly."""
 
     def write(self, folder: Path) -> None:
         (folder / FILE).write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

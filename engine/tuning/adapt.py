@@ -69,7 +69,7 @@ def texts(files: Sequence[str], column: str) -> list[str]:
     for name in files:
         path = resources.find(name, kind="text file")
         if path.suffix == ".txt":
-            found += [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            found += [line.strip() for line in resources.text(name).splitlines() if line.strip()]
             continue
         for _, values in sources.records(path, name):
             if isinstance(values, BadRow):
