@@ -56,6 +56,12 @@ def test_what_is_no_recipe_is_refused_with_the_reason(write: Write, text: str, t
         Recipe.load(write("news.yaml", text))
 
 
+def test_a_key_that_stands_twice_is_told_with_its_line(write: Write) -> None:
+    path = write("twice.yaml", "name: x\ntuning: {epochs: 1}\ndata:\n  train: a\n  train: b\ntuning: {epochs: 2}\n")
+    with pytest.raises(RecipeError, match=r"line 5: data\.train: stands twice; keep one\n.*line 6: tuning: stands"):
+        Recipe.load(path)
+
+
 def test_a_recipe_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes("name: caf\xe9\n".encode("latin-1"))
     with pytest.raises(RecipeError, match="not UTF-8"):

@@ -149,7 +149,7 @@ def test_a_version_is_evaluated_on_a_file_of_the_users(toy_recipe: Toy, tmp_path
     done = train(toy_recipe())
     file = tmp_path / "mine.csv"
     file.write_text("headline,sentiment\nProfit fell,negative\nProfit rose,positive\nA meeting,neutral\n")
-    figures = evaluate(done.version, str(file), ["data.columns.text=headline"])
+    figures = evaluate(done.version, str(file), ["data.columns.text=headline"]).figures
     assert figures.rows == 3
     assert set(figures.heads) == {"sentiment"}
 
@@ -163,3 +163,29 @@ def test_what_cannot_be_answered_is_told(toy_recipe: Toy) -> None:
     with pytest.raises(InputError, match="predict takes texts, or pairs of them; got int"):
         load("toy").predict([3])  # type: ignore[list-item]
     assert isinstance(Predictor.open(done.version.folder), Predictor)
+
+
+def test_columns_that_are_not_there_are_told(toy_recipe: Callable[..., Recipe]) -> None:
+    data = toy_recipe().data.model_dump(exclude_unset=True)
+    with pytest.raises(DataError, match=r"no row of .* has the column 'storry'"):
+        train(toy_recipe(data={**data, "split": {"group": "storry"}}))
+    with pytest.raises(RecipeError, match="no such name 'sentimnt'; known: language, pair, sentiment, text, topics"):
+        train(toy_recipe(data={**data, "columns": {"text": "title", "sentimnt": "tone"}}))
+
+
+def test_evaluation_counts_bad_rows_and_knows_its_train_file(
+    toy_recipe: Callable[..., Recipe], write: Callable[[str, str | bytes], Path]
+) -> None:
+    done = train(toy_recipe())
+    file = done.version.manifest()["data_sha256"]
+    (name,) = file
+    known = evaluate(done.version, name)
+    assert known.taught
+    assert known.rejected == []
+    rows = Path(name).read_text().splitlines()[:30]
+    other = evaluate(done.version, str(write("other.jsonl", "\n".join([*rows, "{cut off"]) + "\n")))
+    assert not other.taught
+    assert [(bad.line, bad.row) for bad in other.rejected] == [(31, "{cut off")]
+    assert other.figures.rows == 30
+    with pytest.raises(DataError, match="2 of 3 rows are bad"):
+        evaluate(done.version, str(write("bad.jsonl", f"{rows[0]}\nx\ny\n")))

@@ -94,11 +94,33 @@ def test_bad_csv_lines_are_set_aside(write: Write) -> None:
         ("wide.jsonl", '{"text": "a"}'.encode("utf-16"), "UTF-16"),
         ("blank.jsonl", b"\n\n", "it holds no rows"),
         ("no.parquet", b"PAR1", "not a Parquet file"),
+        ("mac.csv", b"text,sentiment\rprofit,negative\rmore,positive\r", "no readable header"),
+        ("open.csv", b'text,"sentiment\nprofit,negative\n', "no readable header"),
+        ("twice.csv", b"text,sentiment,sentiment\nprofit,negative,positive\n", "columns stand twice: 'sentiment'"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_an_error(write: Write, name: str, content: bytes, told: str) -> None:
     with pytest.raises(DataError, match=told):
         load(write(name, content))
+
+
+def test_a_stray_quote_costs_every_line_that_it_swallows(write: Write) -> None:
+    lines = [f"profit {number},positive,earnings" for number in range(20)]
+    lines[4] = 'profit "4",positive,earnings'
+    lines[10] = '"profit 10,positive,earnings'
+    loaded = load(write("a.csv", "text,sentiment,topics\n" + "\n".join(lines) + "\n"))
+    assert len(loaded.rows) + len(loaded.rejected) == 20
+    assert [bad.line for bad in loaded.rejected] == list(range(12, 22))
+    assert (loaded.rejected[0].row, loaded.rejected[1].row) == (lines[10], lines[11])
+    assert "a quote of line 12 may run on to here" in loaded.rejected[1].reason
+
+
+def test_a_dead_letter_holds_the_whole_row(write: Write) -> None:
+    long = json.dumps({"text": "profit " * 500, "sentiment": "up"})
+    loaded = load(write("a.jsonl", long + '\n{"text": "cut off\n'))
+    assert [bad.row for bad in loaded.rejected] == [long, '{"text": "cut off']
+    cells = load(write("b.csv", "text,sentiment\nprofit,negative\nprofit,up,down,more\n"))
+    assert cells.rejected[0].row == "profit,up,down,more"
 
 
 def test_a_missing_file_is_an_error() -> None:

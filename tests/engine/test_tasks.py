@@ -16,7 +16,7 @@ import torch
 
 from engine import Recipe, load, train
 from engine.data.rows import BadRow, Row
-from engine.errors import RecipeError
+from engine.errors import InputError, RecipeError
 from engine.tasks import kinds
 from engine.tasks.encoder import EncoderModel, load_encoder
 from engine.tasks.encoding import Collator, Rows, encoded
@@ -94,6 +94,9 @@ def test_a_task_trains_exports_and_answers_the_same_in_a_fresh_process(task: str
     code = f"from engine import load; print(load({task!r}, backend='torch').predict([{text!r}])[0].heads)"
     fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, encoding="utf-8")
     assert fresh.stdout.strip() == str(load(task, backend="torch").predict([text])[0].heads)
+    if task != "tag":
+        with pytest.raises(InputError, match="this model reads pairs of texts"):
+            load(task).predict(["Brackwater sues"])
     alone, among = load(task).predict([text]), load(task).predict([text, text if task == "tag" else ("a", "b"), text])
     assert alone[0] == among[0] == among[2]
 
