@@ -8,7 +8,10 @@ from bench.seeds import trained
 from engine import Progress, Recipe
 
 RECIPE = "recipes/bench/banking77.yaml"
-LORA = ["name=banking77-lora", "tuning.method=lora", "tuning.rank=8", "tuning.learning_rate=1e-3"]
+LORA = [
+    "name=banking77-lora", "tuning.method=lora", "tuning.rank=12", "tuning.epochs=6", "tuning.learning_rate=1e-3",
+    "tuning.layer_decay=1",
+]  # fmt: skip
 
 
 LORA_SEEDS = 1

@@ -16,8 +16,9 @@ from engine.resources import home
 
 OUT = "oos"
 RECIPE = "recipes/bench/clinc150.yaml"
-LEAST_RECALL = 0.8
-"""Out-of-scope recall on the validation rows that the threshold must reach; of those it is the most lenient."""
+LEAST_RECALL = 0.75
+"""Out-of-scope recall on the validation rows that the threshold must reach; of those it is the most lenient. It is the
+.70 asked for and the standard error of a hundred rows (.045)."""
 
 
 def run(*, seeds: int) -> Figures:
