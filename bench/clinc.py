@@ -16,9 +16,9 @@ from engine.resources import home
 
 OUT = "oos"
 RECIPE = "recipes/bench/clinc150.yaml"
-LEAST_RECALL = 0.75
+LEAST_RECALL = 0.8
 """Out-of-scope recall on the validation rows that the threshold must reach; of those it is the most lenient. It is the
-.70 asked for and the standard error of a hundred rows (.045)."""
+.70 asked for and more than two standard errors of a hundred rows (.04 each)."""
 
 
 def run(*, seeds: int) -> Figures:
@@ -52,14 +52,18 @@ def run(*, seeds: int) -> Figures:
 
 
 def _judged(model: Predictor, rows: list[list[str]]) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
-    """Best in-scope label, its confidence (0 to 1), and the true label's number (-1 outside)."""
+    """Best in-scope label, its confidence, and the true label's number (-1 outside).
+
+    The confidence is the label's logit (Hendrycks et al. 2019, arXiv 1911.11132) and half of what it has over the
+    logit of the rows out of scope: of eleven such scores, the best on the validation rows.
+    """
     labels = model.spec.heads[0].labels
-    probabilities = model.probabilities([text for text, _ in rows])["intent"]
+    logits = model.logits([text for text, _ in rows])["intent"]
     inside = [number for number, label in enumerate(labels) if label != OUT]
-    scores = probabilities[:, inside]
-    answers = np.asarray(inside, dtype=np.intp)[scores.argmax(1)]
+    answers = np.asarray(inside, dtype=np.intp)[logits[:, inside].argmax(1)]
+    best = logits[:, inside].max(1)
     truth = np.array([labels.index(label) if label != OUT else -1 for _, label in rows], dtype=np.intp)
-    return answers, scores.max(1), truth
+    return answers, best + (best - logits[:, labels.index(OUT)]) / 2, truth
 
 
 def _files(parts: dict[str, list[list[str]]]) -> Path:

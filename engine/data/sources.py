@@ -293,10 +293,10 @@ def _group(values: dict[str, Any], data: Data, heads: Sequence[HeadSpec], text: 
     group = values.get(data.split.group) if data.split.group else None
     if group not in (None, ""):
         return str(group)
-    kinds_ = {head.kind for head in heads}
-    if kinds_ & {"relevance", "vector"}:
+    asked = {head.kind for head in heads}
+    if asked & {"relevance", "vector"}:
         return text
-    return pair if "span" in kinds_ else None
+    return pair if "span" in asked else None
 
 
 def _label(values: dict[str, Any], head: HeadSpec, data: Data, text: str, pair: str | None) -> Any:
