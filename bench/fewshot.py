@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.banking77 import RECIPE
 from bench.contract import Figures, public_data
-from bench.held_out import averaged
+from bench.held_out import averaged, paired
 from bench.seeds import trained
 from engine import Progress, Recipe
 
@@ -24,12 +24,13 @@ def run(*, seeds: int) -> Figures:
         head = trained(Recipe.load(RECIPE, HEAD), seeds, progress)
         found, intervals = averaged(tuned, file, "intent")
         alone, between = averaged(head, file, "intent")
+        gain = paired(head, tuned, file, "intent", "accuracy")
     return Figures(
         {
             "accuracy": found["accuracy"],
             "accuracy_head_only": alone["accuracy"],
-            "gain": found["accuracy"] - alone["accuracy"],
+            "gain": gain.value,
         },
-        {"accuracy": intervals["accuracy"], "accuracy_head_only": between["accuracy"]},
+        {"accuracy": intervals["accuracy"], "accuracy_head_only": between["accuracy"], "gain": (gain.low, gain.high)},
         {"seeds": seeds, "per_label": 10},
     )

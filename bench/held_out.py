@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from engine.data import sources
 from engine.evaluate.held_out import said
+from engine.evaluate.intervals import Difference, paired_bootstrap
 from engine.evaluate.report import Figures, measure
 from engine.predictor import Predictor
 from engine.recipe import Recipe
 from engine.store import Version
+from engine.tasks import kinds
 from engine.tasks.heads import specs
 
 
@@ -27,3 +29,20 @@ def figures(versions: Sequence[Version], file: str, settings: Sequence[str] = ()
     predictors = [Predictor.open(version.folder) for version in versions]
     outputs = [said(predictor, rows) for predictor in predictors]
     return measure(predictors[0].spec.heads, rows, outputs, [predictor.temperatures for predictor in predictors])
+
+
+def paired(before: Sequence[Version], after: Sequence[Version], file: str, head: str, metric: str) -> Difference:
+    """How much better `after` is on the same rows, with a paired bootstrap over rows and seeds."""
+    recipe = Recipe.load(before[0].folder / "recipe.yaml", ["data.where={}"])
+    rows = sources.load([file], recipe.data, specs(recipe.task)).rows
+    found = []
+    for versions in (before, after):
+        predictors = [Predictor.open(version.folder) for version in versions]
+        spec = next(one for one in predictors[0].spec.heads if one.name == head)
+        found.append(
+            [
+                kinds.of(spec.kind).metrics(spec, rows, said(one, rows)[head], one.temperatures[head])[metric]
+                for one in predictors
+            ]
+        )
+    return paired_bootstrap(found[0], found[1], [row.group or f"row {number}" for number, row in enumerate(rows)])
