@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from bench.contract import Figures, public_data
@@ -30,7 +31,7 @@ def run(*, seeds: int) -> Figures:
     file = str(public_data("wnut17") / "emerging.test.annotated")
     few = home() / "bench" / "data" / "wnut17-few.conll"
     few.parent.mkdir(parents=True, exist_ok=True)
-    sentences = (public_data("wnut17") / "wnut17train.conll").read_text(encoding="utf-8").split("\n\n")
+    sentences = re.split(r"\n\s*\n", (public_data("wnut17") / "wnut17train.conll").read_text(encoding="utf-8"))
     few.write_text("\n\n".join(sentences[:FEW]) + "\n", encoding="utf-8")
     table: dict[str, Any] = {}
     with Progress() as progress:
