@@ -355,7 +355,9 @@ def test_pairs_are_answered_by_their_likeness_and_a_file_of_them_is_evaluated(
     assert answer["vector"].vector == pytest.approx(vectors[0].tolist(), abs=1e-6)
     assert predictor.predict([pair[0]])[0]["vector"].likeness is None
     file = write("mine.csv", 'ask,answer\n"Profit fell","Earnings were down"\n"利润下降","利润减少"\n')
-    figures = evaluate(done.version, str(file), ["data.columns={text: ask, pair: answer}", "data.split.group=null"])
+    figures = evaluate(
+        done.version, str(file), ["data.columns={text: ask, pair: answer}", "data.split.group=null"]
+    ).figures
     assert figures.rows == 2
     assert 0 < figures.heads["vector"]["mrr"].value <= 1
     short = Embedder("store:toy-embed", width=8).embed([pair[0]])

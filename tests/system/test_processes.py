@@ -78,7 +78,7 @@ def test_a_fault_is_told_once_and_what_cannot_be_shared_is_refused(
 ) -> None:
     file = tmp_path / "toy.yaml"
     rows = tmp_path / "few.jsonl"
-    rows.write_text('{"title": "Profit fell", "sentiment": "negative", "topics": []}\n')
+    rows.write_text('{"title": "Profit fell", "sentiment": "negative", "topics": [], "story": "a"}\n')
     values = toy_recipe().model_dump(exclude_none=True)
     file.write_text(json.dumps(values))
     refused = engine("train", str(file), "--processes", "2", "--set", "tuning.gradual_unfreezing=true")
