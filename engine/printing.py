@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 WIDE = 160
+"""Columns of a table that no terminal shows."""
 
 
 def print_json(value: Any) -> None:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine import errors
-from engine.printing import print_json, print_table
+from engine.printing import Json, print_json, print_table
 
 if TYPE_CHECKING:
     from engine.card import Table
     from engine.progress import Progress
     from engine.store import Version
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]
 
 
