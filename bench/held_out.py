@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.data import sources
-from engine.evaluate.held_out import said
+from engine.evaluate.held_out import labelled, said
 from engine.evaluate.intervals import Difference, paired_bootstrap
 from engine.evaluate.report import Figures, measure
 from engine.predictor import Predictor
-from engine.recipe import Recipe
 from engine.store import Version
 from engine.tasks import kinds
-from engine.tasks.heads import specs
 
 
 def averaged(
@@ -24,8 +21,7 @@ def averaged(
 
 
 def figures(versions: Sequence[Version], file: str, settings: Sequence[str] = ()) -> Figures:
-    recipe = Recipe.load(versions[0].folder / "recipe.yaml", ["data.where={}", *settings])
-    rows = sources.load([file], recipe.data, specs(recipe.task)).rows
+    rows, _ = labelled(versions[0].folder, file, settings)
     predictors = [Predictor.open(version.folder) for version in versions]
     outputs = [said(predictor, rows) for predictor in predictors]
     return measure(predictors[0].spec.heads, rows, outputs, [predictor.temperatures for predictor in predictors])
@@ -33,8 +29,7 @@ def figures(versions: Sequence[Version], file: str, settings: Sequence[str] = ()
 
 def paired(before: Sequence[Version], after: Sequence[Version], file: str, head: str, metric: str) -> Difference:
     """How much better `after` is on the same rows, with a paired bootstrap over rows and seeds."""
-    recipe = Recipe.load(before[0].folder / "recipe.yaml", ["data.where={}"])
-    rows = sources.load([file], recipe.data, specs(recipe.task)).rows
+    rows, _ = labelled(before[0].folder, file)
     found = []
     for versions in (before, after):
         predictors = [Predictor.open(version.folder) for version in versions]
