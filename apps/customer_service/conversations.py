@@ -1,0 +1,189 @@
+"""Conversations: every turn and every answer's evidence, kept; and who speaks, changed only through `handover`."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, func, insert, select, update
+
+from apps.customer_service import handover, tables
+from apps.customer_service.answers import Answer, Turn
+from apps.customer_service.handover import Event, State
+from apps.customer_service.phrases import phrase
+from engine.errors import InputError
+from engine.text.pii import mask
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection
+
+    from engine.db import Database
+
+_C, _T = tables.conversations.c, tables.turns.c
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A conversation in the agents' inbox."""
+
+    id: str
+    side: str
+    agent: str | None
+    created: str
+    summary: dict[str, Any]
+
+
+class Conversations:
+    """One tenant's.
+
+    Args:
+        mask_personal_data: store e-mail addresses, card numbers and the like as [EMAIL], [CARD]: they are never
+            written to the database.
+    """
+
+    def __init__(self, database: Database, tenant: str = "default", *, mask_personal_data: bool = True) -> None:
+        self.database = database
+        self.tenant = tenant
+        self._mask = mask_personal_data
+
+    def open(self, customer: str = "") -> str:
+        """Begin a conversation; its id, which nobody can guess."""
+        id = uuid.uuid4().hex
+        row = {"tenant": self.tenant, "id": id, "customer": customer, "side": "bot", "handed": 0, "created": _now()}
+        with self.database.write() as connection:
+            connection.execute(insert(tables.conversations), row)
+        return id
+
+    def state(self, id: str) -> State:
+        """Raises: InputError: this tenant has no such conversation."""
+        with self.database.read() as connection:
+            return self._state(connection, id)
+
+    def turns(self, id: str) -> list[Turn]:
+        with self.database.read() as connection:
+            self._state(connection, id)
+            rows = connection.execute(select(_T.role, _T.text).where(*self._of(id)).order_by(_T.number))
+            return [Turn(row.role, row.text) for row in rows]
+
+    def happen(self, id: str, event: Event, *, text: str = "", agent: str | None = None, lang: str = "en") -> State:
+        """Let an event take place, in one transaction with what is said.
+
+        Args:
+            text: what the customer or the agent says.
+
+        Raises:
+            handover.NotAllowed: the event has no place now.
+        """
+        with self.database.write() as connection:
+            state = self._state(connection, id)
+            stepped = handover.step(state, event, agent)
+            if event in ("customer_speaks", "agent_speaks"):
+                self._say(connection, id, "customer" if event == "customer_speaks" else "agent", text)
+            if stepped.message:
+                self._say(connection, id, "bot", phrase(stepped.message, lang))
+            connection.execute(
+                update(tables.conversations)
+                .where(_C.tenant == self.tenant, _C.id == id)
+                .values(side=stepped.state.side, agent=stepped.state.agent, handed=int(stepped.state.handed))
+            )
+            return stepped.state
+
+    def answered(self, id: str, answer: Answer) -> int:
+        """Store the bot's answer with its evidence.
+
+        Returns:
+            The number of the turn.
+
+        Raises:
+            handover.NotAllowed: someone else has come to speak in the meantime; nothing is stored.
+        """
+        with self.database.write() as connection:
+            handover.step(self._state(connection, id), "bot_speaks")
+            return self._say(connection, id, "bot", answer.text, answer)
+
+    def judge(self, id: str, good: bool) -> int:
+        """The customer's verdict on the bot's last answer.
+
+        Raises:
+            InputError: the bot has answered nothing yet.
+        """
+        with self.database.write() as connection:
+            self._state(connection, id)
+            number = connection.execute(
+                select(func.max(_T.number)).where(*self._of(id), _T.answer.is_not(None))
+            ).scalar()
+            if number is None:
+                raise InputError("nothing was answered yet in this conversation")
+            connection.execute(update(tables.turns).where(*self._of(id), _T.number == number).values(verdict=int(good)))
+            return int(number)
+
+    def inbox(self) -> list[Waiting]:
+        """Conversations that wait for an agent or are with one, the longest waiting first."""
+        with self.database.read() as connection:
+            rows = connection.execute(
+                select(_C.id, _C.side, _C.agent, _C.created)
+                .where(_C.tenant == self.tenant, _C.side.in_(("waiting", "agent")))
+                .order_by(_C.side.desc(), _C.created, _C.id)
+            ).all()
+            return [Waiting(*row, self._summary(connection, row.id)) for row in rows]
+
+    def forget(self, customer: str) -> int:
+        """Erase all that is stored of a customer; how many conversations that were."""
+        if not customer:
+            raise InputError("name the customer to forget")
+        with self.database.write() as connection:
+            done = connection.execute(
+                delete(tables.conversations).where(_C.tenant == self.tenant, _C.customer == customer)
+            )
+            return int(done.rowcount)
+
+    def _summary(self, connection: Connection, id: str) -> dict[str, Any]:
+        """What an agent wants to know first: what was asked, what was told, on which evidence."""
+        rows = connection.execute(select(_T.role, _T.text, _T.answer).where(*self._of(id)).order_by(_T.number)).all()
+        given = [json.loads(row.answer) for row in rows if row.answer]
+        return {
+            "questions": [row.text for row in rows if row.role == "customer"],
+            "tried": [{"kind": one["kind"], "text": one["text"]} for one in given],
+            "evidence": [
+                {"document": cited["document"], "quote": cited["quote"]} for one in given for cited in one["citations"]
+            ],
+        }
+
+    def _say(self, connection: Connection, id: str, role: str, text: str, answer: Answer | None = None) -> int:
+        last = connection.execute(select(func.max(_T.number)).where(*self._of(id))).scalar()
+        number = int(last or 0) + 1
+        row = {
+            "tenant": self.tenant,
+            "conversation": id,
+            "number": number,
+            "role": role,
+            "text": mask(text)[0] if self._mask and role != "bot" else text,
+            "time": _now(),
+            "answer": json.dumps(self._kept(answer), ensure_ascii=False) if answer else None,
+        }
+        connection.execute(insert(tables.turns), row)
+        return number
+
+    def _kept(self, answer: Answer) -> dict[str, Any]:
+        kept = answer.as_dict()
+        if self._mask and "question" in kept["why"]:
+            kept["why"] = {**kept["why"], "question": mask(kept["why"]["question"])[0]}
+        return kept
+
+    def _state(self, connection: Connection, id: str) -> State:
+        row = connection.execute(
+            select(_C.side, _C.agent, _C.handed).where(_C.tenant == self.tenant, _C.id == id)
+        ).first()
+        if row is None:
+            raise InputError(f"no such conversation: {id[:60]}")
+        return State(row.side, row.agent, bool(row.handed))
+
+    def _of(self, id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        return _T.tenant == self.tenant, _T.conversation == id
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

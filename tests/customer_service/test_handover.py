@@ -1,0 +1,144 @@
+"""Hand-over under any order of events: one speaker, always a message, no circles; and what is stored of it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from apps.customer_service import handover
+from apps.customer_service.answers import Answer, Citation
+from apps.customer_service.conversations import Conversations
+from apps.customer_service.handover import NotAllowed, State
+from apps.customer_service.phrases import PHRASES
+from engine.db import Database
+from engine.errors import InputError
+
+AGENTS = st.sampled_from(["ada", "bo"])
+
+
+class Interleaved(RuleBasedStateMachine):
+    """Customers, agents and the bot act in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = State()
+        self.automatic = 0
+
+    def happens(self, event: handover.Event, agent: str | None = None) -> bool:
+        before = self.state
+        try:
+            stepped = handover.step(before, event, agent)
+        except NotAllowed:
+            return False
+        self.state = stepped.state
+        if (before.side, before.agent) != (self.state.side, self.state.agent):
+            assert stepped.message, "the customer is told of each change"
+        if stepped.message:
+            assert all(stepped.message in phrases for phrases in PHRASES.values())
+        return True
+
+    @rule()
+    def customer_asks_for_a_human(self) -> None:
+        before = self.state.side
+        assert self.happens("ask") == (before != "closed")
+        assert self.state.side in ({"closed"} if before == "closed" else {"waiting", "agent"})
+
+    @rule()
+    def bot_is_unsure(self) -> None:
+        before = self.state.side
+        if self.happens("unsure") and self.state.side != before:
+            self.automatic += 1
+
+    @rule(agent=AGENTS)
+    def agent_takes(self, agent: str) -> None:
+        self.happens("take", agent)
+
+    @rule(agent=AGENTS)
+    def agent_gives_back(self, agent: str) -> None:
+        self.happens("give_back", agent)
+
+    @rule(agent=AGENTS)
+    def agent_speaks(self, agent: str) -> None:
+        assert self.happens("agent_speaks", agent) == (self.state.side == "agent" and self.state.agent == agent)
+
+    @rule()
+    def bot_speaks(self) -> None:
+        assert self.happens("bot_speaks") == (self.state.side == "bot")
+
+    @rule()
+    def customer_speaks(self) -> None:
+        assert self.happens("customer_speaks") == (self.state.side != "closed")
+
+    @rule()
+    def closes(self) -> None:
+        self.happens("close")
+
+    @invariant()
+    def exactly_one_side_answers(self) -> None:
+        speakers = []
+        for event, agent in (("bot_speaks", None), ("agent_speaks", "ada"), ("agent_speaks", "bo")):
+            try:
+                handover.step(self.state, event, agent)  # type: ignore[arg-type]
+                speakers.append(agent or "bot")
+            except NotAllowed:
+                continue
+        assert len(speakers) == (0 if self.state.side in ("waiting", "closed") else 1)
+
+    @invariant()
+    def the_bot_hands_over_by_itself_once(self) -> None:
+        assert self.automatic <= 1
+
+
+TestInterleaved = Interleaved.TestCase
+TestInterleaved.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+CITED = Answer("It is free.", "extract", (Citation("fees", "v1", 0, 11, "It is free.", "Fees"),), 0.9)
+
+
+def test_a_conversation_keeps_turns_evidence_and_verdict(database: Database) -> None:
+    talks = Conversations(database)
+    id = talks.open("c-1")
+    talks.happen(id, "customer_speaks", text="is it free? my mail is a@b.example, card 4242 4242 4242 4242")
+    talks.answered(id, CITED)
+    assert talks.judge(id, True) == 2
+    talks.happen(id, "ask")
+    (waiting,) = talks.inbox()
+    assert waiting.summary["evidence"] == [{"document": "fees", "quote": "It is free."}]
+    assert waiting.summary["questions"] == ["is it free? my mail is [EMAIL], card [CARD]"]
+    assert [turn.role for turn in talks.turns(id)] == ["customer", "bot", "bot"]
+
+
+def test_the_bot_cannot_answer_when_an_agent_has_come_in_between(database: Database) -> None:
+    talks = Conversations(database)
+    id = talks.open()
+    talks.happen(id, "ask")
+    talks.happen(id, "take", agent="ada")
+    with pytest.raises(NotAllowed):
+        talks.answered(id, CITED)
+    with pytest.raises(NotAllowed, match="ada"):
+        talks.happen(id, "agent_speaks", agent="bo", text="hello")
+    assert "hello" not in [turn.text for turn in talks.turns(id)]
+
+
+def test_a_forgotten_customer_leaves_nothing(database: Database) -> None:
+    talks = Conversations(database)
+    kept, gone = talks.open("kept"), talks.open("gone")
+    for id in (kept, gone):
+        talks.happen(id, "customer_speaks", text="who am I")
+    assert talks.forget("gone") == 1
+    assert [turn.text for turn in talks.turns(kept)] == ["who am I"]
+    with pytest.raises(InputError, match="no such conversation"):
+        talks.turns(gone)
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM support_turns").scalar() == 1
+
+
+def test_tenants_do_not_see_each_others_conversations(database: Database) -> None:
+    id = Conversations(database, "ours").open("c")
+    theirs = Conversations(database, "theirs")
+    for call in (theirs.turns, theirs.state, lambda id: theirs.happen(id, "ask"), lambda id: theirs.judge(id, True)):
+        with pytest.raises(InputError, match="no such conversation"):
+            call(id)
+    assert theirs.forget("c") == 0

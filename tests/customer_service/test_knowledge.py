@@ -1,0 +1,132 @@
+"""Knowledge, ingestion and search: what is in the database is found, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from apps.customer_service import tables
+from apps.customer_service.finder import Finder, Fusion
+from apps.customer_service.ingest import Ingested, ingest
+from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.question import Question
+from engine import Progress
+from engine.db import Database
+from engine.errors import InputError
+from tests.customer_service.conftest import WordVectors
+
+Articles = Callable[..., Path]
+FREEZE = (
+    "# Freeze a card\n\nA frozen card refuses payments. Refunds still arrive.\n\n## Thaw\n\nTap the snowflake again."
+)
+FEES = "# Fees\n\nA trace of a transfer costs 15.00 (F-24)."
+
+
+def take(folder: Path, knowledge: Knowledge, embedder: WordVectors, *, prune: bool = False) -> Ingested:
+    return ingest([folder], knowledge, embedder, Progress(quiet=True), prune=prune)
+
+
+def found(finder: Finder, text: str) -> list[str]:
+    return [one.passage.chunk.document for one in finder.find(Question.of(text)).found]
+
+
+def test_what_is_ingested_is_found_by_meaning_and_by_code(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors
+) -> None:
+    done = take(articles(freeze=FREEZE, fees=FEES), knowledge, embedder)
+    assert (done.documents, done.chunks, done.unchanged) == (2, 3, 0)
+    finder = Finder(knowledge, embedder, Fusion())
+    assert found(finder, "do refunds arrive on a frozen card?")[0] == "freeze"
+    assert found(finder, "what is f24")[0] == "fees"
+
+
+def test_unchanged_files_are_skipped_and_a_change_embeds_only_itself(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors
+) -> None:
+    take(articles(freeze=FREEZE, fees=FEES), knowledge, embedder)
+    read = embedder.read
+    assert take(articles(), knowledge, embedder).unchanged == 2
+    assert embedder.read == read
+    take(articles(freeze=FREEZE.replace("snowflake", "sun")), knowledge, embedder)
+    assert embedder.read - read == 3  # the changed chunk's topic, itself and its sentence
+
+
+def test_deleted_documents_are_never_found_again(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors
+) -> None:
+    take(articles(freeze=FREEZE, fees=FEES), knowledge, embedder)
+    finder = Finder(knowledge, embedder, Fusion())
+    assert "freeze" in found(finder, "frozen card")
+    assert knowledge.delete(["freeze", "never-there"]) == ["freeze"]
+    assert "freeze" not in found(finder, "frozen card")
+    assert found(finder, "frozen card") == ["fees"]
+    assert take(articles(), knowledge, embedder).documents == 1  # its file is there still, and is taken anew
+
+
+def test_a_stale_cache_shows_nothing_that_is_gone(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(articles(freeze=FREEZE, fees=FEES), knowledge, embedder)
+    finder = Finder(knowledge, embedder, Fusion())
+    stale = finder.index()
+    knowledge.delete(["freeze"])
+    monkeypatch.setattr(finder, "index", lambda: stale)
+    assert found(finder, "frozen card") == ["fees"]
+
+
+def test_files_that_are_gone_are_told_and_pruned_on_request(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors
+) -> None:
+    folder = articles(freeze=FREEZE, fees=FEES)
+    take(folder, knowledge, embedder)
+    articles(fees=None)
+    assert [Path(one).name for one in take(folder, knowledge, embedder).missing] == ["fees.md"]
+    assert knowledge.counts()[0] == 2
+    assert take(folder, knowledge, embedder, prune=True).removed == 1
+    assert [one.id for one in knowledge.documents()] == ["freeze"]
+    assert take(folder, knowledge, embedder).missing == []
+
+
+def test_tenants_do_not_see_each_other(database: Database, articles: Articles, embedder: WordVectors) -> None:
+    ours, theirs = Knowledge(database, "ours"), Knowledge(database, "theirs")
+    folder = articles(freeze=FREEZE)
+    take(folder, ours, embedder)
+    articles(freeze=None, fees=FEES)
+    take(folder, theirs, embedder)
+    assert found(Finder(ours, embedder, Fusion()), "fees of a trace") == ["freeze", "freeze"]
+    assert found(Finder(theirs, embedder, Fusion()), "frozen card") == ["fees"]
+    assert theirs.delete(["freeze"]) == []
+    assert ours.counts() == (1, 2)
+
+
+def test_another_embedder_is_refused_with_the_way_out(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors
+) -> None:
+    take(articles(freeze=FREEZE), knowledge, embedder)
+    with pytest.raises(InputError, match="support-bot reindex"):
+        take(articles(), knowledge, WordVectors("other"))
+
+
+def test_an_id_that_two_files_claim_is_told(articles: Articles, knowledge: Knowledge, embedder: WordVectors) -> None:
+    folder = articles(a="---\nid: x\n---\nOne.", b="---\nid: x\n---\nTwo.")
+    (told,) = take(folder, knowledge, embedder).rejected
+    assert "'x'" in told.reason
+    assert knowledge.counts()[0] == 1
+
+
+def test_an_empty_knowledge_finds_nothing(knowledge: Knowledge, embedder: WordVectors) -> None:
+    assert Finder(knowledge, embedder, Fusion()).find(Question.of("anything?")).found == []
+
+
+def test_a_database_of_a_newer_keel_is_left_alone(tmp_path: Path, database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE customer_service_migrations SET version_num = '9999'")
+    with pytest.raises(InputError, match="newer Keel"):
+        Database.open(f"sqlite:///{tmp_path}/bot.db", name=tables.NAME, migrations=tables.MIGRATIONS)
+
+
+def test_a_database_url_that_is_none_is_told() -> None:
+    with pytest.raises(InputError, match="sqlite:///FILE"):
+        Database.open("nothing://here", name="x", migrations=tables.MIGRATIONS)
