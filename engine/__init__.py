@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.predictor import load as load
     from engine.progress import Progress as Progress
     from engine.recipe import Recipe as Recipe
+    from engine.resources import packaged as packaged
     from engine.store import Store as Store
     from engine.training import Trained as Trained
     from engine.training import train as train
@@ -32,6 +33,7 @@ _HOMES = {
     "load": "engine.predictor",
     "Progress": "engine.progress",
     "Recipe": "engine.recipe",
+    "packaged": "engine.resources",
     "Store": "engine.store",
     "Trained": "engine.training",
     "train": "engine.training",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import file_digest
 from pathlib import Path
@@ -86,6 +86,15 @@ def ingest(
         gone = [document.id for document in knowledge.documents() if document.source in set(done.missing)]
         done.removed += len(knowledge.delete(gone))
     return done
+
+
+def take(documents: Sequence[Document], knowledge: Knowledge, embedder: Embedder) -> None:
+    """As `ingest`, for documents that are read already."""
+    knowledge.begin(embedder.model)
+    for document in documents:
+        chunks = cut(document)
+        made = _vectors(chunks, {document.id: document.title}, knowledge, embedder)
+        knowledge.replace(f"{document.source}#{document.id}", document.version, [document], chunks, made)
 
 
 def write_rejected(rejected: list[Rejected], path: Path) -> None:

@@ -19,10 +19,13 @@ from engine.errors import InputError
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Row, Select
 
+    from engine import Embedder
     from engine.db import Database
 
 Vectors = NDArray[np.float32]
 """Of a chunk, one row for each of its `units`: shape (units, width)."""
+REREAD = 64
+"""Chunks that get new vectors in one transaction."""
 MANY = 500
 """Keys of one SQL statement."""
 
@@ -182,6 +185,64 @@ class Knowledge:
             if gone:
                 self._changed(connection)
         return gone
+
+    def reindex(self, embedder: Embedder) -> int:
+        """Give every chunk vectors of another embedder, and swap both at once when all have them.
+
+        The old vectors answer until then; stopped anywhere, the next call goes on where this one was.
+
+        Returns:
+            How many chunks were read; 0 where the embedder's vectors are live already.
+        """
+        number = self._building(embedder.model)
+        if number is None:
+            return 0
+        done = 0
+        while waiting := self._without(number):
+            made = {one.chunk.id: embedder.embed(units(one.chunk, one.title), side="pair") for one in waiting}
+            with self.database.write() as connection:
+                # A document may have changed in the meantime: only chunks that are there still take their vectors.
+                live = self.live(connection, list(made))
+                for chunk in live:
+                    row = {"tenant": self.tenant, "generation": number, "chunk": chunk, "data": _packed(made[chunk])}
+                    connection.execute(insert(tables.vectors), row)
+            done += len(waiting)
+        with self.database.write() as connection:
+            if self._missing(connection, number):
+                return done + self.reindex(embedder)
+            g = tables.generations.c
+            connection.execute(delete(tables.generations).where(g.tenant == self.tenant, g.number != number))
+            connection.execute(
+                update(tables.generations).where(g.tenant == self.tenant, g.number == number).values(state="live")
+            )
+            self._changed(connection)
+        return done
+
+    def _building(self, model: str) -> int | None:
+        """The generation that is being built by this model, begun now if there is none; None: it is live."""
+        g = tables.generations.c
+        with self.database.write() as connection:
+            rows = connection.execute(select(g.number, g.embedder, g.state).where(g.tenant == self.tenant)).all()
+            if any(row.embedder == model and row.state == "live" for row in rows):
+                return None
+            for row in rows:
+                if row.state == "building" and row.embedder == model:
+                    return int(row.number)
+            number = max((row.number for row in rows), default=0) + 1
+            connection.execute(delete(tables.generations).where(g.tenant == self.tenant, g.state == "building"))
+            values = {"tenant": self.tenant, "number": number, "embedder": model, "state": "building"}
+            connection.execute(insert(tables.generations), values)
+            return int(number)
+
+    def _without(self, generation: int) -> list[Passage]:
+        """Some of the chunks that have no vectors of the generation yet."""
+        with self.database.read() as connection:
+            return [_passage(row) for row in self._missing(connection, generation)]
+
+    def _missing(self, connection: Connection, generation: int) -> Sequence[Row[Any]]:
+        c, v = tables.chunks.c, tables.vectors.c
+        made = select(v.chunk).where(v.tenant == self.tenant, v.generation == generation)
+        return connection.execute(self._passages().where(c.id.not_in(made)).limit(REREAD)).all()
 
     def all(self, connection: Connection) -> list[Stored]:
         """Every chunk with its live vectors, in a fixed order."""

@@ -1,0 +1,99 @@
+"""Bot: one question in, one answer out; the road that every face of support-bot takes.
+
+understand ──talk──> phrase
+    └─question─> find ─> gather evidence ─> confident enough? ─no─> "I don't know", with what came closest
+                                                  └─yes─> extract, with citations
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apps.customer_service import confidence, extract
+from apps.customer_service.answers import Answer, Turn
+from apps.customer_service.evidence import Evidence, gather
+from apps.customer_service.finder import Finder, Search
+from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.models import Models
+from apps.customer_service.phrases import phrase
+from apps.customer_service.question import Question
+from apps.customer_service.understand import HUMAN, Understood, understand
+
+NEAREST = 3
+"""Articles that are named when the bot does not know."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was found out about a question before it is answered."""
+
+    search: Search
+    evidence: list[Evidence]
+    confidence: float
+
+
+class Bot:
+    """Answers from one tenant's knowledge; threads may share it.
+
+    Args:
+        error_rate: share of the questions without an answer that may be answered all the same.
+    """
+
+    def __init__(self, knowledge: Knowledge, models: Models, *, error_rate: float = 0.05) -> None:
+        self.knowledge = knowledge
+        self.models = models
+        self.bar = models.confidence.bar(error_rate)
+        self.finder = Finder(knowledge, models.embedder, models.fusion)
+
+    def answer(self, text: str, history: Sequence[Turn] = ()) -> Answer:
+        """What to tell the customer; `kind` "handoff" when a human is wished for."""
+        question = Question.of(text, history)
+        lang = question.lang
+        if not question.text:
+            return Answer(phrase("empty", lang), "talk")
+        understood = understand(question.text, self.models.intents)
+        why: dict[str, Any] = {"intent": understood.intent, "intent_probability": round(understood.probability, 4)}
+        if understood.intent == HUMAN:
+            return Answer(phrase("handed_over", lang), "handoff", models=self.models.names(), why=why)
+        if understood.talk and not question.leaning():
+            return Answer(phrase(str(understood.intent), lang), "talk", models=self.models.names(), why=why)
+        return self._told(question, self.look(question), why)
+
+    def look(self, question: Question) -> Looked:
+        """Search, read, and weigh how sure that is."""
+        search = self.finder.find(question)
+        evidence = gather(search, self.models.reranker)
+        sure = self.models.confidence(confidence.features(search, evidence)) if evidence else 0.0
+        return Looked(search, evidence, sure)
+
+    def _told(self, question: Question, looked: Looked, why: dict[str, Any]) -> Answer:
+        why |= {
+            "question": looked.search.asked,
+            "bar": round(self.bar, 4),
+            "passages": [
+                {
+                    "document": one.passage.chunk.document,
+                    "heading": one.passage.chunk.heading,
+                    "score": round(one.score, 4),
+                    "cosine": round(one.dense, 4),
+                    "bm25": round(one.lexical, 4),
+                }
+                for one in looked.search.found[:5]
+            ],
+        }
+        names = self.models.names()
+        chosen = extract.choose(looked.evidence) if looked.confidence >= self.bar else []
+        if chosen:
+            citations = tuple(one.citation() for one in chosen)
+            text = " ".join(" ".join(one.text.split()) for one in chosen)
+            return Answer(text, "extract", citations, looked.confidence, names, why)
+        nearest = list(dict.fromkeys(one.passage.title for one in looked.search.found))[:NEAREST]
+        why["nearest"] = nearest
+        text = phrase("abstain_near" if nearest else "abstain", question.lang)
+        listed = "".join(f"\n- {title}" for title in nearest)
+        return Answer(text + listed, "abstain", (), looked.confidence, names, why)
+
+
+__all__ = ["Bot", "Looked", "Understood"]

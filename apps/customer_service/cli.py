@@ -1,0 +1,302 @@
+"""`support-bot ...`: articles in, a trained bot, answers with their sources."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine import errors
+
+if TYPE_CHECKING:
+    from apps.customer_service.bot import Bot
+    from apps.customer_service.knowledge import Knowledge
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Answer customers from your own articles, with citations, or say that you don't know.\n\n"
+    'Example: support-bot ask "how do I freeze my card?"',
+)
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
+Url = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="sqlite:///FILE or postgresql+psycopg://...; else in Keel's home."),
+]
+Tenant = Annotated[str, typer.Option(help="Whose articles and conversations.")]
+ErrorRate = Annotated[
+    float, typer.Option(help="Share of questions without an answer that may be answered all the same.")
+]
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders: Markdown, HTML, text, CSV, JSONL, PDF, DOCX.")],
+    prune: Annotated[bool, typer.Option(help="Delete the documents of files that are gone from the folders.")] = False,
+    dead_letters: Annotated[Path, typer.Option(help="Where files and rows that are no documents go.")] = Path(
+        "dead_documents.jsonl"
+    ),
+    database: Url = None,
+    tenant: Tenant = "default",
+    as_json: Json = False,
+) -> None:
+    """Read articles into the knowledge; what has not changed is skipped.
+
+    Example: support-bot ingest data/support/articles/en
+    """
+    from apps.customer_service import ingest as ingestion
+    from engine import Embedder, Progress
+
+    knowledge = _knowledge(database, tenant)
+    with Progress(quiet=as_json) as progress:
+        done = ingestion.ingest(paths, knowledge, Embedder(_embedder(knowledge)), progress, prune=prune)
+    if done.rejected:
+        ingestion.write_rejected(done.rejected, dead_letters)
+    documents, chunks = knowledge.counts()
+    value = {
+        "files": done.files,
+        "unchanged": done.unchanged,
+        "documents": done.documents,
+        "removed": done.removed,
+        "rejected": len(done.rejected),
+        "missing": done.missing,
+        "in_all": {"documents": documents, "chunks": chunks},
+    }
+    if as_json:
+        _print_json(value)
+        return
+    typer.echo(
+        f"{done.documents} documents read from {done.files - done.unchanged} files, {done.unchanged} files unchanged, "
+        f"{done.removed} documents removed; {documents} documents and {chunks} chunks in all"
+    )
+    if done.rejected:
+        first = done.rejected[0]
+        place = f"{first.source}, line {first.line}" if first.line else first.source
+        typer.echo(f"{len(done.rejected)} rejected, see {dead_letters}; the first: {place}: {first.reason}")
+    if done.missing and not prune:
+        typer.echo(f"{len(done.missing)} files are gone, their documents are still answered from; --prune deletes them")
+
+
+@app.command()
+def delete(
+    ids: Annotated[list[str], typer.Argument(help="Ids of documents.")],
+    database: Url = None,
+    tenant: Tenant = "default",
+    as_json: Json = False,
+) -> None:
+    """Delete documents: nothing of them is found or quoted afterwards.
+
+    Example: support-bot delete card-limits
+    """
+    gone = _knowledge(database, tenant).delete(ids)
+    if as_json:
+        _print_json({"deleted": gone})
+    elif gone:
+        typer.echo(f"deleted: {', '.join(gone)}")
+    if missing := sorted(set(ids) - set(gone)):
+        raise errors.InputError(f"no such document: {', '.join(missing)}; see: support-bot documents")
+
+
+@app.command()
+def documents(database: Url = None, tenant: Tenant = "default", as_json: Json = False) -> None:
+    """List what the bot answers from.
+
+    Example: support-bot documents
+    """
+    found = _knowledge(database, tenant).documents()
+    if as_json:
+        keys = ("id", "title", "lang", "section", "updated", "source")
+        _print_json([{**{key: getattr(one, key) for key in keys}, "version": one.version} for one in found])
+        return
+    for one in found:
+        typer.echo(f"{one.id}\t{one.lang}\t{one.title}")
+
+
+@app.command()
+def train(
+    dialogues: Annotated[Path | None, typer.Option(help="Past dialogues as JSON lines; else Keel's own.")] = None,
+    dev: Annotated[Path | None, typer.Option(help="Labelled questions to fit weights and the bar on.")] = None,
+    small_talk: Annotated[Path | None, typer.Option(help="Small talk as JSON lines of text, intent.")] = None,
+    base: Annotated[str, typer.Option(help='"minilm", or "multilingual" for Chinese.')] = "minilm",
+    database: Url = None,
+    tenant: Tenant = "default",
+    as_json: Json = False,
+) -> None:
+    """Learn from past dialogues how customers ask, and when to say nothing; then re-read the articles with it.
+
+    Example: support-bot train --dialogues data/support/dialogues.jsonl --dev data/support/queries/dev.jsonl
+    """
+    from apps.customer_service import learn, settings
+    from engine import Progress
+
+    knowledge = _knowledge(database, tenant)
+    with Progress(quiet=as_json) as progress:
+        learnt = learn.learn(
+            knowledge.documents(),
+            dialogues or settings.packaged("dialogues.jsonl"),
+            dev or settings.packaged("queries/dev.jsonl"),
+            small_talk or settings.packaged("small_talk.jsonl"),
+            progress,
+            base=base,
+        )
+        progress.stage("reading the articles with the new embedder")
+        knowledge.reindex(learnt.models.embedder)
+    figures = {key: round(value, 4) for key, value in learnt.figures.items()}
+    if as_json:
+        _print_json({"version": learnt.models.version, "dev": figures, "rows": learnt.counts})
+        return
+    typer.echo(f"{learnt.models.version} is champion now; on dev questions: " + _listed(figures))
+    if learnt.rejected:
+        typer.echo(f"{len(learnt.rejected)} dialogues left out; the first: {learnt.rejected[0].reason}")
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What a customer asks.")],
+    error_rate: ErrorRate = 0.05,
+    database: Url = None,
+    tenant: Tenant = "default",
+    as_json: Json = False,
+) -> None:
+    """Answer one question, with citations.
+
+    Example: support-bot ask "how do I freeze my card?" --json
+    """
+    answer = _bot(database, tenant, error_rate).answer(question)
+    if as_json:
+        _print_json(answer.as_dict())
+        return
+    from apps.customer_service.shown import show
+
+    show(answer)
+
+
+@app.command()
+def chat(
+    error_rate: ErrorRate = 0.05,
+    customer: Annotated[str, typer.Option(help="Your key for the customer; `forget` erases by it.")] = "",
+    database: Url = None,
+    tenant: Tenant = "default",
+) -> None:
+    """Talk with the bot. /why shows the evidence, /human hands over, /good and /bad judge the last answer, /quit ends.
+
+    Example: support-bot chat
+    """
+    from apps.customer_service.talk import talk
+
+    talk(_bot(database, tenant, error_rate), customer)
+
+
+@app.command()
+def forget(
+    customer: Annotated[str, typer.Argument(help="The company's key for the customer.")],
+    database: Url = None,
+    tenant: Tenant = "default",
+    as_json: Json = False,
+) -> None:
+    """Erase a customer's conversations.
+
+    Example: support-bot forget customer-4711
+    """
+    from apps.customer_service import settings
+    from apps.customer_service.conversations import Conversations
+
+    gone = Conversations(settings.database(database), tenant).forget(customer)
+    if as_json:
+        _print_json({"conversations": gone})
+    else:
+        typer.echo(f"{gone} conversations erased")
+
+
+@app.command()
+def evaluate(
+    questions: Annotated[Path | None, typer.Option(help="Labelled test questions; else Keel's own.")] = None,
+    error_rate: ErrorRate = 0.05,
+    database: Url = None,
+    tenant: Tenant = "default",
+    as_json: Json = False,
+) -> None:
+    """Score the bot on labelled questions: retrieval, citations, abstention, follow-ups, with intervals.
+
+    Example: support-bot evaluate --questions data/support/queries/test.jsonl
+    """
+    from apps.customer_service import settings
+    from apps.customer_service.evaluate import evaluate as scored
+    from engine import Progress
+
+    with Progress(quiet=as_json) as progress:
+        figures = scored(
+            _bot(database, tenant, error_rate), questions or settings.packaged("queries/test.jsonl"), progress
+        )
+    if as_json:
+        _print_json({name: {"value": one.value, "low": one.low, "high": one.high} for name, one in figures.items()})
+        return
+    for name, one in figures.items():
+        typer.echo(f"{name:32} {one.value:7.3f}   ({one.low:.3f} to {one.high:.3f})")
+
+
+def main() -> None:
+    """Entry point of `support-bot`."""
+    errors.run(lambda: app(standalone_mode=True))
+
+
+def _knowledge(database: str | None, tenant: str) -> Knowledge:
+    from apps.customer_service import settings
+    from apps.customer_service.knowledge import Knowledge
+
+    return Knowledge(settings.database(database), tenant)
+
+
+def _embedder(knowledge: Knowledge) -> str:
+    """The base or stored model that the index was made with; for a new one the champion's, or the base."""
+    from apps.customer_service.models import NAME, Models
+    from engine import Store
+
+    if live := knowledge.embedder():
+        return live if "@" not in live else f"store:{live}"
+    return Models.load().embedder_name if Store().has(NAME) else "minilm"
+
+
+def _bot(database: str | None, tenant: str, error_rate: float) -> Bot:
+    from apps.customer_service.bot import Bot
+    from apps.customer_service.models import NAME, Models
+    from engine import Store
+
+    knowledge = _knowledge(database, tenant)
+    if not knowledge.counts()[0]:
+        raise errors.InputError("the bot has no articles to answer from; run: support-bot ingest PATH")
+    if not Store().has(NAME):
+        raise errors.InputError("the bot is not trained yet; run: support-bot train")
+    models = Models.load()
+    if (live := knowledge.embedder()) != (wanted := models.embedder.model):
+        raise errors.InputError(f"the index was made by {live}, the bot uses {wanted}; run: support-bot reindex")
+    return Bot(knowledge, models, error_rate=error_rate)
+
+
+@app.command()
+def reindex(database: Url = None, tenant: Tenant = "default", as_json: Json = False) -> None:
+    """Read all articles anew with the champion's embedder; until it is done the old index answers.
+
+    Example: support-bot reindex
+    """
+    from apps.customer_service.models import Models
+
+    models = Models.load()
+    done = _knowledge(database, tenant).reindex(models.embedder)
+    if as_json:
+        _print_json({"chunks": done, "embedder": models.embedder.model})
+    else:
+        typer.echo(f"{done} chunks read with {models.embedder.model}")
+
+
+def _listed(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

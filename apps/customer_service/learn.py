@@ -1,0 +1,175 @@
+"""Learn: from articles, past dialogues and dev questions to a bundle: embedder, cross-encoder, intents, weights, bars.
+
+    dialogues ─> examples ─> three recipes ─> models ─┐
+    dev questions ────────────────────────────────────┴─> fusion, confidence ─> bundle
+
+Test questions have no part in it.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apps.customer_service import confidence, examples, tables
+from apps.customer_service.confidence import features
+from apps.customer_service.dialogues import Asked, read_dialogues, read_questions
+from apps.customer_service.documents import Document, Rejected
+from apps.customer_service.evidence import gather
+from apps.customer_service.finder import Finder, Fusion, Search
+from apps.customer_service.ingest import take
+from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.models import Models
+from apps.customer_service.question import Question
+from engine import Embedder, Predictor, Progress, Recipe, load, train
+from engine.db import Database
+from engine.errors import InputError
+
+RECIPES = {"embed": "recipes/support_embed.yaml", "rank": "recipes/support_rank.yaml"}
+INTENTS = "recipes/support_intents.yaml"
+LEAST_OF_INTENT = 5
+"""Rows below which an intent is not learnt: its rows count as "other"."""
+OTHER = "other"
+LEXICAL = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+REWRITTEN = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+DEPTH = 30
+"""Passages whose order is scored."""
+
+
+@dataclass
+class Learnt:
+    models: Models
+    figures: dict[str, float]
+    """On dev questions."""
+    rejected: list[Rejected]
+    counts: dict[str, int]
+
+
+def learn(
+    documents: Sequence[Document],
+    dialogues: Path,
+    dev: Path,
+    small_talk: Path | None,
+    progress: Progress,
+    *,
+    base: str = "minilm",
+) -> Learnt:
+    """Train and fit everything, and store the bundle as champion.
+
+    Args:
+        base: of the embedder and the classifiers; "multilingual" where articles are Chinese.
+
+    Raises:
+        InputError: there are no documents, or too few dialogues or dev questions.
+    """
+    if not documents:
+        raise InputError("there are no articles to learn on; run: support-bot ingest PATH")
+    asked = read_questions(dev)
+    past, rejected = read_dialogues(dialogues)
+    progress.stage(f"finding what {len(past):,} dialogues teach about {len(documents):,} articles")
+    made = examples.make(past, documents, Embedder(base))
+    talk = _talk(small_talk) if small_talk else []
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        files = {"embed": place / "pairs.jsonl", "rank": place / "rank.jsonl", "intents": place / "intents.jsonl"}
+        for name, rows in (("embed", made.pairs), ("rank", made.rank), ("intents", _intents(made.intents + talk))):
+            files[name].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+        names = {}
+        for kind, recipe in RECIPES.items():
+            progress.stage(f"training: {recipe}")
+            settings = [f"data.train={files[kind]}", f"base={base}"]
+            names[kind] = str(train(Recipe.load(recipe, settings), watcher=progress).version)
+        labels = sorted({row["intent"] for row in map(json.loads, files["intents"].read_text("utf-8").splitlines())})
+        settings = [f"data.train={files['intents']}", f"base={base}", f"task.heads.intent.labels={labels}"]
+        progress.stage(f"training: {INTENTS}")
+        names["intents"] = str(train(Recipe.load(INTENTS, settings), watcher=progress).version)
+        embedder, reranker = Embedder(f"store:{names['embed']}"), load(names["rank"])
+        progress.stage("fitting weights and the bar on dev questions")
+        database = Database.open(f"sqlite:///{place}/dev.db", name=tables.NAME, migrations=tables.MIGRATIONS)
+        knowledge = Knowledge(database)
+        take(documents, knowledge, embedder)
+        fusion, figures = fit_fusion(asked, knowledge, embedder)
+        sure, more = fit_confidence(asked, Finder(knowledge, embedder, fusion), reranker)
+        database.close()
+    models = Models(f"store:{names['embed']}", names["rank"], names["intents"], fusion, sure)
+    counts = {"pairs": len(made.pairs), "rank": len(made.rank), "unaligned": made.unaligned, "dialogues": len(past)}
+    figures |= more
+    stored = models.save({"figures": {"dev": figures}, "rows": counts})
+    return Learnt(stored, figures, rejected, counts)
+
+
+def fit_fusion(asked: Sequence[Asked], knowledge: Knowledge, embedder: Embedder) -> tuple[Fusion, dict[str, float]]:
+    """The weights under which dev questions find their article best; a part alone wins where no mixture is better."""
+    direct = [one for one in asked if one.kind == "answerable"]
+    leaning = [one for one in asked if one.kind == "follow_up"]
+    finder = Finder(knowledge, embedder, Fusion())
+
+    def score(fusion: Fusion, questions: Sequence[Asked]) -> float:
+        finder.fusion = fusion
+        found = [ndcg(finder.find(Question.of(one.text, one.history), DEPTH), one.articles) for one in questions]
+        return float(np.mean(found)) if found else 0.0
+
+    by_lexical = {weight: score(Fusion(lexical=weight), direct) for weight in LEXICAL}
+    lexical = max(by_lexical, key=lambda weight: (by_lexical[weight], -weight))
+    by_rewritten = {weight: score(Fusion(lexical, weight), leaning) for weight in REWRITTEN}
+    rewritten = max(by_rewritten, key=lambda weight: (by_rewritten[weight], -weight)) if leaning else Fusion.rewritten
+    figures = {
+        "ndcg10_fused": by_lexical[lexical],
+        "ndcg10_dense": by_lexical[0.0],
+        "ndcg10_bm25": by_lexical[1.0],
+        "ndcg10_follow_up": by_rewritten[rewritten],
+        "ndcg10_follow_up_raw": by_rewritten[0.0],
+    }
+    return Fusion(lexical, rewritten), figures
+
+
+def fit_confidence(
+    asked: Sequence[Asked], finder: Finder, reranker: Predictor | None
+) -> tuple[confidence.Confidence, dict[str, float]]:
+    """When to answer. A question whose article is not among the passages that are read counts as one without."""
+    values, answerable = [], []
+    for one in asked:
+        if one.kind not in ("answerable", "unanswerable", "follow_up"):
+            continue
+        search = finder.find(Question.of(one.text, one.history))
+        evidence = gather(search, reranker)
+        held = {each.passage.chunk.document for each in evidence}
+        if one.kind != "unanswerable" and not held & one.articles:
+            continue  # neither: it has an answer that was not found
+        values.append(features(search, evidence))
+        answerable.append(one.kind != "unanswerable")
+    sure = confidence.fit(np.array(values), np.array(answerable))
+    bar = sure.bar(0.05)
+    passed = np.array([sure(one) >= bar for one in values])
+    return sure, {"dev_coverage": float(passed[np.array(answerable)].mean())}
+
+
+def ndcg(search: Search, articles: set[str], cut: int = 10) -> float:
+    """nDCG of one query over documents, each at the place of its best passage; one relevant document counts as one."""
+    order = list(dict.fromkeys(one.passage.chunk.document for one in search.found))[:cut]
+    gain = sum(1 / np.log2(rank + 2) for rank, document in enumerate(order) if document in articles)
+    best = sum(1 / np.log2(rank + 2) for rank in range(min(len(articles), cut)))
+    return float(gain / best) if best else 0.0
+
+
+def _talk(path: Path) -> list[dict[str, Any]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [{"question": row["text"], "intent": row["intent"]} for row in map(json.loads, lines)]
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise InputError(f"{path}: not JSON lines of {{text, intent}} ({fault})") from None
+
+
+def _intents(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    counts = Counter(row["intent"] for row in rows)
+    return [{**row, "intent": row["intent"] if counts[row["intent"]] >= LEAST_OF_INTENT else OTHER} for row in rows]
+
+
+__all__ = ["Learnt", "fit_confidence", "fit_fusion", "learn", "ndcg"]

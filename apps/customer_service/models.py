@@ -1,0 +1,80 @@
+"""Models: what a bot answers with, one version of all of it: embedder, cross-encoder, intents, weights and bars."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from apps.customer_service.confidence import Confidence
+from apps.customer_service.finder import Fusion
+from engine import Embedder, Predictor, Store, load
+from engine.errors import StoreError
+
+NAME = "support-bot"
+FILE = "bundle.json"
+
+
+@dataclass(frozen=True)
+class Models:
+    """A bundle: stored, promoted and rolled back as one version. The models are loaded when they are first used."""
+
+    embedder_name: str
+    """A base ("minilm") or "store:NAME@NUMBER"."""
+    reranker_name: str | None
+    """NAME@NUMBER; None: passages stay in the order of the search."""
+    intents_name: str | None
+    fusion: Fusion
+    confidence: Confidence
+    version: str = ""
+    """NAME@NUMBER of the bundle itself."""
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        return Embedder(self.embedder_name)
+
+    @cached_property
+    def reranker(self) -> Predictor | None:
+        return load(self.reranker_name) if self.reranker_name else None
+
+    @cached_property
+    def intents(self) -> Predictor | None:
+        return load(self.intents_name) if self.intents_name else None
+
+    def names(self) -> tuple[str, ...]:
+        """The bundle and its parts, for an answer to name."""
+        parts = (self.version, self.embedder_name.removeprefix("store:"), self.reranker_name, self.intents_name)
+        return tuple(part for part in parts if part)
+
+    def save(self, manifest: dict[str, Any], *, promote: bool = True) -> Models:
+        """Store this as the next version of the bundle."""
+        store = Store()
+        value = {key: found for key, found in asdict(self).items() if key != "version"}
+        with store.staging(NAME) as place:
+            (place / FILE).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+            parts = [name.removeprefix("store:") for name in self.names()]
+            version = store.commit(NAME, place, {"name": NAME, "components": parts, **manifest})
+        if promote:
+            store.promote(version)
+        return Models.load(str(version))
+
+    @classmethod
+    def load(cls, reference: str = NAME) -> Models:
+        """The stored bundle that "support-bot", "support-bot@ALIAS" or "support-bot@NUMBER" stands for.
+
+        Raises:
+            InputError: there is none.
+            StoreError: its file is damaged.
+        """
+        version = Store().get(reference)
+        try:
+            value = json.loads((version.folder / FILE).read_text(encoding="utf-8"))
+            confidence: dict[str, Any] = {
+                key: tuple(found) if isinstance(found, list) else found
+                for key, found in value.pop("confidence").items()
+            }
+            fusion = Fusion(**value.pop("fusion"))
+            return cls(**value, fusion=fusion, confidence=Confidence(**confidence), version=str(version))
+        except (OSError, ValueError, TypeError, KeyError) as fault:
+            raise StoreError(f"{version}: {FILE} unreadable ({fault}); see: engine models verify {version}") from None

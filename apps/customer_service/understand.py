@@ -1,0 +1,63 @@
+"""Understand: what kind of turn this is: a question, small talk, abuse, or the wish for a human."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.text.normalise import words
+
+if TYPE_CHECKING:
+    from engine import Predictor
+
+TALK = ("greeting", "thanks", "goodbye", "abuse", "chit_chat")
+"""Intents that are answered with a phrase and need no source."""
+HUMAN = "human"
+SURE = 0.6
+"""Probability from which small talk is taken for such: below it a turn is looked up like any question."""
+
+_PERSON = "human|agent|representative|operator|advis[oe]r|colleague"
+_HUMAN = re.compile(
+    rf"^\W*(?:a |an |real |live )*(?:{_PERSON}|person)(?: please)?\W*$"
+    rf"|\b(?:talk|speak|chat|connect|transfer|hand|put)\b.{{0,30}}\b(?:{_PERSON}|person|people|someone|somebody|staff)\b"
+    rf"|\b(?:want|need|get me|give me|prefer)\b.{{0,15}}\b(?:{_PERSON}|real person|live person)\b"
+    r"|人工|真人|转接?客服|找客服",
+    re.IGNORECASE,
+)
+_SAYINGS = {
+    "greeting": "hi|hello|hey|hiya|good morning|good afternoon|good evening|hi there|hello there"
+    "|你 好|您 好|在 吗|早 上 好",
+    "thanks": "thanks|thank you|thx|ty|thanks a lot|thank you very much|cheers|great thanks|perfect thanks|ok thanks"
+    "|谢 谢|多 谢|谢 谢 你|谢 谢 您",
+    "goodbye": "bye|goodbye|bye bye|see you|good night|that s all|that's all|再 见|拜 拜",
+}
+
+
+@dataclass(frozen=True)
+class Understood:
+    intent: str | None
+    """None: nobody has said, or nothing is sure."""
+    probability: float
+
+    @property
+    def talk(self) -> bool:
+        return self.intent in TALK
+
+
+def understand(text: str, intents: Predictor | None) -> Understood:
+    """The intent of a turn. A wish for a human is heard whatever a model says; what remains is the model's."""
+    if _HUMAN.search(text):
+        return Understood(HUMAN, 1.0)
+    said = " ".join(words(text))
+    for intent, sayings in _SAYINGS.items():
+        if said in sayings.split("|"):
+            return Understood(intent, 1.0)
+    if intents is None or not said:
+        return Understood(None, 0.0)
+    (found,) = intents.predict([text])
+    answer = found["intent"]
+    probability = float(answer.probabilities[answer.label])
+    if answer.label in (*TALK, HUMAN) and probability < SURE:
+        return Understood(None, probability)
+    return Understood(answer.label, probability)
