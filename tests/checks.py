@@ -20,7 +20,11 @@ OPEN_SUBMODULES = {"service", "db", "text", "explain", "errors", "feedback"}
 """What of the engine an application may import besides `engine` itself."""
 MAX_SHARED = 0.05
 LABELLED = ("data/finance/headlines.jsonl",)
-COMMANDS = {"engine": "engine.cli", "finance-monitor": "apps.finance_monitor.cli"}
+COMMANDS = {
+    "engine": "engine.cli",
+    "finance-monitor": "apps.finance_monitor.cli",
+    "support-bot": "apps.customer_service.cli",
+}
 
 
 def walls() -> Iterator[str]:
@@ -73,6 +77,34 @@ def skeleton(text: str) -> str:
     return re.sub(r"_(?: _)+", "_", " ".join(blanked))
 
 
+def support_data() -> Iterator[str]:
+    """Each sentence labelled as an answer stands in its article; no question is asked twice, in whatever file."""
+    from engine.text.normalise import normalised
+
+    folder = ROOT / "data" / "support"
+    articles = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("articles/*/*.md")}
+    asked: dict[str, str] = {}
+    texts: dict[str, list[str]] = {}
+    for path in [*sorted(folder.glob("queries/*.jsonl")), folder / "dialogues.jsonl"]:
+        name = path.relative_to(ROOT)
+        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+            for article in filter(None, [row["article"], *row.get("also", [])]):
+                if article not in articles:
+                    yield f"{name}: {row['id']}: no article {article}"
+            for sentence in row.get("sentences", []):
+                if sentence not in articles.get(row["article"], ""):
+                    yield f"{name}: {row['id']}: not in {row['article']}: {sentence}"
+            text = row["text"] if "text" in row else row["turns"][0]["text"]
+            texts.setdefault(str(name), []).append(text)
+            key = normalised(text + "".join(turn["text"] for turn in row.get("history", [])))
+            if key in asked:
+                yield f"{name}: {row['id']}: asked before, {asked[key]}: {text}"
+            asked[key] = f"{name} {row['id']}"
+    for name, found in texts.items():
+        if (shared := shared_texts(found)) > MAX_SHARED * len(found):
+            yield f"{name}: {shared} of {len(found)} texts repeat another's skeleton or 4-grams, over {MAX_SHARED:.0%}"
+
+
 def feed_apart() -> Iterator[str]:
     """No text of the feed stands in the training file."""
     from engine.text.normalise import normalised
@@ -96,7 +128,7 @@ def examples() -> Iterator[str]:
     sources = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/**/*.md")]
     for path in [*sources, *ROOT.glob("engine/*cli.py"), *ROOT.glob("apps/*/cli.py")]:
         text = path.read_text(encoding="utf-8").replace("\\\n", " ")
-        for line in re.findall(r"^\s*(?:\$ |Example: )?((?:engine|finance-monitor) [^\n`]+)$", text, re.MULTILINE):
+        for line in re.findall(r"^\s*(?:\$ |Example: )?((?:engine|finance-monitor|support-bot) [^\n`]+)$", text, re.MULTILINE):
             words = shlex.split(line.split("  #")[0].split(" | ")[0].split(" > ")[0])
             command: Any = known[words[0]]
             rest = words[1:]
@@ -128,7 +160,7 @@ def change_log() -> Iterator[str]:
 
 def main() -> int:
     faults = 0
-    for check in (walls, originality, feed_apart, examples, change_log):
+    for check in (walls, originality, support_data, feed_apart, examples, change_log):
         found = list(check())
         print(f"{check.__name__:12} {'ok' if not found else f'{len(found)} faults'}")
         for fault in found:

@@ -108,7 +108,7 @@ def fit(values: NDArray[np.float64], answerable: NDArray[np.bool_], *, seed: int
 
     if min(answerable.sum(), (~answerable).sum()) < 2 * FOLDS:
         raise InputError(
-            f"{int(answerable.sum())} dev questions with an answer and {int((~answerable).sum())} without one: it takes "
+            f"{int(answerable.sum())} dev questions with an answer, {int((~answerable).sum())} without: it takes "
             f"{2 * FOLDS} of each to learn when to say nothing"
         )
     scores = np.zeros(len(values))

@@ -20,7 +20,8 @@ SURE = 0.6
 _PERSON = "human|agent|representative|operator|advis[oe]r|colleague"
 _HUMAN = re.compile(
     rf"^\W*(?:a |an |real |live )*(?:{_PERSON}|person)(?: please)?\W*$"
-    rf"|\b(?:talk|speak|chat|connect|transfer|hand|put)\b.{{0,30}}\b(?:{_PERSON}|person|people|someone|somebody|staff)\b"
+    rf"|\b(?:talk|speak|chat|(?:connect|transfer|hand|put) (?:me|us))\b.{{0,30}}"
+    rf"\b(?:{_PERSON}|person|people|someone|somebody|staff)\b"
     rf"|\b(?:want|need|get me|give me|prefer)\b.{{0,15}}\b(?:{_PERSON}|real person|live person)\b"
     r"|人工|真人|转接?客服|找客服",
     re.IGNORECASE,

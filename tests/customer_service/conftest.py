@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from apps.customer_service import tables
+from apps.customer_service.answers import Turn
 from apps.customer_service.knowledge import Knowledge
 from engine import Embedder
 from engine.db import Database
@@ -67,3 +68,9 @@ def articles(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return put
+
+
+def turns(*said: str) -> tuple[Turn, ...]:
+    """Turns written as "role: text"."""
+    parts = [one.split(": ", 1) for one in said]
+    return tuple(Turn(role, text) for role, text in parts)  # type: ignore[arg-type]

@@ -1,0 +1,111 @@
+"""Confidence: the bar holds the promised share of unanswerable questions down; answers cite what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apps.customer_service.chunks import Chunk
+from apps.customer_service.confidence import FEATURES, Confidence, fit
+from apps.customer_service.evidence import Evidence
+from apps.customer_service.extract import MARGIN, SENTENCES, choose
+from apps.customer_service.knowledge import Passage
+from apps.customer_service.question import Question, leans
+from apps.customer_service.understand import HUMAN, understand
+from engine.errors import InputError
+from tests.customer_service.conftest import turns
+
+WIDTH = len(FEATURES)
+
+
+def questions(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    """Features of so many answerable and unanswerable questions that overlap."""
+    random = np.random.default_rng(seed)
+    answerable = np.arange(2 * count) % 2 == 0
+    return random.standard_normal((2 * count, WIDTH)) + 1.2 * answerable[:, None] / np.sqrt(WIDTH) * 2, answerable
+
+
+def test_on_new_questions_the_share_answered_wrongly_is_what_was_allowed() -> None:
+    shares = []
+    for seed in range(12):
+        sure = fit(*questions(150, seed))
+        values, answerable = questions(400, 1000 + seed)
+        bar = sure.bar(0.1)
+        shares.append(np.mean([sure(one) >= bar for one in values[~answerable]]))
+    assert np.mean(shares) <= 0.1 + 2 * np.std(shares) / np.sqrt(len(shares))
+    assert np.mean(shares) > 0.03  # and it is no bar that lets nothing through
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0.02, 1))
+@settings(deadline=None)
+def test_the_bar_never_passes_more_of_the_dev_questions_than_allowed(scores: list[float], rate: float) -> None:
+    sure = Confidence((0.0,), (1.0,), (1.0,), 0.0, tuple(sorted(scores)))
+    try:
+        bar = sure.bar(rate)
+    except InputError:
+        assert rate < 1 / (len(scores) + 1) + 1e-6
+        return
+    passed = sum(score >= bar for score in scores)
+    assert (passed + 1) / (len(scores) + 1) <= rate + 1e-6 or passed == len(scores)
+
+
+def test_a_rate_that_cannot_be_vouched_for_is_told_with_the_way_out() -> None:
+    sure = fit(*questions(50, 1))
+    with pytest.raises(InputError, match="add more to the dev file"):
+        sure.bar(0.001)
+    with pytest.raises(InputError, match="above 0"):
+        sure.bar(0)
+    with pytest.raises(InputError, match="dev questions"):
+        fit(*questions(3, 1))
+
+
+def sentences(text: str, *logits: float | None) -> list[Evidence]:
+    chunk = Chunk("c", "doc", 0, "", 100, 100 + len(text), text)
+    passage = Passage(chunk, "Title", "v1", "en")
+    return [Evidence(passage, span, 0.5, 0.5, logit) for span, logit in zip(chunk.sentences(), logits, strict=True)]
+
+
+def test_an_extract_keeps_the_articles_order_and_leaves_out_what_is_far_behind() -> None:
+    found = sentences("One costs 4. Two is blue. Three costs 9. Four is far.", 3.0, 2.9, 3.5, 3.5 - MARGIN - 0.1)
+    chosen = choose(found)
+    assert [one.text for one in chosen] == ["One costs 4.", "Two is blue.", "Three costs 9."]
+    assert len(chosen) <= SENTENCES
+    citation = chosen[2].citation()
+    assert (citation.start, citation.quote) == (100 + 26, "Three costs 9.")
+    assert choose([]) == []
+
+
+def test_sentences_that_no_cross_encoder_read_come_after_those_it_read() -> None:
+    found = sentences("Read and poor. Not read at all.", -4.0, None)
+    assert [one.text for one in choose(found)] == ["Read and poor."]
+
+
+@pytest.mark.parametrize("text", ["and on Plus?", "how long does that take", "what about abroad", "那要多久", "why"])
+def test_a_turn_that_leans_on_another_is_seen(text: str) -> None:
+    assert leans(text)
+
+
+def test_a_leaning_turn_is_rewritten_by_the_questions_before_it() -> None:
+    history = turns("customer: how do I freeze my card?", "agent: Tap the snowflake.", "customer: thanks")
+    question = Question.of("and does  that cost\nanything?", history)
+    assert question.rewritten() == "how do I freeze my card? and does that cost anything?"
+    assert Question.of("and that?").rewritten() is None
+    assert not Question.of("How do I order a new card from abroad in summer?", history).leaning()
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("I want to speak to a human", HUMAN),
+        ("agent please", HUMAN),
+        ("我要人工客服", HUMAN),
+        ("Thanks a lot!", "thanks"),
+        ("你好", "greeting"),
+        ("how do I hand my phone to someone else?", None),
+        ("", None),
+    ],
+)
+def test_plain_wishes_are_understood_without_a_model(text: str, intent: str | None) -> None:
+    assert understand(text, None).intent == intent
