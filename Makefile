@@ -4,11 +4,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 export KEEL_HOME ?= $(CURDIR)/.keel
 
-.PHONY: help demo test check bench readme clean
+.PHONY: help demo demo-support test check bench readme clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(READY): pyproject.toml constraints.txt
 	@echo "== setting up .venv (once, some minutes: mostly downloads)"
@@ -21,6 +21,14 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## train the news model (first time only) and watch a month of news for surges
 	@echo "== finance-monitor on data/finance/news.jsonl (models live in $(KEEL_HOME))"
 	@$(BIN)/finance-monitor --feed data/finance/news.jsonl --alerts alerts.jsonl
+
+demo-support: $(READY)  ## train the support bot (first time only); three questions answered with sources, one not
+	@echo "== support-bot on data/support (models and database live in $(KEEL_HOME))"
+	@$(BIN)/support-bot ingest data/support/articles/en
+	@test -d $(KEEL_HOME)/models/support-bot || $(BIN)/support-bot train
+	@for question in "somebody stole my purse with the card in it, what now?" "what does F-24 on my statement mean?" \
+	  "how long does a transfer to India take?" "do you sell home insurance?"; do \
+	  echo; echo "> $$question"; $(BIN)/support-bot ask "$$question"; done
 
 test: $(READY)  ## all tests
 	@echo "== tests"

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from apps.customer_service.answers import Turn
 from apps.customer_service.dialogues import read_questions
-from apps.customer_service.evaluate import mean, top
-from apps.customer_service.finder import Search
-from apps.customer_service.learn import DEPTH
-from apps.customer_service.question import Question
+from apps.customer_service.evaluate import mean, ranked
 from bench import support
 from bench.contract import Figures
 from engine import Progress
@@ -24,19 +20,16 @@ def run(*, seeds: int) -> Figures:
     leaning = [one for one in asked if one.kind == "follow_up"]
     alone = [one for one in asked if one.kind == "answerable"]
 
-    def found(text: str, history: tuple[Turn, ...] = ()) -> Search:
-        return bot.finder.find(Question.of(text, history), DEPTH)
-
-    whole = np.array([top(found(one.text, one.history), one) for one in leaning], float)
-    raw = np.array([top(found(one.text), one) for one in leaning], float)
+    whole = np.array([ranked(bot, one.text, one, one.history) for one in leaning], float)
+    raw = np.array([ranked(bot, one.text, one) for one in leaning], float)
     # Each question stands behind the history of a follow-up that is about something else.
     strange = [leaning[number % len(leaning)].history for number in range(len(alone))]
-    with_history = np.array([top(found(one.text, past), one) for one, past in zip(alone, strange, strict=True)], float)
-    without = np.array([top(found(one.text), one) for one in alone], float)
+    behind = [ranked(bot, one.text, one, past) for one, past in zip(alone, strange, strict=True)]
+    without = np.array([ranked(bot, one.text, one) for one in alone], float)
     figures = {
         "article_top3": mean(whole),
         "gain_over_raw": mean(whole - raw),
-        "standalone_loss": mean(without - with_history),
+        "standalone_loss": mean(without - np.array(behind, float)),
     }
     return Figures(
         {name: one.value for name, one in figures.items()},

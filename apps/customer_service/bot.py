@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.customer_service import confidence, extract
+from apps.customer_service import extract
 from apps.customer_service.answers import Answer, Turn
 from apps.customer_service.evidence import Evidence, gather
 from apps.customer_service.finder import Finder, Search
 from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.logistic import Values
 from apps.customer_service.models import Models
 from apps.customer_service.phrases import phrase
 from apps.customer_service.question import Question
@@ -31,7 +32,14 @@ class Looked:
 
     search: Search
     evidence: list[Evidence]
+    scores: Values
+    """How well each sentence answers, 0 to 1, shape (sentences,)."""
     confidence: float
+    """Probability that there is an answer."""
+
+    def articles(self) -> list[str]:
+        """Documents, the one with the best sentence first."""
+        return extract.articles(self.evidence, self.scores)
 
 
 class Bot:
@@ -65,8 +73,7 @@ class Bot:
         """Search, read, and weigh how sure that is."""
         search = self.finder.find(question)
         evidence = gather(search, self.models.reranker)
-        sure = self.models.confidence(confidence.features(search, evidence)) if evidence else 0.0
-        return Looked(search, evidence, sure)
+        return Looked(search, evidence, *self.models.confidence.weigh(search, evidence))
 
     def _told(self, question: Question, looked: Looked, why: dict[str, Any]) -> Answer:
         why |= {
@@ -84,12 +91,13 @@ class Bot:
             ],
         }
         names = self.models.names()
-        chosen = extract.choose(looked.evidence) if looked.confidence >= self.bar else []
+        chosen = extract.choose(looked.evidence, looked.scores) if looked.confidence >= self.bar else []
         if chosen:
             citations = tuple(one.citation() for one in chosen)
             text = " ".join(" ".join(one.text.split()) for one in chosen)
             return Answer(text, "extract", citations, looked.confidence, names, why)
-        nearest = list(dict.fromkeys(one.passage.title for one in looked.search.found))[:NEAREST]
+        titles = {one.passage.chunk.document: one.passage.title for one in looked.evidence}
+        nearest = [titles[document] for document in looked.articles()[:NEAREST]]
         why["nearest"] = nearest
         text = phrase("abstain_near" if nearest else "abstain", question.lang)
         listed = "".join(f"\n- {title}" for title in nearest)

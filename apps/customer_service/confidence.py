@@ -1,6 +1,7 @@
-"""Confidence: whether the knowledge answers a question, and the bar below which the bot says that it does not know.
+"""Confidence: how well each sentence answers a question, whether any does, and the bar below which the bot says that it
+does not know.
 
-A logistic regression over a few figures of the search, fitted on dev questions with and without an answer. The bar
+Two logistic regressions over a few figures of the search, fitted on dev questions with and without an answer. The bar
 comes from the scores of dev questions without one, each scored by a fit that has not seen it: with n of them, the
 share that would be answered is held below a rate `a` by taking the smallest bar at which (answered + 1) / (n + 1) <= a.
 For a new question that is exchangeable with them, the probability of an answer is then at most `a` (conformal risk
@@ -18,27 +19,50 @@ from numpy.typing import NDArray
 
 from apps.customer_service.evidence import Evidence
 from apps.customer_service.finder import Search
+from apps.customer_service.logistic import Logistic, Values
 from engine.errors import InputError
 from engine.text.terms import terms
 
-FEATURES = (
-    "logit",
-    "logit_margin",
-    "logit_mean",
-    "sentence_cosine",
-    "passage_cosine",
-    "passage_margin",
-    "lexical",
-    "coverage",
-    "length",
-)
 FOLDS = 10
 UNREAD = -10.0
 """Logit that stands for a sentence which no cross-encoder read."""
 
 
-def features(search: Search, evidence: Sequence[Evidence]) -> NDArray[np.float64]:
-    """Shape (features,), in the order of FEATURES."""
+@dataclass(frozen=True)
+class Sample:
+    """A dev question with what was found for it."""
+
+    sentences: Values
+    """Of each sentence, shape (sentences, figures); see `of_sentences`."""
+    right: NDArray[np.bool_]
+    """Which of them answer it, shape (sentences,); none of an unanswerable one."""
+    whole: Values
+    """Of the search, shape (figures,); see `of_search`."""
+    answerable: bool
+
+
+def of_sentences(search: Search, evidence: Sequence[Evidence]) -> Values:
+    """The figures of each sentence: cross-encoder, cosine, its passage's scores, terms in common."""
+    asked = set(terms(search.asked))
+    return np.array(
+        [
+            [
+                UNREAD if one.logit is None else one.logit,
+                one.logit is not None,
+                one.dense,
+                one.found.score,
+                one.found.dense,
+                one.found.lexical,
+                len(asked & set(terms(one.text))) / max(len(asked), 1),
+            ]
+            for one in evidence
+        ],
+        dtype=np.float64,
+    )
+
+
+def of_search(search: Search, evidence: Sequence[Evidence]) -> Values:
+    """The figures of the whole search, to which those of the sentences' scores are added."""
     logits = sorted((one.logit for one in evidence if one.logit is not None), reverse=True) or [UNREAD]
     dense = sorted({one.passage.chunk.document: one.dense for one in reversed(search.found)}.values(), reverse=True)
     asked = set(terms(search.asked))
@@ -48,11 +72,9 @@ def features(search: Search, evidence: Sequence[Evidence]) -> NDArray[np.float64
         [
             logits[0],
             logits[0] - logits[min(4, len(logits) - 1)],
-            float(np.mean(logits[:4])),
             max((one.dense for one in evidence), default=0.0),
             dense[0] if dense else 0.0,
             dense[0] - dense[min(3, len(dense) - 1)] if dense else 0.0,
-            search.found[0].lexical if search.found else 0.0,
             len(asked & held) / max(len(asked), 1),
             math.log1p(len(asked)),
         ]
@@ -61,17 +83,23 @@ def features(search: Search, evidence: Sequence[Evidence]) -> NDArray[np.float64
 
 @dataclass(frozen=True)
 class Confidence:
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
-    weights: tuple[float, ...]
-    bias: float
+    sentence: Logistic
+    """Whether a sentence answers the question."""
+    answer: Logistic
+    """Whether there is an answer at all."""
     unanswerable: tuple[float, ...]
     """Scores of the dev questions without an answer, each by a fit that had not seen it, in rising order."""
 
-    def __call__(self, values: NDArray[np.float64]) -> float:
-        """Probability that the question is answered by the evidence, 0 to 1."""
-        standard = (values - np.array(self.mean)) / np.array(self.scale)
-        return float(1 / (1 + math.exp(-float(np.clip(standard @ np.array(self.weights) + self.bias, -30, 30)))))
+    def weigh(self, search: Search, evidence: Sequence[Evidence]) -> tuple[Values, float]:
+        """(how well each sentence answers, 0 to 1; the probability that there is an answer)."""
+        if not evidence:
+            return np.zeros(0), 0.0
+        scores = self.sentence(of_sentences(search, evidence))
+        return scores, float(self.answer(_joined(of_search(search, evidence), scores)[None])[0])
+
+    def answer_of(self, sample: Sample) -> float:
+        """As `weigh`, of a dev question."""
+        return _score(self.sentence, self.answer, sample)
 
     def bar(self, rate: float) -> float:
         """The probability that an answer needs, if at most a share `rate` of the unanswerable may be answered.
@@ -94,40 +122,40 @@ class Confidence:
         return float(np.nextafter(self.unanswerable[count - 1 - allowed], 2.0))
 
 
-def fit(values: NDArray[np.float64], answerable: NDArray[np.bool_], *, seed: int = 13) -> Confidence:
+def fit(samples: Sequence[Sample], *, seed: int = 13) -> Confidence:
     """Learn from dev questions.
-
-    Args:
-        values: shape (questions, features).
-        answerable: shape (questions,): whether the found evidence holds the answer.
 
     Raises:
         InputError: too few of either kind.
     """
     from sklearn.model_selection import StratifiedKFold
 
+    answerable = np.array([one.answerable for one in samples], dtype=bool)
     if min(answerable.sum(), (~answerable).sum()) < 2 * FOLDS:
         raise InputError(
             f"{int(answerable.sum())} dev questions with an answer, {int((~answerable).sum())} without: it takes "
             f"{2 * FOLDS} of each to learn when to say nothing"
         )
-    scores = np.zeros(len(values))
-    for seen, unseen in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(values, answerable):
-        fold = _fit(values[seen], answerable[seen], ())
-        scores[unseen] = [fold(one) for one in values[unseen]]
-    return _fit(values, answerable, tuple(sorted(scores[~answerable].tolist())))
+    scores: list[float] = []
+    for seen, unseen in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(answerable, answerable):
+        sentence, answer = _fit([samples[at] for at in seen])
+        scores += [_score(sentence, answer, samples[at]) for at in unseen if not answerable[at]]
+    return Confidence(*_fit(samples), tuple(sorted(scores)))
 
 
-def _fit(values: NDArray[np.float64], answerable: NDArray[np.bool_], unanswerable: tuple[float, ...]) -> Confidence:
-    from sklearn.linear_model import LogisticRegression
-
-    mean, scale = values.mean(0), np.maximum(values.std(0), 1e-6)
-    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=2000)
-    model.fit((values - mean) / scale, answerable)
-    return Confidence(
-        tuple(mean.tolist()),
-        tuple(scale.tolist()),
-        tuple(model.coef_[0].tolist()),
-        float(model.intercept_[0]),
-        unanswerable,
+def _fit(samples: Sequence[Sample]) -> tuple[Logistic, Logistic]:
+    sentence = Logistic.fit(
+        np.concatenate([one.sentences for one in samples]), np.concatenate([one.right for one in samples])
     )
+    whole = np.array([_joined(one.whole, sentence(one.sentences)) for one in samples])
+    return sentence, Logistic.fit(whole, np.array([one.answerable for one in samples]))
+
+
+def _score(sentence: Logistic, answer: Logistic, sample: Sample) -> float:
+    return float(answer(_joined(sample.whole, sentence(sample.sentences))[None])[0])
+
+
+def _joined(whole: Values, scores: Values) -> Values:
+    """The search's figures and those of the sentences' scores, as log-odds: the best, and how far it leads."""
+    odds = np.sort(np.log(np.clip(scores, 1e-6, 1 - 1e-6) / np.clip(1 - scores, 1e-6, 1)))[::-1]
+    return np.array([*whole, odds[0], odds[0] - odds[min(1, len(odds) - 1)], odds[: min(5, len(odds))].mean()])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.customer_service.answers import Answer
+from apps.customer_service.answers import Answer, Turn
 from apps.customer_service.bot import Bot
 from apps.customer_service.dialogues import Asked, read_questions
 from apps.customer_service.finder import Finder, Fusion, Search
-from apps.customer_service.learn import DEPTH, ndcg
+from apps.customer_service.learn import DEPTH, ndcg, says
 from apps.customer_service.question import Question
 from engine import Progress
 from engine.errors import InputError
@@ -47,7 +47,8 @@ def evaluate(bot: Bot, questions: Path, progress: Progress) -> dict[str, Figure]
     progress.stage(f"asking {len(asked):,} questions")
     found: dict[str, Figure] = {}
     searches = [bot.finder.find(Question.of(one.text, one.history), DEPTH) for one in direct]
-    found["article_top3"] = mean([top(search, one) for search, one in zip(searches, direct, strict=True)])
+    found["article_top3"] = mean([ranked(bot, one.text, one) for one in direct])
+    found["article_top3_search"] = mean([top(search, one) for search, one in zip(searches, direct, strict=True)])
     fused = np.array([ndcg(search, one.articles) for search, one in zip(searches, direct, strict=True)])
     found["ndcg10"] = mean(fused)
     for name, weight in (("dense", 0.0), ("bm25", 1.0)):
@@ -65,11 +66,16 @@ def evaluate(bot: Bot, questions: Path, progress: Progress) -> dict[str, Figure]
         wrong = [bot.answer(one.text, one.history).kind in ("extract", "template", "generated") for one in without]
         found["wrong_when_unanswerable"] = mean(wrong)
     if leaning:
-        whole = [top(bot.finder.find(Question.of(one.text, one.history), DEPTH), one) for one in leaning]
-        raw = [top(bot.finder.find(Question.of(one.text), DEPTH), one) for one in leaning]
+        whole = [ranked(bot, one.text, one, one.history) for one in leaning]
+        raw = [ranked(bot, one.text, one) for one in leaning]
         found["follow_up_top3"] = mean(whole)
         found["follow_up_gain_over_raw"] = mean(np.array(whole, float) - np.array(raw, float))
     return found
+
+
+def ranked(bot: Bot, text: str, one: Asked, history: Sequence[Turn] = ()) -> bool:
+    """Whether a right article is among the first three that the bot would answer from."""
+    return bool(set(bot.look(Question.of(text, history)).articles()[:TOP]) & one.articles)
 
 
 def top(search: Search, one: Asked) -> bool:
@@ -80,9 +86,7 @@ def top(search: Search, one: Asked) -> bool:
 
 def quotes(answer: Answer, one: Asked) -> bool:
     """Whether a citation holds, or stands in, a sentence that is labelled as the answer."""
-    said = [" ".join(sentence.split()) for sentence in one.sentences]
-    cited = [" ".join(citation.quote.split()) for citation in answer.citations]
-    return any(quote in sentence or sentence in quote for quote in cited for sentence in said)
+    return any(says(citation.quote, one.sentences) for citation in answer.citations)
 
 
 def mean(values: Sequence[bool] | np.ndarray) -> Figure:  # type: ignore[type-arg]

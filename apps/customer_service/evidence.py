@@ -14,9 +14,9 @@ from engine.text.sentences import Span
 if TYPE_CHECKING:
     from engine import Predictor
 
-READ = 8
+READ = 12
 """Passages whose sentences are looked at."""
-RERANKED = 16
+RERANKED = 20
 """Sentences, the nearest ones, that the cross-encoder reads together with the question."""
 
 
@@ -24,15 +24,18 @@ RERANKED = 16
 class Evidence:
     """A sentence of a passage that is in the database now."""
 
-    passage: Passage
+    found: Found
+    """Its passage, with the scores of the search."""
     span: Span
     """In characters of the passage's chunk."""
-    found: float
-    """The passage's fused score."""
     dense: float
     """Cosine of question and sentence."""
     logit: float | None
     """The cross-encoder's; None where it did not read the sentence."""
+
+    @property
+    def passage(self) -> Passage:
+        return self.found.passage
 
     @property
     def text(self) -> str:
@@ -69,7 +72,4 @@ def gather(search: Search, reranker: Predictor | None) -> list[Evidence]:
         pairs = [(search.asked, sentences[at][3]) for at in nearest]
         for at, said in zip(nearest, reranker.predict(pairs), strict=True):
             logits[at] = said["relevance"].score
-    return [
-        Evidence(one.passage, span, one.score, cosine, logits.get(at))
-        for at, (one, span, cosine, _) in enumerate(sentences)
-    ]
+    return [Evidence(one, span, cosine, logits.get(at)) for at, (one, span, cosine, _) in enumerate(sentences)]

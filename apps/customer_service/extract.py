@@ -4,32 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from apps.customer_service.evidence import Evidence
+from apps.customer_service.logistic import Values
 
 SENTENCES = 3
-MARGIN = 2.0
-"""Logits below the best sentence at which another one still belongs to the answer (it is some 7 times less likely)."""
-COSINE_MARGIN = 0.1
-"""As MARGIN, where there is no cross-encoder."""
+SHARE = 0.5
+"""Of the best sentence's odds that another one needs to belong to the answer."""
 
 
-def choose(evidence: Sequence[Evidence]) -> list[Evidence]:
+def choose(evidence: Sequence[Evidence], scores: Values) -> list[Evidence]:
     """The sentences to answer with, in the order in which the article has them: the best one, and those of the same
-    article that come close to it."""
+    article that come close to it.
+
+    Args:
+        scores: how well each sentence answers, 0 to 1, shape (sentences,).
+    """
     if not evidence:
         return []
-    best = max(evidence, key=rank)
-    near = [one for one in evidence if one.passage.chunk.document == best.passage.chunk.document and _close(one, best)]
-    kept = sorted(near, key=rank, reverse=True)[:SENTENCES]
-    return sorted(kept, key=lambda one: one.passage.chunk.start + one.span.start)
+    odds = scores / np.maximum(1 - scores, 1e-9)
+    best = int(np.argmax(odds))
+    document = evidence[best].passage.chunk.document
+    near = [
+        at
+        for at, one in enumerate(evidence)
+        if one.passage.chunk.document == document and odds[at] >= SHARE * odds[best]
+    ]
+    kept = sorted(near, key=lambda at: -odds[at])[:SENTENCES]
+    return sorted((evidence[at] for at in kept), key=lambda one: one.passage.chunk.start + one.span.start)
 
 
-def rank(one: Evidence) -> tuple[float, float]:
-    """Orders sentences: those that the cross-encoder read before the others."""
-    return (one.logit if one.logit is not None else float("-inf"), one.dense)
-
-
-def _close(one: Evidence, best: Evidence) -> bool:
-    if best.logit is None:
-        return one.dense >= best.dense - COSINE_MARGIN
-    return one.logit is not None and one.logit >= max(best.logit - MARGIN, 0.0 if best.logit > 0 else best.logit)
+def articles(evidence: Sequence[Evidence], scores: Values) -> list[str]:
+    """The documents, by how well the best sentence of each answers."""
+    best: dict[str, float] = {}
+    for one, score in zip(evidence, scores, strict=True):
+        document = one.passage.chunk.document
+        best[document] = max(best.get(document, 0.0), float(score))
+    return sorted(best, key=lambda document: -best[document])

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from apps.customer_service import confidence, examples, tables
-from apps.customer_service.confidence import features
+from apps.customer_service.confidence import Sample, of_search, of_sentences
 from apps.customer_service.dialogues import Asked, read_dialogues, read_questions
 from apps.customer_service.documents import Document, Rejected
 from apps.customer_service.evidence import gather
@@ -133,22 +133,28 @@ def fit_fusion(asked: Sequence[Asked], knowledge: Knowledge, embedder: Embedder)
 def fit_confidence(
     asked: Sequence[Asked], finder: Finder, reranker: Predictor | None
 ) -> tuple[confidence.Confidence, dict[str, float]]:
-    """When to answer. A question whose article is not among the passages that are read counts as one without."""
-    values, answerable = [], []
+    """Which sentence to answer with, and when. Questions whose answer the search did not find teach neither."""
+    samples = []
     for one in asked:
         if one.kind not in ("answerable", "unanswerable", "follow_up"):
             continue
         search = finder.find(Question.of(one.text, one.history))
         evidence = gather(search, reranker)
-        held = {each.passage.chunk.document for each in evidence}
-        if one.kind != "unanswerable" and not held & one.articles:
-            continue  # neither: it has an answer that was not found
-        values.append(features(search, evidence))
-        answerable.append(one.kind != "unanswerable")
-    sure = confidence.fit(np.array(values), np.array(answerable))
+        right = np.array([says(each.text, one.sentences) for each in evidence], dtype=bool)
+        if not evidence or (one.kind != "unanswerable" and not right.any()):
+            continue  # it has an answer that was not found: neither kind
+        whole = of_search(search, evidence)
+        samples.append(Sample(of_sentences(search, evidence), right, whole, one.kind != "unanswerable"))
+    sure = confidence.fit(samples)
     bar = sure.bar(0.05)
-    passed = np.array([sure(one) >= bar for one in values])
-    return sure, {"dev_coverage": float(passed[np.array(answerable)].mean())}
+    passed = [sure.answer_of(one) >= bar for one in samples if one.answerable]
+    return sure, {"coverage": float(np.mean(passed)), "found": float(sum(one.answerable for one in samples))}
+
+
+def says(text: str, sentences: Sequence[str]) -> bool:
+    """Whether a sentence is, holds, or stands in one of the sentences."""
+    own = " ".join(text.split())
+    return any(own in other or other in own for other in (" ".join(one.split()) for one in sentences))
 
 
 def ndcg(search: Search, articles: set[str], cut: int = 10) -> float:
@@ -170,6 +176,3 @@ def _talk(path: Path) -> list[dict[str, Any]]:
 def _intents(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     counts = Counter(row["intent"] for row in rows)
     return [{**row, "intent": row["intent"] if counts[row["intent"]] >= LEAST_OF_INTENT else OTHER} for row in rows]
-
-
-__all__ = ["Learnt", "fit_confidence", "fit_fusion", "learn", "ndcg"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from apps.customer_service.confidence import Confidence
 from apps.customer_service.finder import Fusion
+from apps.customer_service.logistic import Logistic
 from engine import Embedder, Predictor, Store, load
 from engine.errors import StoreError
 
@@ -70,11 +71,14 @@ class Models:
         version = Store().get(reference)
         try:
             value = json.loads((version.folder / FILE).read_text(encoding="utf-8"))
-            confidence: dict[str, Any] = {
-                key: tuple(found) if isinstance(found, list) else found
-                for key, found in value.pop("confidence").items()
-            }
+            sure = value.pop("confidence")
+            sentence, answer = (Logistic(**_tuples(sure[name])) for name in ("sentence", "answer"))
+            confidence = Confidence(sentence, answer, tuple(sure["unanswerable"]))
             fusion = Fusion(**value.pop("fusion"))
-            return cls(**value, fusion=fusion, confidence=Confidence(**confidence), version=str(version))
+            return cls(**value, fusion=fusion, confidence=confidence, version=str(version))
         except (OSError, ValueError, TypeError, KeyError) as fault:
             raise StoreError(f"{version}: {FILE} unreadable ({fault}); see: engine models verify {version}") from None
+
+
+def _tuples(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(found) if isinstance(found, list) else found for key, found in value.items()}
