@@ -1,0 +1,171 @@
+"""The bot whole: trained on toys, asked through the real commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from apps.customer_service import settings
+from apps.customer_service.answers import Turn
+from apps.customer_service.bot import Bot
+from apps.customer_service.cli import app
+from apps.customer_service.conversations import Conversations
+from apps.customer_service.dialogues import read_dialogues, read_questions
+from apps.customer_service.examples import make
+from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.models import Models
+from apps.customer_service.talk import turn
+from engine.errors import InputError
+from engine.resources import packaged
+from tests.customer_service.conftest import WordVectors
+
+SUPPORT = packaged() / "data" / "support"
+DIALOGUES = 80
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, toy_base: Path) -> Path:
+    """A KEEL_HOME with a bot of toy models over all packaged articles."""
+    home = tmp_path_factory.mktemp("bot")
+    few = home / "dialogues.jsonl"
+    lines = (SUPPORT / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
+    few.write_text("\n".join(lines[::5][:DIALOGUES]) + "\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KEEL_HOME", str(home))
+        patch.chdir(home)
+        assert run("ingest", str(SUPPORT / "articles" / "en"))["in_all"]["documents"] == 100
+        made = run("train", "--base", str(toy_base), "--dialogues", str(few))
+        assert made["version"] == "support-bot@1"
+        assert 0 <= made["dev"]["coverage"] <= 1
+    return home
+
+
+@pytest.fixture
+def bot(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Bot:
+    monkeypatch.setenv("KEEL_HOME", str(trained))
+    return Bot(Knowledge(settings.database()), Models.load(), error_rate=0.99)
+
+
+def run(*arguments: str) -> dict[str, object] | list[object]:
+    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+def test_an_answer_quotes_the_live_documents_word_for_word(bot: Bot) -> None:
+    documents = {document.id: document for document in bot.knowledge.documents()}
+    answer = bot.answer("what is fee F-24?")
+    assert answer.kind == "extract"
+    assert answer.citations
+    for cited in answer.citations:
+        document = documents[cited.document]
+        assert document.text[cited.start : cited.end] == cited.quote
+        assert (document.version, document.title) == (cited.version, cited.title)
+        assert " ".join(cited.quote.split()) in answer.text
+    assert "support-bot@1" in answer.models
+
+
+def test_below_the_bar_it_says_so_and_quotes_nothing(bot: Bot) -> None:
+    strict = Bot(bot.knowledge, bot.models, error_rate=0.01)
+    strict.bar = 1.1
+    answer = strict.answer("do you sell houses on the moon?")
+    assert (answer.kind, answer.citations) == ("abstain", ())
+    assert "human" in answer.text
+    assert bot.answer("  ").kind == "talk"
+
+
+def test_a_deleted_article_is_not_quoted_again(bot: Bot, tmp_path: Path) -> None:
+    before = bot.answer("what is fee F-24?")
+    gone = {cited.document for cited in before.citations}
+    kept = {document.id: document for document in bot.knowledge.documents()}
+    try:
+        bot.knowledge.delete(sorted(gone))
+        after = bot.answer("what is fee F-24?")
+        assert not gone & {cited.document for cited in after.citations}
+        assert not gone & {passage["document"] for passage in after.why.get("passages", [])}
+    finally:
+        from apps.customer_service.ingest import take
+
+        take([kept[id] for id in gone], bot.knowledge, bot.models.embedder)
+
+
+def test_a_conversation_goes_to_a_person_and_the_bot_is_silent_then(bot: Bot) -> None:
+    desk = Conversations(bot.knowledge.database)
+    id = desk.open()
+    assert turn(bot, desk, id, "what is fee F-24?") is not None
+    assert turn(bot, desk, id, "I want to talk to a human") is None
+    assert turn(bot, desk, id, "what is fee F-24?") is None
+    assert desk.state(id).side == "waiting"
+    roles = [one.role for one in desk.turns(id)]
+    assert roles == ["customer", "bot", "customer", "bot", "customer", "bot"]
+    (waiting,) = [one for one in desk.inbox() if one.id == id]
+    assert waiting.summary["tried"][0]["kind"] == "extract"
+
+
+def test_commands_answer_in_json_and_say_what_is_missing(
+    trained: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for arguments, told in ((["ask", "hello"], "support-bot ingest"), (["delete", "never"], "no such document")):
+        with pytest.raises(InputError, match=told):
+            CliRunner().invoke(app, arguments, catch_exceptions=False)
+    monkeypatch.setenv("KEEL_HOME", str(trained))
+    answer = run("ask", "thanks!")
+    assert isinstance(answer, dict)
+    assert answer["kind"] == "talk"
+    assert len(run("documents")) == 100
+    assert run("forget", "nobody") == {"conversations": 0}
+
+
+def test_evaluation_gives_figures_with_intervals(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[str, str], Path]
+) -> None:
+    monkeypatch.setenv("KEEL_HOME", str(trained))
+    lines = (SUPPORT / "queries" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
+    kinds = ("answerable", "unanswerable", "follow_up")
+    few = [line for kind in kinds for line in [one for one in lines if f'"kind": "{kind}"' in one][:6]]
+    found = run("evaluate", "--questions", str(write("few.jsonl", "\n".join(few))), "--error-rate", "0.99")
+    assert isinstance(found, dict)
+    for name in ("article_top3", "coverage", "wrong_when_unanswerable", "follow_up_top3"):
+        assert 0 <= found[name]["low"] <= found[name]["value"] <= found[name]["high"] <= 1  # type: ignore[index]
+
+
+def test_past_dialogues_teach_the_sentence_that_the_agent_used() -> None:
+    from apps.customer_service.documents import Document
+
+    text = "A trace costs 15.00 and takes five days.\n\nA recall costs 12.00. Cards are blue."
+    documents = [Document("fees", "Fees", text, "en", "x"), Document("pots", "Pots", "Pots earn interest.", "en", "y")]
+    lines = [
+        {"id": "1", "article": "fees", "intent": "fees", "resolved": True,
+         "turns": [{"role": "customer", "text": "what does it cost to search my transfer"},
+                   {"role": "agent", "text": "A trace costs 15.00."}]},
+        {"id": "2", "article": None, "resolved": False,
+         "turns": [{"role": "customer", "text": "do pots fly"}, {"role": "agent", "text": "I don't know."}]},
+    ]  # fmt: skip
+    file = Path("past.jsonl")
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines) + "broken\n", encoding="utf-8")
+    dialogues, rejected = read_dialogues(file)
+    assert [(one.line, one.reason) for one in rejected] == [(3, "field 'id' is missing or no text")]
+    made = make(dialogues, documents, WordVectors())
+    right = [row["passage"] for row in made.rank if row["relevance"] == 1]
+    assert right == ["Fees: A trace costs 15.00 and takes five days."]
+    assert {row["relevance"] for row in made.rank if row["question"] == "do pots fly"} == {0}
+    assert made.intents == [{"question": "what does it cost to search my transfer", "intent": "fees"}]
+
+
+def test_personal_data_of_dialogues_is_masked_as_it_is_read() -> None:
+    dialogues, _ = read_dialogues(SUPPORT / "dialogues.jsonl")
+    said = " ".join(one.text for dialogue in dialogues for one in dialogue.turns)
+    for secret in ("4242 4242", "LV80", "@mail.example", "+49 221"):
+        assert secret not in said
+    for mask in ("[CARD]", "[IBAN]", "[EMAIL]", "[PHONE]"):
+        assert mask in said
+    assert isinstance(dialogues[0].turns[0], Turn)
+
+
+def test_a_question_file_with_a_fault_names_the_line(write: Callable[[str, str], Path]) -> None:
+    with pytest.raises(InputError, match="line 1: field 'kind'"):
+        read_questions(write("q.jsonl", '{"id": "1", "text": "x"}\n'))
