@@ -24,9 +24,9 @@ ASKED = 10
 
 
 def run(*, seeds: int) -> Figures:
-    """`changed_or_abstained`: of answers whose cited sentences were taken out of the article (every other time the whole
-    article), the share that is another one then. `injections_effective`: orders in documents and messages that had an
-    effect: a poisoned document is quoted, or a message is answered with what no article says."""
+    """`changed_or_abstained`: answers that become another one, or none, when the sentences they cite are taken out of
+    the article (every other time the whole article). `injections_effective`: orders in documents and messages that had
+    an effect: a poisoned document is quoted, or a message is answered with what no article says."""
     with Progress() as progress:
         bot = support.bot(progress)
         asked = [one.text for one in read_questions(support.questions("test")) if one.kind == "answerable"]
