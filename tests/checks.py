@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 OPEN_SUBMODULES = {"service", "db", "text", "explain", "errors", "feedback"}
 """What of the engine an application may import besides `engine` itself."""
 MAX_SHARED = 0.05
+MAX_TERMS = 0.6
 LABELLED = ("data/finance/headlines.jsonl",)
 COMMANDS = {
     "engine": "engine.cli",
@@ -78,13 +79,16 @@ def skeleton(text: str) -> str:
 
 
 def support_data() -> Iterator[str]:
-    """Each sentence labelled as an answer stands in its article; no question is asked twice, in whatever file."""
+    """Each sentence labelled as an answer stands in its article; no question is asked twice, in whatever file, and no
+    past dialogue asks a test question in nearly its words."""
     from engine.text.normalise import normalised
+    from engine.text.terms import terms
 
     folder = ROOT / "data" / "support"
     articles = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("articles/*/*.md")}
     asked: dict[str, str] = {}
     texts: dict[str, list[str]] = {}
+    tested: list[tuple[set[str], str]] = []
     for path in [*sorted(folder.glob("queries/*.jsonl")), folder / "dialogues.jsonl"]:
         name = path.relative_to(ROOT)
         for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
@@ -100,6 +104,13 @@ def support_data() -> Iterator[str]:
             if key in asked:
                 yield f"{name}: {row['id']}: asked before, {asked[key]}: {text}"
             asked[key] = f"{name} {row['id']}"
+            own = set(terms(text))
+            if path.name == "test.jsonl" and not row.get("history"):
+                tested.append((own, row["id"]))
+            if path.name == "dialogues.jsonl":
+                for other, test in tested:
+                    if len(own | other) > 3 and len(own & other) >= MAX_TERMS * len(own | other):
+                        yield f"{name}: {row['id']} shares {MAX_TERMS:.0%} of its terms with test question {test}"
     for name, found in texts.items():
         if (shared := shared_texts(found)) > MAX_SHARED * len(found):
             yield f"{name}: {shared} of {len(found)} texts repeat another's skeleton or 4-grams, over {MAX_SHARED:.0%}"
