@@ -53,7 +53,7 @@ class Bot:
         self.knowledge = knowledge
         self.models = models
         self.bar = models.confidence.bar(error_rate)
-        self.finder = Finder(knowledge, models.embedder, models.fusion)
+        self.finder = Finder(knowledge, models.embedder, models.fusion, models.past)
 
     def answer(self, text: str, history: Sequence[Turn] = ()) -> Answer:
         """What to tell the customer; `kind` "handoff" when a human is wished for."""

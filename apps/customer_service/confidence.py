@@ -42,7 +42,7 @@ class Sample:
 
 
 def of_sentences(search: Search, evidence: Sequence[Evidence]) -> Values:
-    """The figures of each sentence: cross-encoder, cosine, its passage's scores, terms in common."""
+    """The figures of each sentence: cross-encoder, cosines, its passage's scores, terms in common."""
     asked = set(terms(search.asked))
     return np.array(
         [
@@ -50,8 +50,10 @@ def of_sentences(search: Search, evidence: Sequence[Evidence]) -> Values:
                 UNREAD if one.logit is None else one.logit,
                 one.logit is not None,
                 one.dense,
+                one.asked,
                 one.found.score,
                 one.found.dense,
+                one.found.asked,
                 one.found.lexical,
                 len(asked & set(terms(one.text))) / max(len(asked), 1),
             ]
@@ -73,6 +75,9 @@ def of_search(search: Search, evidence: Sequence[Evidence]) -> Values:
             logits[0],
             logits[0] - logits[min(4, len(logits) - 1)],
             max((one.dense for one in evidence), default=0.0),
+            (asked_before := max((one.asked for one in evidence), default=0.0)),
+            (unanswered := search.index.unanswered(search.vector)),
+            asked_before - unanswered,
             dense[0] if dense else 0.0,
             dense[0] - dense[min(3, len(dense) - 1)] if dense else 0.0,
             len(asked & held) / max(len(asked), 1),

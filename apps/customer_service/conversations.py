@@ -6,7 +6,7 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import delete, func, insert, select, update
 
@@ -15,6 +15,7 @@ from apps.customer_service.answers import Answer, Turn
 from apps.customer_service.handover import Event, State
 from apps.customer_service.phrases import phrase
 from engine.errors import InputError
+from engine.feedback import Feedback, FeedbackLog
 from engine.text.pii import mask
 
 if TYPE_CHECKING:
@@ -36,6 +37,18 @@ class Waiting:
     summary: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Told:
+    """A turn as it is stored."""
+
+    number: int
+    role: Literal["customer", "bot", "agent"]
+    text: str
+    time: str
+    answer: dict[str, Any] | None
+    """Of the bot's turns: the answer with its evidence."""
+
+
 class Conversations:
     """One tenant's.
 
@@ -48,6 +61,7 @@ class Conversations:
         self.database = database
         self.tenant = tenant
         self._mask = mask_personal_data
+        self.feedback = FeedbackLog(database)
 
     def open(self, customer: str = "") -> str:
         """Begin a conversation; its id, which nobody can guess."""
@@ -63,10 +77,18 @@ class Conversations:
             return self._state(connection, id)
 
     def turns(self, id: str) -> list[Turn]:
+        return [Turn(one.role, one.text) for one in self.told(id)]
+
+    def told(self, id: str, after: int = 0) -> list[Told]:
+        """The turns behind number `after`, with what is kept of them."""
         with self.database.read() as connection:
             self._state(connection, id)
-            rows = connection.execute(select(_T.role, _T.text).where(*self._of(id)).order_by(_T.number))
-            return [Turn(row.role, row.text) for row in rows]
+            rows = connection.execute(
+                select(_T.number, _T.role, _T.text, _T.time, _T.answer)
+                .where(*self._of(id), _T.number > after)
+                .order_by(_T.number)
+            )
+            return [Told(*row[:4], json.loads(row.answer) if row.answer else None) for row in rows]
 
     def happen(self, id: str, event: Event, *, text: str = "", agent: str | None = None, lang: str = "en") -> State:
         """Let an event take place, in one transaction with what is said.
@@ -112,13 +134,24 @@ class Conversations:
         """
         with self.database.write() as connection:
             self._state(connection, id)
-            number = connection.execute(
-                select(func.max(_T.number)).where(*self._of(id), _T.answer.is_not(None))
-            ).scalar()
-            if number is None:
+            last = connection.execute(
+                select(_T.number, _T.answer).where(*self._of(id), _T.answer.is_not(None)).order_by(_T.number.desc())
+            ).first()
+            if last is None:
                 raise InputError("nothing was answered yet in this conversation")
-            connection.execute(update(tables.turns).where(*self._of(id), _T.number == number).values(verdict=int(good)))
-            return int(number)
+            asked = connection.execute(
+                select(_T.text)
+                .where(*self._of(id), _T.number < last.number, _T.role == "customer")
+                .order_by(_T.number.desc())
+            ).scalar()
+            connection.execute(
+                update(tables.turns).where(*self._of(id), _T.number == last.number).values(verdict=int(good))
+            )
+            answer = json.loads(last.answer)
+            said = {key: answer[key] for key in ("kind", "text", "citations")}
+            model = next(iter(answer["models"]), "")
+            self.feedback.add(connection, Feedback(self.tenant, model, id, asked or "", said, float(good)))
+            return int(last.number)
 
     def inbox(self) -> list[Waiting]:
         """Conversations that wait for an agent or are with one, the longest waiting first."""
@@ -134,11 +167,12 @@ class Conversations:
         """Erase all that is stored of a customer; how many conversations that were."""
         if not customer:
             raise InputError("name the customer to forget")
+        mine = (_C.tenant == self.tenant, _C.customer == customer)
         with self.database.write() as connection:
-            done = connection.execute(
-                delete(tables.conversations).where(_C.tenant == self.tenant, _C.customer == customer)
-            )
-            return int(done.rowcount)
+            ids = list(connection.execute(select(_C.id).where(*mine)).scalars())
+            self.feedback.erase(connection, self.tenant, ids)
+            connection.execute(delete(tables.conversations).where(*mine))
+            return len(ids)
 
     def _summary(self, connection: Connection, id: str) -> dict[str, Any]:
         """What an agent wants to know first: what was asked, what was told, on which evidence."""

@@ -52,7 +52,7 @@ def evaluate(bot: Bot, questions: Path, progress: Progress) -> dict[str, Figure]
     fused = np.array([ndcg(search, one.articles) for search, one in zip(searches, direct, strict=True)])
     found["ndcg10"] = mean(fused)
     for name, weight in (("dense", 0.0), ("bm25", 1.0)):
-        part = Finder(bot.knowledge, bot.models.embedder, Fusion(lexical=weight))
+        part = Finder(bot.knowledge, bot.models.embedder, Fusion(lexical=weight, past=0.0))
         alone = np.array([ndcg(part.find(Question.of(one.text), DEPTH), one.articles) for one in direct])
         found[f"ndcg10_{name}"] = mean(alone)
         found[f"gain_over_{name}"] = mean(fused - alone)

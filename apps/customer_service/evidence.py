@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from apps.customer_service.answers import Citation
 from apps.customer_service.finder import Found, Search
 from apps.customer_service.knowledge import Passage
@@ -30,6 +32,8 @@ class Evidence:
     """In characters of the passage's chunk."""
     dense: float
     """Cosine of question and sentence."""
+    asked: float
+    """Cosine of the nearest past question that it answered, no less than its own."""
     logit: float | None
     """The cross-encoder's; None where it did not read the sentence."""
 
@@ -56,20 +60,21 @@ class Evidence:
 def gather(search: Search, reranker: Predictor | None) -> list[Evidence]:
     """The sentences of the first passages, in order of the passages; a sentence that overlapping chunks share once."""
     seen: set[tuple[str, int]] = set()
-    sentences: list[tuple[Found, Span, float, str]] = []
+    sentences: list[tuple[Found, Span, float, float, str]] = []
     for one in search.found[:READ]:
         chunk = one.passage.chunk
         cosines = search.index.cosines(chunk.id, search.vector)[BEFORE_SENTENCES:]
         texts = units(chunk, one.passage.title)[BEFORE_SENTENCES:]
-        for span, cosine, text in zip(chunk.sentences(), cosines, texts, strict=True):
+        asked = np.maximum(search.index.asked_of(chunk.id, search.vector, len(texts)), cosines)
+        for span, cosine, before, text in zip(chunk.sentences(), cosines, asked, texts, strict=True):
             place = (chunk.document, chunk.start + span.start)
             if place not in seen:
                 seen.add(place)
-                sentences.append((one, span, float(cosine), text))
+                sentences.append((one, span, float(cosine), float(before), text))
     logits: dict[int, float] = {}
     if reranker is not None:
-        nearest = sorted(range(len(sentences)), key=lambda at: -sentences[at][2])[:RERANKED]
-        pairs = [(search.asked, sentences[at][3]) for at in nearest]
+        nearest = sorted(range(len(sentences)), key=lambda at: -sentences[at][2] - sentences[at][3])[:RERANKED]
+        pairs = [(search.asked, sentences[at][4]) for at in nearest]
         for at, said in zip(nearest, reranker.predict(pairs), strict=True):
             logits[at] = said["relevance"].score
-    return [Evidence(one, span, cosine, logits.get(at)) for at, (one, span, cosine, _) in enumerate(sentences)]
+    return [Evidence(*each[:4], logits.get(at)) for at, each in enumerate(sentences)]

@@ -1,7 +1,7 @@
 """Examples: training rows out of past dialogues.
 
 Nobody labels which sentence of an article an agent answered from. It is found: the sentence of the named article that
-says the same as the agent, by cosine. Questions that ended without an answer teach what is no answer.
+says what the agent said, by cosine and by terms. Questions that ended without an answer teach what is no answer.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 from apps.customer_service.chunks import cut
 from apps.customer_service.dialogues import Dialogue
 from apps.customer_service.documents import Document
+from apps.customer_service.past import Exchange
 from apps.customer_service.question import Question
 from apps.customer_service.units import BEFORE_SENTENCES, units
 from engine import Embedder
-from engine.text.sentences import sentences
+from engine.text.terms import terms
 
 SAME = 0.5
-"""Cosine from which a sentence of the article is taken to say what the agent said."""
-ASKED = 0.3
-"""Weight of the question's cosine beside the reply's: "That isn't possible" alone says little."""
+"""Cosine and share of terms, together, from which a sentence is taken to say what the agent said."""
+TERMS = 0.5
+"""Weight of the share of the reply's terms that the sentence has, beside its cosine with question and reply."""
 ALSO = 0.03
 """A second sentence this close to the first is a positive as well."""
 HARD, SIBLINGS = 6, 3
@@ -37,6 +38,8 @@ class Examples:
     """question, passage, relevance 0 or 1: for the cross-encoder."""
     pairs: list[dict[str, Any]] = field(default_factory=list)
     """question, passage, article: for the embedder."""
+    past: list[Exchange] = field(default_factory=list)
+    """What the bot remembers."""
     intents: list[dict[str, Any]] = field(default_factory=list)
     """question, intent."""
     unaligned: int = 0
@@ -62,7 +65,6 @@ class Sentences:
             [values[at] for at in kept] for values in (self.units, self.bare, self.document)
         )
         self.vectors = embedder.embed(self.units, side="pair")
-        self.bare_vectors = embedder.embed(self.bare, side="pair")
         self._of = np.array(self.document)
 
     def of(self, document: str) -> NDArray[np.int64]:
@@ -84,12 +86,13 @@ def make(dialogues: Sequence[Dialogue], documents: Sequence[Document], embedder:
             nearest = np.argsort(-(held.vectors @ vector), kind="stable")
             if not dialogue.resolved:
                 if not history:
+                    made.past.append(Exchange(text, None, ""))
                     made.rank += [_row(text, held.units[at], 0) for at in nearest[:HARD]]
                 continue
             if dialogue.article not in known:
                 made.unaligned += 1
                 continue
-            right = _aligned(told, vector, dialogue.article, held, embedder)
+            right = _aligned(text, told, held.of(dialogue.article), held, embedder)
             if not right:
                 made.unaligned += 1
                 continue
@@ -97,23 +100,23 @@ def make(dialogues: Sequence[Dialogue], documents: Sequence[Document], embedder:
             siblings = [at for at in nearest if held.document[at] == dialogue.article and at not in right][:SIBLINGS]
             made.rank += [_row(text, held.units[at], 1) for at in right]
             made.rank += [_row(text, held.units[at], 0) for at in (*others, *siblings)]
+            made.past += [Exchange(text, dialogue.article, held.bare[at]) for at in right]
             made.pairs += [{"question": text, "passage": held.units[at], "article": dialogue.article} for at in right]
     return made
 
 
-def _aligned(
-    told: str, asked: NDArray[np.float32], article: str | None, held: Sentences, embedder: Embedder
-) -> list[int]:
+def _aligned(question: str, told: str, own: NDArray[np.int64], held: Sentences, embedder: Embedder) -> list[int]:
     """The sentences of the article that say what the agent said: the nearest, and others about as near.
 
     Args:
-        asked: the question's vector.
+        own: the article's sentences.
     """
-    own = held.of(str(article))
-    said = embedder.embed([told, *(span.of(told) for span in sentences(told))])
-    cosines = (held.bare_vectors[own] @ said.T).max(1)
-    scores = cosines + ASKED * (held.vectors[own] @ asked)
-    return [int(own[at]) for at in np.flatnonzero((scores >= scores.max() - ALSO) & (cosines >= SAME))]
+    # The question belongs to it: "That isn't possible" alone says little.
+    cosines = held.vectors[own] @ embedder.embed([f"{question} {told}"])[0]
+    said = set(terms(told))
+    shares = np.array([len(said & set(terms(held.bare[at]))) / max(len(said), 1) for at in own])
+    scores = cosines + TERMS * shares
+    return [int(own[at]) for at in np.flatnonzero((scores >= scores.max() - ALSO) & (scores >= SAME))]
 
 
 def _row(question: str, passage: str, relevance: int) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.knowledge import Knowledge, Stored
+from apps.customer_service.past import Past
 from engine.text.terms import terms
 
 FLAT = 50_000
@@ -19,11 +21,14 @@ ROWS = 256
 class Index:
     """Caches over a tenant's live vectors, made anew when the knowledge has moved on.
 
+    Args:
+        past: questions asked before, by vectors of the same embedder.
+
     Attributes:
         revision: state of the knowledge that it was made from.
     """
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    def __init__(self, knowledge: Knowledge, past: Past) -> None:
         import bm25s
         import faiss
 
@@ -34,6 +39,7 @@ class Index:
         self._place = {chunk: at for at, chunk in enumerate(self.chunks)}
         self._first = np.cumsum([0, *(len(one.vectors) for one in stored)])
         self._owner = np.repeat(np.arange(len(stored)), [len(one.vectors) for one in stored])
+        self._past = _Bound(past, stored)
         self._dense: Any = None
         self._lexical: Any = None
         if not stored:
@@ -66,6 +72,35 @@ class Index:
         np.maximum.at(scores, self._owner[rows[0][known]], found[0][known])
         return scores
 
+    def asked(self, vector: NDArray[np.float32], dense: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Cosine of a query and the nearest past question that a chunk answered, no less than its own.
+
+        A chunk that nobody has asked for before stands by its own words so.
+
+        Args:
+            vector: the query's, shape (width,).
+            dense: what `dense` says of it.
+
+        Returns:
+            Shape (chunks,).
+        """
+        scores = dense.copy()
+        if len(self._past.answered):
+            np.maximum.at(scores, self._past.chunks, self._past.answered @ vector)
+        return scores
+
+    def asked_of(self, chunk: str, vector: NDArray[np.float32], sentences: int) -> NDArray[np.float64]:
+        """Cosine of a query and the nearest past question that each sentence answered, -1 where there is none; shape
+        (sentences,)."""
+        scores = np.full(sentences, -1.0)
+        if rows := self._past.of.get(self._place.get(chunk, -1)):
+            np.maximum.at(scores, self._past.sentences[rows], self._past.answered[rows] @ vector)
+        return scores
+
+    def unanswered(self, vector: NDArray[np.float32]) -> float:
+        """Cosine of a query and the nearest past question that nobody could answer; -1 without any."""
+        return float((self._past.unanswered @ vector).max()) if len(self._past.unanswered) else -1.0
+
     def cosines(self, chunk: str, vector: NDArray[np.float32]) -> NDArray[np.float64]:
         """Cosine of a query and each unit of a chunk; shape (units,), or (0,) of a chunk that is not here."""
         if (at := self._place.get(chunk)) is None:
@@ -80,3 +115,36 @@ class Index:
             return np.zeros(len(self.chunks))
         scores = np.asarray(self._lexical.get_scores(asked), dtype=np.float64)
         return scores / max(float(scores.max()), 1e-9)
+
+
+class _Bound:
+    """Past questions with the sentences of live chunks that answered them; what is bound to no live one is left out.
+
+    Attributes:
+        chunks, sentences: places of chunk and sentence, shape (rows,).
+        answered: the questions' vectors, shape (rows, width).
+        of: chunk -> its rows.
+        unanswered: vectors of the questions that nobody could answer, shape (others, width).
+    """
+
+    def __init__(self, past: Past, stored: Sequence[Stored]) -> None:
+        wanted: dict[tuple[str, str], list[int]] = {}
+        for at, one in enumerate(past.rows):
+            if one.document is not None:
+                wanted.setdefault((one.document, one.sentence), []).append(at)
+        named = {document for document, _ in wanted}
+        found: list[tuple[int, int, int]] = []
+        for place, each in enumerate(stored):
+            chunk = each.passage.chunk
+            if chunk.document in named:
+                for number, span in enumerate(chunk.sentences()):
+                    rows = wanted.get((chunk.document, span.of(chunk.text)), [])
+                    found += [(place, number, row) for row in rows]
+        vectors = np.zeros((0, 0), np.float32) if past.vectors is None else past.vectors.astype(np.float32)
+        places = np.array(found, dtype=np.int64).reshape(-1, 3)
+        self.chunks, self.sentences = places[:, 0], places[:, 1]
+        self.answered = vectors[places[:, 2]]
+        self.of: dict[int, list[int]] = {}
+        for row, (place, _, _) in enumerate(found):
+            self.of.setdefault(place, []).append(row)
+        self.unanswered = vectors[[at for at, one in enumerate(past.rows) if one.document is None]]

@@ -27,6 +27,7 @@ from apps.customer_service.finder import Finder, Fusion, Search
 from apps.customer_service.ingest import take
 from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.models import Models
+from apps.customer_service.past import Past
 from apps.customer_service.question import Question
 from engine import Embedder, Predictor, Progress, Recipe, load, train
 from engine.db import Database
@@ -37,7 +38,8 @@ INTENTS = "recipes/support_intents.yaml"
 LEAST_OF_INTENT = 5
 """Rows below which an intent is not learnt: its rows count as "other"."""
 OTHER = "other"
-LEXICAL = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+LEXICAL = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 1.0)
+PAST = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 REWRITTEN = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 DEPTH = 30
 """Passages whose order is scored."""
@@ -91,43 +93,50 @@ def learn(
         progress.stage(f"training: {INTENTS}")
         names["intents"] = str(train(Recipe.load(INTENTS, settings), watcher=progress).version)
         embedder, reranker = Embedder(f"store:{names['embed']}"), load(names["rank"])
+        remembered = Past.of(made.past, embedder)
         progress.stage("fitting weights and the bar on dev questions")
         database = Database.open(f"sqlite:///{place}/dev.db", name=tables.NAME, migrations=tables.MIGRATIONS)
         knowledge = Knowledge(database)
         take(documents, knowledge, embedder)
-        fusion, figures = fit_fusion(asked, knowledge, embedder)
-        sure, more = fit_confidence(asked, Finder(knowledge, embedder, fusion), reranker)
+        finder = Finder(knowledge, embedder, Fusion(), remembered)
+        fusion, figures = fit_fusion(asked, finder)
+        sure, more = fit_confidence(asked, finder, reranker)
         database.close()
-    models = Models(f"store:{names['embed']}", names["rank"], names["intents"], fusion, sure)
+    models = Models(f"store:{names['embed']}", names["rank"], names["intents"], fusion, sure, remembered)
     counts = {"pairs": len(made.pairs), "rank": len(made.rank), "unaligned": made.unaligned, "dialogues": len(past)}
     figures |= more
     stored = models.save({"figures": {"dev": figures}, "rows": counts})
     return Learnt(stored, figures, rejected, counts)
 
 
-def fit_fusion(asked: Sequence[Asked], knowledge: Knowledge, embedder: Embedder) -> tuple[Fusion, dict[str, float]]:
-    """The weights under which dev questions find their article best; a part alone wins where no mixture is better."""
-    direct = [one for one in asked if one.kind == "answerable"]
-    leaning = [one for one in asked if one.kind == "follow_up"]
-    finder = Finder(knowledge, embedder, Fusion())
+def fit_fusion(asked: Sequence[Asked], finder: Finder) -> tuple[Fusion, dict[str, float]]:
+    """The weights under which dev questions find their article best, given to the finder as well; a part alone wins
+    where no mixture is better."""
+    read = {
+        kind: [(finder.read(Question.of(one.text, one.history)), one.articles) for one in asked if one.kind == kind]
+        for kind in ("answerable", "follow_up")
+    }
 
-    def score(fusion: Fusion, questions: Sequence[Asked]) -> float:
+    def score(fusion: Fusion, kind: str) -> float:
         finder.fusion = fusion
-        found = [ndcg(finder.find(Question.of(one.text, one.history), DEPTH), one.articles) for one in questions]
+        found = [ndcg(finder.rank(readings, DEPTH), articles) for readings, articles in read[kind]]
         return float(np.mean(found)) if found else 0.0
 
-    by_lexical = {weight: score(Fusion(lexical=weight), direct) for weight in LEXICAL}
-    lexical = max(by_lexical, key=lambda weight: (by_lexical[weight], -weight))
-    by_rewritten = {weight: score(Fusion(lexical, weight), leaning) for weight in REWRITTEN}
-    rewritten = max(by_rewritten, key=lambda weight: (by_rewritten[weight], -weight)) if leaning else Fusion.rewritten
+    mixed = {(lexical, past): score(Fusion(lexical, past), "answerable") for lexical in LEXICAL for past in PAST}
+    lexical, past = max(mixed, key=lambda weights: (mixed[weights], -weights[0], -weights[1]))
+    by_rewritten = {weight: score(Fusion(lexical, past, weight), "follow_up") for weight in REWRITTEN}
+    rewritten = (
+        max(by_rewritten, key=lambda weight: (by_rewritten[weight], -weight)) if read["follow_up"] else Fusion.rewritten
+    )
     figures = {
-        "ndcg10_fused": by_lexical[lexical],
-        "ndcg10_dense": by_lexical[0.0],
-        "ndcg10_bm25": by_lexical[1.0],
+        "ndcg10_fused": mixed[lexical, past],
+        "ndcg10_dense": mixed[0.0, 0.0],
+        "ndcg10_bm25": mixed[1.0, 0.0],
         "ndcg10_follow_up": by_rewritten[rewritten],
         "ndcg10_follow_up_raw": by_rewritten[0.0],
     }
-    return Fusion(lexical, rewritten), figures
+    finder.fusion = Fusion(lexical, past, rewritten)
+    return finder.fusion, figures
 
 
 def fit_confidence(

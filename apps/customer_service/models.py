@@ -10,11 +10,13 @@ from typing import Any
 from apps.customer_service.confidence import Confidence
 from apps.customer_service.finder import Fusion
 from apps.customer_service.logistic import Logistic
+from apps.customer_service.past import Past
 from engine import Embedder, Predictor, Store, load
 from engine.errors import StoreError
 
 NAME = "support-bot"
 FILE = "bundle.json"
+_PLAIN = ("embedder_name", "reranker_name", "intents_name")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Models:
     intents_name: str | None
     fusion: Fusion
     confidence: Confidence
+    past: Past
+    """Questions asked before, by vectors of the embedder."""
     version: str = ""
     """NAME@NUMBER of the bundle itself."""
 
@@ -51,9 +55,11 @@ class Models:
     def save(self, manifest: dict[str, Any], *, promote: bool = True) -> Models:
         """Store this as the next version of the bundle."""
         store = Store()
-        value = {key: found for key, found in asdict(self).items() if key != "version"}
+        value = {key: found for key, found in vars(self).items() if key in _PLAIN}
+        value |= {"fusion": asdict(self.fusion), "confidence": asdict(self.confidence)}
         with store.staging(NAME) as place:
             (place / FILE).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+            self.past.save(place)
             parts = [name.removeprefix("store:") for name in self.names()]
             version = store.commit(NAME, place, {"name": NAME, "components": parts, **manifest})
         if promote:
@@ -75,7 +81,8 @@ class Models:
             sentence, answer = (Logistic(**_tuples(sure[name])) for name in ("sentence", "answer"))
             confidence = Confidence(sentence, answer, tuple(sure["unanswerable"]))
             fusion = Fusion(**value.pop("fusion"))
-            return cls(**value, fusion=fusion, confidence=confidence, version=str(version))
+            past = Past.load(version.folder)
+            return cls(**value, fusion=fusion, confidence=confidence, past=past, version=str(version))
         except (OSError, ValueError, TypeError, KeyError) as fault:
             raise StoreError(f"{version}: {FILE} unreadable ({fault}); see: engine models verify {version}") from None
 

@@ -57,7 +57,7 @@ class Database:
             event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_begin(connection)))
         database = cls(engine)
         try:
-            database._migrate(name, migrations)
+            database.migrate(name, migrations)
         except SQLAlchemyError as fault:
             raise InputError(
                 f"database {engine.url.render_as_string()}: {getattr(fault, 'orig', fault)}; is it there, and may you "
@@ -82,7 +82,16 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
 
-    def _migrate(self, name: str, migrations: Path) -> None:
+    def migrate(self, name: str, migrations: Path) -> None:
+        """Bring one owner's tables to their newest state.
+
+        Args:
+            name: whose they are; each owner counts its own versions.
+            migrations: folder with alembic's versions.
+
+        Raises:
+            InputError: a newer Keel has written them.
+        """
         from alembic import command
         from alembic.config import Config
         from alembic.migration import MigrationContext

@@ -70,8 +70,8 @@ def test_a_rate_that_cannot_be_vouched_for_is_told_with_the_way_out() -> None:
 
 def sentences(text: str, document: str = "doc") -> list[Evidence]:
     chunk = Chunk("c", document, 0, "", 100, 100 + len(text), text)
-    found = Found(Passage(chunk, "Title", "v1", "en"), 0.5, 0.5, 0.5)
-    return [Evidence(found, span, 0.5, None) for span in chunk.sentences()]
+    found = Found(Passage(chunk, "Title", "v1", "en"), 0.5, 0.5, 0.5, 0.5)
+    return [Evidence(found, span, 0.5, 0.5, None) for span in chunk.sentences()]
 
 
 def test_an_extract_keeps_the_articles_order_and_leaves_out_what_is_far_behind() -> None:

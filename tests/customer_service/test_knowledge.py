@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from apps.customer_service import tables
 from apps.customer_service.finder import Finder, Fusion
 from apps.customer_service.ingest import Ingested, ingest
 from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.past import Exchange, Past
 from apps.customer_service.question import Question
 from engine import Progress
 from engine.db import Database
@@ -130,3 +132,36 @@ def test_a_database_of_a_newer_keel_is_left_alone(tmp_path: Path, database: Data
 def test_a_database_url_that_is_none_is_told() -> None:
     with pytest.raises(InputError, match="sqlite:///FILE"):
         Database.open("nothing://here", name="x", migrations=tables.MIGRATIONS)
+
+
+def test_a_past_question_finds_its_sentence_until_the_article_says_something_else(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors
+) -> None:
+    take(articles(freeze=FREEZE, fees=FEES), knowledge, embedder)
+    rows = [
+        Exchange("wallet forgotten at grandma", "freeze", "A frozen card refuses payments."),
+        Exchange("moon houses", None, ""),
+    ]
+    finder = Finder(knowledge, embedder, Fusion(lexical=0.0), Past.of(rows, embedder))
+    search = finder.find(Question.of("I left my wallet at grandma"))
+    best = search.found[0]
+    assert best.passage.chunk.document == "freeze"
+    assert best.asked > best.dense
+    assert list(search.index.asked_of(best.passage.chunk.id, search.vector, 2) > 0) == [True, False]
+    assert search.index.unanswered(embedder.embed(["moon houses"])[0]) > 0.9
+    take(articles(freeze=FREEZE.replace("refuses", "cannot make")), knowledge, embedder)
+    after = finder.find(Question.of("I left my wallet at grandma"))
+    assert all(one.asked == one.dense for one in after.found)
+
+
+def test_what_is_remembered_is_stored_and_read_again(tmp_path: Path) -> None:
+    past = Past.of([Exchange("如何冻结卡片", "freeze", "点击雪花。"), Exchange("x", None, "")], WordVectors())
+    past.save(tmp_path)
+    again = Past.load(tmp_path)
+    assert again.rows == past.rows
+    assert again.vectors is not None
+    assert past.vectors is not None
+    assert np.array_equal(again.vectors, past.vectors)
+    (tmp_path / "past.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(ValueError, match="0 questions, 2 vectors"):
+        Past.load(tmp_path)

@@ -1,0 +1,46 @@
+"""Queue: inference beside an event loop: a few threads work, some calls wait, more are told to come again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from engine.service.problems import Problem
+
+T = TypeVar("T")
+
+
+class Queue:
+    """Runs blocking calls.
+
+    Args:
+        workers: threads; by default one a core, since each model call is single-threaded.
+        waiting: calls that may wait for a thread.
+    """
+
+    def __init__(self, workers: int | None = None, waiting: int = 64) -> None:
+        self.workers = workers or os.cpu_count() or 1
+        self.places = self.workers + waiting
+        self.busy = 0
+        self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="inference")
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """The call's result.
+
+        Raises:
+            Problem: 503 with Retry-After, when all places are taken.
+        """
+        if self.busy >= self.places:
+            raise Problem(503, "too many questions at once; try again in a second", {"Retry-After": "1"})
+        self.busy += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        finally:
+            self.busy -= 1
+
+    def close(self) -> None:
+        """Wait for the calls that run; those that wait are dropped."""
+        self._threads.shutdown(cancel_futures=True)
