@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apps.customer_service import extract
 from apps.customer_service.answers import Answer, Turn
@@ -17,10 +17,15 @@ from apps.customer_service.evidence import Evidence, gather
 from apps.customer_service.finder import Finder, Search
 from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.logistic import Values
-from apps.customer_service.models import Models
+from apps.customer_service.models import NAME, Models
 from apps.customer_service.phrases import phrase
 from apps.customer_service.question import Question
 from apps.customer_service.understand import HUMAN, Understood, understand
+from engine import Store
+from engine.errors import InputError
+
+if TYPE_CHECKING:
+    from engine.db import Database
 
 NEAREST = 3
 """Articles that are named when the bot does not know."""
@@ -69,6 +74,11 @@ class Bot:
             return Answer(phrase(str(understood.intent), lang), "talk", models=self.models.names(), why=why)
         return self._told(question, self.look(question), why)
 
+    def warm(self) -> None:
+        """Load the models and make the caches now rather than at the first question."""
+        self.look(Question.of("Is everything ready?"))
+        understand("Is everything ready?", self.models.intents)
+
     def look(self, question: Question) -> Looked:
         """Search, read, and weigh how sure that is."""
         search = self.finder.find(question)
@@ -104,4 +114,21 @@ class Bot:
         return Answer(text + listed, "abstain", (), looked.confidence, names, why)
 
 
-__all__ = ["Bot", "Looked", "Understood"]
+def ready(database: Database, tenant: str, error_rate: float) -> Bot:
+    """A tenant's bot with the champion's models.
+
+    Raises:
+        InputError: it has no articles, is not trained, or its index is another model's; the message tells the way out.
+    """
+    knowledge = Knowledge(database, tenant)
+    if not knowledge.counts()[0]:
+        raise InputError("the bot has no articles to answer from; run: support-bot ingest PATH")
+    if not Store().has(NAME):
+        raise InputError("the bot is not trained yet; run: support-bot train")
+    models = Models.load()
+    if (live := knowledge.embedder()) != (wanted := models.embedder.model):
+        raise InputError(f"the index was made by {live}, the bot uses {wanted}; run: support-bot reindex")
+    return Bot(knowledge, models, error_rate=error_rate)
+
+
+__all__ = ["Bot", "Looked", "Understood", "ready"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from apps.customer_service import serve_cli
+from apps.customer_service.options import ErrorRate, Json, Tenant, Url, print_json
 from engine import errors
 
 if TYPE_CHECKING:
@@ -23,15 +23,8 @@ app = typer.Typer(
     help="Answer customers from your own articles, with citations, or say that you don't know.\n\n"
     'Example: support-bot ask "how do I freeze my card?"',
 )
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
-Url = Annotated[
-    str | None,
-    typer.Option("--database", metavar="URL", help="sqlite:///FILE or postgresql+psycopg://...; else in Keel's home."),
-]
-Tenant = Annotated[str, typer.Option(help="Whose articles and conversations.")]
-ErrorRate = Annotated[
-    float, typer.Option(help="Share of questions without an answer that may be answered all the same.")
-]
+app.command()(serve_cli.serve)
+app.add_typer(serve_cli.keys, name="keys")
 
 
 @app.command()
@@ -68,7 +61,7 @@ def ingest(
         "in_all": {"documents": documents, "chunks": chunks},
     }
     if as_json:
-        _print_json(value)
+        print_json(value)
         return
     typer.echo(
         f"{done.documents} documents read from {done.files - done.unchanged} files, {done.unchanged} files unchanged, "
@@ -95,7 +88,7 @@ def delete(
     """
     gone = _knowledge(database, tenant).delete(ids)
     if as_json:
-        _print_json({"deleted": gone})
+        print_json({"deleted": gone})
     elif gone:
         typer.echo(f"deleted: {', '.join(gone)}")
     if missing := sorted(set(ids) - set(gone)):
@@ -111,7 +104,7 @@ def documents(database: Url = None, tenant: Tenant = "default", as_json: Json = 
     found = _knowledge(database, tenant).documents()
     if as_json:
         keys = ("id", "title", "lang", "section", "updated", "source")
-        _print_json([{**{key: getattr(one, key) for key in keys}, "version": one.version} for one in found])
+        print_json([{**{key: getattr(one, key) for key in keys}, "version": one.version} for one in found])
         return
     for one in found:
         typer.echo(f"{one.id}\t{one.lang}\t{one.title}")
@@ -148,7 +141,7 @@ def train(
         knowledge.reindex(learnt.models.embedder)
     figures = {key: round(value, 4) for key, value in learnt.figures.items()}
     if as_json:
-        _print_json({"version": learnt.models.version, "dev": figures, "rows": learnt.counts})
+        print_json({"version": learnt.models.version, "dev": figures, "rows": learnt.counts})
         return
     typer.echo(f"{learnt.models.version} is champion now; on dev questions: " + _listed(figures))
     if learnt.rejected:
@@ -169,7 +162,7 @@ def ask(
     """
     answer = _bot(database, tenant, error_rate).answer(question)
     if as_json:
-        _print_json(answer.as_dict())
+        print_json(answer.as_dict())
         return
     from apps.customer_service.shown import show
 
@@ -208,7 +201,7 @@ def forget(
 
     gone = Conversations(settings.database(database), tenant).forget(customer)
     if as_json:
-        _print_json({"conversations": gone})
+        print_json({"conversations": gone})
     else:
         typer.echo(f"{gone} conversations erased")
 
@@ -234,7 +227,7 @@ def evaluate(
             _bot(database, tenant, error_rate), questions or settings.packaged("queries/test.jsonl"), progress
         )
     if as_json:
-        _print_json({name: {"value": one.value, "low": one.low, "high": one.high} for name, one in figures.items()})
+        print_json({name: {"value": one.value, "low": one.low, "high": one.high} for name, one in figures.items()})
         return
     for name, one in figures.items():
         typer.echo(f"{name:32} {one.value:7.3f}   ({one.low:.3f} to {one.high:.3f})")
@@ -263,19 +256,10 @@ def _embedder(knowledge: Knowledge) -> str:
 
 
 def _bot(database: str | None, tenant: str, error_rate: float) -> Bot:
-    from apps.customer_service.bot import Bot
-    from apps.customer_service.models import NAME, Models
-    from engine import Store
+    from apps.customer_service import settings
+    from apps.customer_service.bot import ready
 
-    knowledge = _knowledge(database, tenant)
-    if not knowledge.counts()[0]:
-        raise errors.InputError("the bot has no articles to answer from; run: support-bot ingest PATH")
-    if not Store().has(NAME):
-        raise errors.InputError("the bot is not trained yet; run: support-bot train")
-    models = Models.load()
-    if (live := knowledge.embedder()) != (wanted := models.embedder.model):
-        raise errors.InputError(f"the index was made by {live}, the bot uses {wanted}; run: support-bot reindex")
-    return Bot(knowledge, models, error_rate=error_rate)
+    return ready(settings.database(database), tenant, error_rate)
 
 
 @app.command()
@@ -289,14 +273,10 @@ def reindex(database: Url = None, tenant: Tenant = "default", as_json: Json = Fa
     models = Models.load()
     done = _knowledge(database, tenant).reindex(models.embedder)
     if as_json:
-        _print_json({"chunks": done, "embedder": models.embedder.model})
+        print_json({"chunks": done, "embedder": models.embedder.model})
     else:
         typer.echo(f"{done} chunks read with {models.embedder.model}")
 
 
 def _listed(values: dict[str, float]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,236 @@
+"""API: support-bot over HTTP.
+
+widget, shop, app ──> /v1/conversations ──┐
+OpenAI clients ──> /v1/chat/completions ──┼──> the tenant's Bot, on the inference queue
+agents' desk ──> /v1/inbox ───────────────┘
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, FastAPI, Path, Query
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from apps.customer_service import handover
+from apps.customer_service.answers import Answer
+from apps.customer_service.bot import Bot
+from apps.customer_service.conversations import Conversations, Told, Waiting
+from apps.customer_service.question import MAX_LETTERS
+from apps.customer_service.talk import turn
+from engine.db import Database
+from engine.errors import InputError
+from engine.service import Caller, Keys, Problem, Queue, allow, create
+
+Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="Of a conversation.")]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_LETTERS)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Anyone = Annotated[Caller, allow("server", "agent", "widget")]
+Server = Annotated[Caller, allow("server")]
+Agent = Annotated[Caller, allow("server", "agent")]
+
+
+class NewConversation(BaseModel):
+    customer: str = Field("", max_length=200, description="Your key for the customer; forgetting goes by it.")
+
+
+class Message(BaseModel):
+    text: Text
+
+
+class Said(BaseModel):
+    agent: Name
+    text: Text
+
+
+class Named(BaseModel):
+    agent: Name
+
+
+class Verdict(BaseModel):
+    good: bool
+
+
+class Desks:
+    """The bot and the conversations of each tenant, made when they are first asked for."""
+
+    def __init__(self, database: Database, bot_of: Callable[[str], Bot]) -> None:
+        self.database = database
+        self._bot_of = bot_of
+        self._bots: dict[str, Bot] = {}
+        self._lock = threading.Lock()
+
+    def bot(self, tenant: str) -> Bot:
+        """Raises: Problem: 409, the tenant has no articles, or no trained models."""
+        with self._lock:
+            if tenant not in self._bots:
+                try:
+                    self._bots[tenant] = self._bot_of(tenant)
+                except InputError as fault:
+                    raise Problem(409, str(fault)) from None
+            return self._bots[tenant]
+
+    def conversations(self, tenant: str) -> Conversations:
+        return Conversations(self.database, tenant)
+
+
+def application(
+    database: Database, bot_of: Callable[[str], Bot], *, per_minute: int, queue: Queue
+) -> tuple[FastAPI, Desks]:
+    """The whole service.
+
+    Args:
+        bot_of: the bot of a tenant.
+    """
+    from apps.customer_service import completions
+    from engine import __version__
+
+    app = create("support-bot", Keys(database), queue=queue, per_minute=per_minute, version=__version__)
+    desks = Desks(database, bot_of)
+    app.include_router(_conversations(desks, queue))
+    app.include_router(_inbox(desks))
+    app.include_router(completions.routes(desks, queue))
+
+    @app.get("/widget.js", tags=["widget"], response_class=Response)
+    async def widget() -> Response:
+        """The web component: one script tag."""
+        script = resources.files("apps.customer_service").joinpath("web", "widget.js").read_text(encoding="utf-8")
+        return Response(script, media_type="text/javascript; charset=utf-8", headers={"Cache-Control": "max-age=300"})
+
+    return app, desks
+
+
+def _conversations(desks: Desks, queue: Queue) -> APIRouter:
+    routes = APIRouter(prefix="/v1", tags=["conversations"])
+
+    @routes.post("/conversations", status_code=201)
+    def begin(caller: Anyone, body: NewConversation) -> dict[str, Any]:
+        """Begin a conversation. A widget's key cannot say whose it is."""
+        customer = "" if caller.role == "widget" else body.customer
+        id = desks.conversations(caller.tenant).open(customer)
+        return {"id": id, "side": "bot", "turns": []}
+
+    @routes.get("/conversations/{id}")
+    def read(caller: Anyone, id: Id, after: Annotated[int, Query(ge=0, lt=2**31)] = 0) -> dict[str, Any]:
+        """Who speaks, and the turns behind number `after`."""
+        return _state(desks.conversations(caller.tenant), id, after)
+
+    @routes.post("/conversations/{id}/messages")
+    async def write(caller: Anyone, id: Id, body: Message) -> dict[str, Any]:
+        """A customer's turn; the reply holds it and all that followed from it, the answer with its citations."""
+
+        def answered() -> dict[str, Any]:
+            desk = desks.conversations(caller.tenant)
+            before = max((one.number for one in _told(desk, id, 0)), default=0)
+            with _Faults():
+                turn(desks.bot(caller.tenant), desk, id, body.text)
+            return _state(desk, id, before)
+
+        return await queue.run(answered)
+
+    @routes.post("/conversations/{id}/feedback")
+    def judge(caller: Anyone, id: Id, body: Verdict) -> dict[str, Any]:
+        """Whether the last answer was good."""
+        desk = desks.conversations(caller.tenant)
+        _state(desk, id)
+        with _Faults():
+            return {"turn": desk.judge(id, body.good)}
+
+    @routes.post("/conversations/{id}/human")
+    def human(caller: Anyone, id: Id) -> dict[str, Any]:
+        """Ask for a person."""
+        return _happened(desks.conversations(caller.tenant), id, "ask")
+
+    @routes.post("/conversations/{id}/close")
+    def close(caller: Anyone, id: Id) -> dict[str, Any]:
+        """End the conversation."""
+        return _happened(desks.conversations(caller.tenant), id, "close")
+
+    @routes.delete("/customers/{customer}")
+    def forget(caller: Server, customer: Annotated[str, Path(min_length=1, max_length=200)]) -> dict[str, int]:
+        """Erase all that is stored of a customer."""
+        return {"conversations": desks.conversations(caller.tenant).forget(customer)}
+
+    return routes
+
+
+def _inbox(desks: Desks) -> APIRouter:
+    routes = APIRouter(prefix="/v1/inbox", tags=["inbox"])
+
+    @routes.get("")
+    def waiting(caller: Agent) -> list[dict[str, Any]]:
+        """Conversations that wait for a person or are with one, each with a summary, the longest waiting first."""
+        return [_waiting(one) for one in desks.conversations(caller.tenant).inbox()]
+
+    @routes.post("/{id}/take")
+    def take(caller: Agent, id: Id, body: Named) -> dict[str, Any]:
+        """Become the one who answers."""
+        return _happened(desks.conversations(caller.tenant), id, "take", agent=body.agent)
+
+    @routes.post("/{id}/messages")
+    def say(caller: Agent, id: Id, body: Said) -> dict[str, Any]:
+        """Answer the customer."""
+        return _happened(desks.conversations(caller.tenant), id, "agent_speaks", agent=body.agent, text=body.text)
+
+    @routes.post("/{id}/give_back")
+    def give_back(caller: Agent, id: Id, body: Named) -> dict[str, Any]:
+        """Let the bot answer again."""
+        return _happened(desks.conversations(caller.tenant), id, "give_back", agent=body.agent)
+
+    return routes
+
+
+class _Faults:
+    """What a conversation refuses, as HTTP says it."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
+        if isinstance(fault, handover.NotAllowed):
+            raise Problem(409, str(fault)) from None
+        if isinstance(fault, InputError):
+            status = 404 if str(fault).startswith("no such conversation") else 422
+            raise Problem(status, str(fault)) from None
+
+
+def _told(desk: Conversations, id: str, after: int) -> list[Told]:
+    with _Faults():
+        return desk.told(id, after)
+
+
+def _state(desk: Conversations, id: str, after: int = 0) -> dict[str, Any]:
+    turns = _told(desk, id, after)
+    state = desk.state(id)
+    return {"id": id, "side": state.side, "agent": state.agent, "turns": [_turn(one) for one in turns]}
+
+
+def _happened(
+    desk: Conversations,
+    id: str,
+    event: Literal["ask", "take", "give_back", "close", "agent_speaks"],
+    *,
+    agent: str | None = None,
+    text: str = "",
+) -> dict[str, Any]:
+    before = max((one.number for one in _told(desk, id, 0)), default=0)
+    with _Faults():
+        desk.happen(id, event, text=text, agent=agent)
+    return _state(desk, id, before)
+
+
+def _turn(one: Told) -> dict[str, Any]:
+    value: dict[str, Any] = {"number": one.number, "role": one.role, "text": one.text, "time": one.time}
+    if one.answer:
+        value["answer"] = {key: one.answer[key] for key in ("kind", "citations", "confidence", "models")}
+    return value
+
+
+def _waiting(one: Waiting) -> dict[str, Any]:
+    return vars(one)
+
+
+__all__ = ["Answer", "Desks", "application"]
