@@ -2,7 +2,7 @@
 
 understand ──talk──> phrase
     └─question─> find ─> gather evidence ─> confident enough? ─no─> "I don't know", with what came closest
-                                                  └─yes─> extract, with citations
+                                                  └─yes─> reviewed template, or else an extract, with citations
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from apps.customer_service import extract
-from apps.customer_service.answers import Answer, Turn
+from apps.customer_service.answers import Answer, Citation, Turn
 from apps.customer_service.evidence import Evidence, gather
 from apps.customer_service.finder import Finder, Search
 from apps.customer_service.knowledge import Knowledge
@@ -20,6 +22,7 @@ from apps.customer_service.logistic import Values
 from apps.customer_service.models import NAME, Models
 from apps.customer_service.phrases import phrase
 from apps.customer_service.question import Question
+from apps.customer_service.templates import Template, Templates
 from apps.customer_service.understand import HUMAN, Understood, understand
 from engine import Store
 from engine.errors import InputError
@@ -57,6 +60,7 @@ class Bot:
     def __init__(self, knowledge: Knowledge, models: Models, *, error_rate: float = 0.05) -> None:
         self.knowledge = knowledge
         self.models = models
+        self.templates = Templates(knowledge)
         self.bar = models.confidence.bar(error_rate)
         self.finder = Finder(knowledge, models.embedder, models.fusion, models.past)
 
@@ -102,6 +106,10 @@ class Bot:
         }
         names = self.models.names()
         chosen = extract.choose(looked.evidence, looked.scores) if looked.confidence >= self.bar else []
+        if chosen and (found := self._template(looked, why["intent"])):
+            template, cited = found
+            why["template"] = template.id
+            return Answer(template.filled(), "template", cited, looked.confidence, names, why)
         if chosen:
             citations = tuple(one.citation() for one in chosen)
             text = " ".join(" ".join(one.text.split()) for one in chosen)
@@ -112,6 +120,17 @@ class Bot:
         text = phrase("abstain_near" if nearest else "abstain", question.lang)
         listed = "".join(f"\n- {title}" for title in nearest)
         return Answer(text + listed, "abstain", (), looked.confidence, names, why)
+
+    def _template(self, looked: Looked, intent: str | None) -> tuple[Template, tuple[Citation, ...]] | None:
+        """The reviewed answer that stands on the best sentence, if the customer's intent is that of its questions."""
+        best = looked.evidence[int(np.argmax(looked.scores))]
+        document = best.passage.chunk.document
+        template = self.templates.of(document, best.text)
+        if template is None or template.version != best.passage.version or template.intent not in (None, intent):
+            return None
+        own = {one.text: one.citation() for one in looked.evidence if one.passage.chunk.document == document}
+        cited = tuple(own[sentence] for sentence in template.sentences if sentence in own)
+        return (template, cited) if len(cited) == len(template.sentences) else None
 
 
 def ready(database: Database, tenant: str, error_rate: float) -> Bot:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apps.customer_service import serve_cli
+from apps.customer_service import serve_cli, templates_cli
 from apps.customer_service.options import ErrorRate, Json, Tenant, Url, print_json
 from engine import errors
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(serve_cli.serve)
 app.add_typer(serve_cli.keys, name="keys")
+app.add_typer(templates_cli.templates, name="templates")
 
 
 @app.command()

@@ -32,6 +32,17 @@ HARD, SIBLINGS = 6, 3
 """Wrong sentences a question: the nearest of other articles, and of the same article."""
 
 
+@dataclass(frozen=True)
+class Told:
+    """An agent's reply and what it was taken from."""
+
+    question: str
+    reply: str
+    document: str
+    sentences: tuple[str, ...]
+    intent: str | None
+
+
 @dataclass
 class Examples:
     rank: list[dict[str, Any]] = field(default_factory=list)
@@ -42,6 +53,7 @@ class Examples:
     """What the bot remembers."""
     intents: list[dict[str, Any]] = field(default_factory=list)
     """question, intent."""
+    told: list[Told] = field(default_factory=list)
     unaligned: int = 0
     """Replies that no sentence of their article says: nothing is taken from them."""
 
@@ -89,7 +101,7 @@ def make(dialogues: Sequence[Dialogue], documents: Sequence[Document], embedder:
                     made.past.append(Exchange(text, None, ""))
                     made.rank += [_row(text, held.units[at], 0) for at in nearest[:HARD]]
                 continue
-            if dialogue.article not in known:
+            if dialogue.article is None or dialogue.article not in known:
                 made.unaligned += 1
                 continue
             right = _aligned(text, told, held.of(dialogue.article), held, embedder)
@@ -101,6 +113,8 @@ def make(dialogues: Sequence[Dialogue], documents: Sequence[Document], embedder:
             made.rank += [_row(text, held.units[at], 1) for at in right]
             made.rank += [_row(text, held.units[at], 0) for at in (*others, *siblings)]
             made.past += [Exchange(text, dialogue.article, held.bare[at]) for at in right]
+            said = tuple(held.bare[at] for at in right)
+            made.told.append(Told(text, told, dialogue.article, said, dialogue.intent))
             made.pairs += [{"question": text, "passage": held.units[at], "article": dialogue.article} for at in right]
     return made
 

@@ -110,3 +110,14 @@ turns = Table(
     ),
 )
 """`answer`: of the bot's turns, its answer with evidence, as JSON; `verdict`: 1 good, 0 bad, as the customer said."""
+
+templates = Table(
+    "support_templates",
+    METADATA,
+    Column("tenant", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("data", Text, nullable=False),
+)
+"""`state`: proposed, approved or rejected; `data`: text, sources and the like, as JSON."""
