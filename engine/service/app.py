@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,6 +69,8 @@ def create(title: str, keys: Keys, *, queue: Queue, per_minute: int = PER_MINUTE
         """Counts and times in Prometheus' text format."""
         return measures.page()
 
+    # A browser asks for leave without the key; which pages a key works in is told by the key.
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
     app.add_middleware(_Gate, measures=measures)
     return app
 

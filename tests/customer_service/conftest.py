@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
-from apps.customer_service import tables
+from apps.customer_service import settings, tables
 from apps.customer_service.answers import Turn
+from apps.customer_service.bot import Bot
+from apps.customer_service.cli import app
 from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.models import Models
 from engine import Embedder
 from engine.db import Database
+from engine.resources import packaged
 from engine.text.terms import terms
+
+SUPPORT = packaged() / "data" / "support"
+DIALOGUES = 80
 
 
 class WordVectors(Embedder):
@@ -68,6 +77,35 @@ def articles(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return put
+
+
+def run(*arguments: str) -> dict[str, object] | list[object]:
+    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, toy_base: Path) -> Path:
+    """A KEEL_HOME with a bot of toy models over all packaged articles."""
+    home = tmp_path_factory.mktemp("bot")
+    few = home / "dialogues.jsonl"
+    lines = (SUPPORT / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
+    few.write_text("\n".join(lines[::5][:DIALOGUES]) + "\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KEEL_HOME", str(home))
+        patch.chdir(home)
+        assert run("ingest", str(SUPPORT / "articles" / "en"))["in_all"]["documents"] == 100
+        made = run("train", "--base", str(toy_base), "--dialogues", str(few))
+        assert made["version"] == "support-bot@1"
+        assert 0 <= made["dev"]["coverage"] <= 1
+    return home
+
+
+@pytest.fixture
+def bot(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Bot:
+    monkeypatch.setenv("KEEL_HOME", str(trained))
+    return Bot(Knowledge(settings.database()), Models.load(), error_rate=0.99)
 
 
 def turns(*said: str) -> tuple[Turn, ...]:

@@ -9,51 +9,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from apps.customer_service import settings
 from apps.customer_service.answers import Turn
 from apps.customer_service.bot import Bot
 from apps.customer_service.cli import app
 from apps.customer_service.conversations import Conversations
 from apps.customer_service.dialogues import read_dialogues, read_questions
 from apps.customer_service.examples import make
-from apps.customer_service.knowledge import Knowledge
-from apps.customer_service.models import Models
 from apps.customer_service.talk import turn
 from engine.errors import InputError
-from engine.resources import packaged
-from tests.customer_service.conftest import WordVectors
-
-SUPPORT = packaged() / "data" / "support"
-DIALOGUES = 80
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, toy_base: Path) -> Path:
-    """A KEEL_HOME with a bot of toy models over all packaged articles."""
-    home = tmp_path_factory.mktemp("bot")
-    few = home / "dialogues.jsonl"
-    lines = (SUPPORT / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
-    few.write_text("\n".join(lines[::5][:DIALOGUES]) + "\n", encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KEEL_HOME", str(home))
-        patch.chdir(home)
-        assert run("ingest", str(SUPPORT / "articles" / "en"))["in_all"]["documents"] == 100
-        made = run("train", "--base", str(toy_base), "--dialogues", str(few))
-        assert made["version"] == "support-bot@1"
-        assert 0 <= made["dev"]["coverage"] <= 1
-    return home
-
-
-@pytest.fixture
-def bot(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Bot:
-    monkeypatch.setenv("KEEL_HOME", str(trained))
-    return Bot(Knowledge(settings.database()), Models.load(), error_rate=0.99)
-
-
-def run(*arguments: str) -> dict[str, object] | list[object]:
-    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+from tests.customer_service.conftest import SUPPORT, WordVectors, run
 
 
 def test_an_answer_quotes_the_live_documents_word_for_word(bot: Bot) -> None:
