@@ -21,9 +21,11 @@ from apps.customer_service.evidence import Evidence
 from apps.customer_service.finder import Search
 from apps.customer_service.logistic import Logistic, Values
 from engine.errors import InputError
-from engine.text.terms import terms
+from engine.text.terms import codes, terms
 
 FOLDS = 10
+NEIGHBOURS = 10
+"""Past questions that vote on whether there is an answer, and in which document."""
 UNREAD = -10.0
 """Logit that stands for a sentence which no cross-encoder read."""
 
@@ -42,7 +44,7 @@ class Sample:
 
 
 def of_sentences(search: Search, evidence: Sequence[Evidence]) -> Values:
-    """The figures of each sentence: cross-encoder, cosines, its passage's scores, terms in common."""
+    """The figures of each sentence: cross-encoder, cosines, its passage's scores, terms and codes in common."""
     asked = set(terms(search.asked))
     return np.array(
         [
@@ -55,12 +57,20 @@ def of_sentences(search: Search, evidence: Sequence[Evidence]) -> Values:
                 one.found.dense,
                 one.found.asked,
                 one.found.lexical,
-                len(asked & set(terms(one.text))) / max(len(asked), 1),
+                search.index.share(asked, set(terms(one.text))),
+                search.index.share(asked, set(terms(f"{one.passage.title} {one.passage.chunk.heading} {one.text}"))),
+                agreement(search.asked, one.text),
             ]
             for one in evidence
         ],
         dtype=np.float64,
     )
+
+
+def agreement(asked: str, text: str) -> float:
+    """Whether a text has a code that is asked for: 1 or -1, and 0 where none is asked for."""
+    wanted = set(codes(asked))
+    return 0.0 if not wanted else 1.0 if wanted & set(codes(text)) else -1.0
 
 
 def of_search(search: Search, evidence: Sequence[Evidence]) -> Values:
@@ -70,6 +80,8 @@ def of_search(search: Search, evidence: Sequence[Evidence]) -> Values:
     asked = set(terms(search.asked))
     best = search.found[0].passage if search.found else None
     held = set(terms(f"{best.title} {best.chunk.heading} {best.chunk.text}")) if best else set()
+    near = search.index.neighbours(search.vector, NEIGHBOURS)
+    total = max(sum(cosine for cosine, _ in near), 1e-6)
     return np.array(
         [
             logits[0],
@@ -80,7 +92,10 @@ def of_search(search: Search, evidence: Sequence[Evidence]) -> Values:
             asked_before - unanswered,
             dense[0] if dense else 0.0,
             dense[0] - dense[min(3, len(dense) - 1)] if dense else 0.0,
-            len(asked & held) / max(len(asked), 1),
+            sum(cosine for cosine, document in near if document is None) / total,
+            sum(cosine for cosine, document in near if document == best.chunk.document) / total if best else 0.0,
+            search.index.share(asked, held),
+            max((agreement(search.asked, one.text) for one in evidence), default=0.0),
             math.log1p(len(asked)),
         ]
     )

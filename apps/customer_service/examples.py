@@ -6,6 +6,9 @@ says what the agent said, by cosine and by terms. Questions that ended without a
 
 from __future__ import annotations
 
+import itertools
+import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +31,7 @@ TERMS = 0.5
 """Weight of the share of the reply's terms that the sentence has, beside its cosine with question and reply."""
 ALSO = 0.03
 """A second sentence this close to the first is a positive as well."""
-HARD, SIBLINGS = 6, 3
+HARD, SIBLINGS = 3, 2
 """Wrong sentences a question: the nearest of other articles, and of the same article."""
 
 
@@ -45,17 +48,18 @@ class Told:
 
 @dataclass
 class Examples:
-    rank: list[dict[str, Any]] = field(default_factory=list)
-    """question, passage, relevance 0 or 1: for the cross-encoder."""
-    pairs: list[dict[str, Any]] = field(default_factory=list)
-    """question, passage, article: for the embedder."""
-    past: list[Exchange] = field(default_factory=list)
-    """What the bot remembers."""
+    told: list[Told] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
+    """Questions that nobody could answer."""
     intents: list[dict[str, Any]] = field(default_factory=list)
     """question, intent."""
-    told: list[Told] = field(default_factory=list)
     unaligned: int = 0
     """Replies that no sentence of their article says: nothing is taken from them."""
+
+    def past(self) -> list[Exchange]:
+        """What the bot remembers."""
+        answered = [Exchange(one.question, one.document, said) for one in self.told for said in one.sentences]
+        return [*answered, *(Exchange(text, None, "") for text in self.unanswered)]
 
 
 class Sentences:
@@ -84,7 +88,7 @@ class Sentences:
 
 
 def make(dialogues: Sequence[Dialogue], documents: Sequence[Document], embedder: Embedder) -> Examples:
-    """The rows that the dialogues give over these documents."""
+    """What the dialogues say about these documents."""
     held = Sentences(documents, embedder)
     known = set(held.document)
     made = Examples()
@@ -94,29 +98,65 @@ def make(dialogues: Sequence[Dialogue], documents: Sequence[Document], embedder:
         for history, asked, told in dialogue.exchanges():
             question = Question.of(asked, history)
             text = (question.rewritten() if question.leaning() else None) or question.text
-            vector = embedder.embed([text])[0]
-            nearest = np.argsort(-(held.vectors @ vector), kind="stable")
             if not dialogue.resolved:
-                if not history:
-                    made.past.append(Exchange(text, None, ""))
-                    made.rank += [_row(text, held.units[at], 0) for at in nearest[:HARD]]
-                continue
-            if dialogue.article is None or dialogue.article not in known:
+                made.unanswered += [] if history else [text]
+            elif dialogue.article is None or dialogue.article not in known:
                 made.unaligned += 1
-                continue
-            right = _aligned(text, told, held.of(dialogue.article), held, embedder)
-            if not right:
+            elif right := _aligned(text, told, held.of(dialogue.article), held, embedder):
+                said = tuple(held.bare[at] for at in right)
+                made.told.append(Told(text, told, dialogue.article, said, dialogue.intent))
+            else:
                 made.unaligned += 1
-                continue
-            others = [at for at in nearest if held.document[at] != dialogue.article][:HARD]
-            siblings = [at for at in nearest if held.document[at] == dialogue.article and at not in right][:SIBLINGS]
-            made.rank += [_row(text, held.units[at], 1) for at in right]
-            made.rank += [_row(text, held.units[at], 0) for at in (*others, *siblings)]
-            made.past += [Exchange(text, dialogue.article, held.bare[at]) for at in right]
-            said = tuple(held.bare[at] for at in right)
-            made.told.append(Told(text, told, dialogue.article, said, dialogue.intent))
-            made.pairs += [{"question": text, "passage": held.units[at], "article": dialogue.article} for at in right]
     return made
+
+
+def pairs(made: Examples, documents: Sequence[Document], *, seed: int = 13) -> list[dict[str, Any]]:
+    """question, passage, article: for the embedder. A question belongs to the sentence that answered it, and to another
+    question that the same sentence answered."""
+    unit = _units(documents)
+    rows, by_sentence = [], defaultdict(list)
+    for one in made.told:
+        for said in one.sentences:
+            by_sentence[one.document, said].append(one.question)
+            rows.append({"question": one.question, "passage": unit[one.document, said], "article": one.document})
+    draw = random.Random(seed)
+    for (document, _), asked in by_sentence.items():
+        questions = list(dict.fromkeys(asked))
+        draw.shuffle(questions)
+        rows += [
+            {"question": first, "passage": second, "article": document}
+            for first, second in itertools.pairwise(questions)
+        ]
+    return rows
+
+
+def judged(made: Examples, documents: Sequence[Document], embedder: Embedder) -> list[dict[str, Any]]:
+    """question, passage, relevance 0 or 1: for the cross-encoder; what is wrong is what the embedder would take."""
+    held = Sentences(documents, embedder)
+    at_of = {(document, bare): at for at, (document, bare) in enumerate(zip(held.document, held.bare, strict=True))}
+    rows = []
+    for one in made.told:
+        right = [at_of[one.document, said] for said in one.sentences]
+        nearest = np.argsort(-(held.vectors @ embedder.embed([one.question])[0]), kind="stable")
+        others = [at for at in nearest if held.document[at] != one.document][:HARD]
+        siblings = [at for at in nearest if held.document[at] == one.document and at not in right][:SIBLINGS]
+        rows += [_row(one.question, held.units[at], 1) for at in right]
+        rows += [_row(one.question, held.units[at], 0) for at in (*others, *siblings)]
+    for text in made.unanswered:
+        nearest = np.argsort(-(held.vectors @ embedder.embed([text])[0]), kind="stable")
+        rows += [_row(text, held.units[at], 0) for at in nearest[: HARD + SIBLINGS]]
+    return rows
+
+
+def _units(documents: Sequence[Document]) -> dict[tuple[str, str], str]:
+    """(document, sentence) -> the text that the search holds of it."""
+    found = {}
+    for document in documents:
+        for chunk in cut(document):
+            said = [span.of(chunk.text) for span in chunk.sentences()]
+            for sentence, unit in zip(said, units(chunk, document.title)[BEFORE_SENTENCES:], strict=True):
+                found[document.id, sentence] = unit
+    return found
 
 
 def _aligned(question: str, told: str, own: NDArray[np.int64], held: Sentences, embedder: Embedder) -> list[int]:

@@ -13,11 +13,14 @@ from apps.customer_service.index import Index
 from apps.customer_service.knowledge import Knowledge, Passage
 from apps.customer_service.past import Past
 from apps.customer_service.question import Question
+from engine.text.terms import codes
 
 if TYPE_CHECKING:
     from engine import Embedder
 
 
+CODES = 0.2
+"""What having all the codes of a question adds to a passage's score: a code is asked for by name."""
 Scores = NDArray[np.float64]
 
 
@@ -35,13 +38,15 @@ class Reading:
     """BM25, 0 to 1."""
     asked: Scores
     """Cosine of the nearest past question that the chunk answered."""
+    coded: Scores
+    """Share of the codes in the text that the chunk has."""
 
 
 @dataclass(frozen=True)
 class Fusion:
     """Weights of the convex combinations, as `train` learns them on the dev questions."""
 
-    lexical: float = 0.05
+    lexical: float = 0.02
     """Weight of BM25 against the cosine, both on a scale from 0 to 1 (Bruch et al. 2023, arXiv 2210.11934)."""
     past: float = 0.5
     """Weight of the cosine of past questions against that of the passages themselves."""
@@ -50,7 +55,7 @@ class Fusion:
 
     def __call__(self, one: Reading) -> Scores:
         meant = (1 - self.past) * one.dense + self.past * one.asked
-        return (1 - self.lexical) * (meant + 1) / 2 + self.lexical * one.lexical
+        return (1 - self.lexical) * (meant + 1) / 2 + self.lexical * one.lexical + CODES * one.coded
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,8 @@ class Finder:
         found = []
         for text, vector in zip(texts, self.embedder.embed(texts), strict=True):
             dense = index.dense(vector)
-            found.append(Reading(text, vector, index, dense, index.lexical(text), index.asked(vector, dense)))
+            asked, coded = index.asked(vector, dense), index.coded(set(codes(text)))
+            found.append(Reading(text, vector, index, dense, index.lexical(text), asked, coded))
         return found
 
     def rank(self, readings: list[Reading], limit: int = 10) -> Search:

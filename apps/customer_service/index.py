@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from apps.customer_service.knowledge import Knowledge, Stored
 from apps.customer_service.past import Past
-from engine.text.terms import terms
+from engine.text.terms import codes, terms
 
 FLAT = 50_000
 """Chunks above which the exact index gives way to HNSW."""
@@ -40,6 +42,8 @@ class Index:
         self._first = np.cumsum([0, *(len(one.vectors) for one in stored)])
         self._owner = np.repeat(np.arange(len(stored)), [len(one.vectors) for one in stored])
         self._past = _Bound(past, stored)
+        self._frequency: Counter[str] = Counter()
+        self._codes: dict[str, list[int]] = {}
         self._dense: Any = None
         self._lexical: Any = None
         if not stored:
@@ -51,6 +55,10 @@ class Index:
             self._dense = faiss.IndexHNSWFlat(rows.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
         self._dense.add(rows)
         texts = [terms(f"{one.passage.title} {one.passage.chunk.heading} {one.passage.chunk.text}") for one in stored]
+        self._frequency.update(term for text in texts for term in set(text))
+        for at, one in enumerate(stored):
+            for code in set(codes(f"{one.passage.title} {one.passage.chunk.heading} {one.passage.chunk.text}")):
+                self._codes.setdefault(code, []).append(at)
         if any(texts):
             self._lexical = bm25s.BM25(method="lucene")
             self._lexical.index(texts, show_progress=False)
@@ -71,6 +79,14 @@ class Index:
         scores = np.full(len(self.chunks), float(found[0][known].min(initial=1.0)))
         np.maximum.at(scores, self._owner[rows[0][known]], found[0][known])
         return scores
+
+    def share(self, asked: set[str], held: set[str]) -> float:
+        """How much of what is asked is held: the share of terms, each by its inverse document frequency; 0 to 1."""
+        total = sum(map(self._rarity, asked))
+        return sum(map(self._rarity, asked & held)) / total if total else 0.0
+
+    def _rarity(self, term: str) -> float:
+        return math.log1p(len(self.chunks) / (self._frequency[term] + 0.5))
 
     def asked(self, vector: NDArray[np.float32], dense: NDArray[np.float64]) -> NDArray[np.float64]:
         """Cosine of a query and the nearest past question that a chunk answered, no less than its own.
@@ -101,6 +117,23 @@ class Index:
         """Cosine of a query and the nearest past question that nobody could answer; -1 without any."""
         return float((self._past.unanswered @ vector).max()) if len(self._past.unanswered) else -1.0
 
+    def neighbours(self, vector: NDArray[np.float32], count: int) -> list[tuple[float, str | None]]:
+        """The nearest past questions, the nearest first: cosine, and the document that answered it, None where nobody
+        could."""
+        bound = self._past
+        parts = [bound.answered @ vector if len(bound.answered) else np.zeros(0, np.float32)]
+        parts.append(bound.unanswered @ vector if len(bound.unanswered) else np.zeros(0, np.float32))
+        cosines = np.concatenate(parts)
+        nearest = np.argsort(-cosines, kind="stable")[:count]
+        return [(float(cosines[at]), bound.documents[at] if at < len(parts[0]) else None) for at in nearest]
+
+    def coded(self, wanted: set[str]) -> NDArray[np.float64]:
+        """The share of some codes that each chunk has; shape (chunks,)."""
+        scores = np.zeros(len(self.chunks))
+        for code in wanted:
+            scores[self._codes.get(code, [])] += 1 / len(wanted)
+        return scores
+
     def cosines(self, chunk: str, vector: NDArray[np.float32]) -> NDArray[np.float64]:
         """Cosine of a query and each unit of a chunk; shape (units,), or (0,) of a chunk that is not here."""
         if (at := self._place.get(chunk)) is None:
@@ -123,6 +156,7 @@ class _Bound:
     Attributes:
         chunks, sentences: places of chunk and sentence, shape (rows,).
         answered: the questions' vectors, shape (rows, width).
+        documents: whose chunk it is, of each row.
         of: chunk -> its rows.
         unanswered: vectors of the questions that nobody could answer, shape (others, width).
     """
@@ -144,6 +178,7 @@ class _Bound:
         places = np.array(found, dtype=np.int64).reshape(-1, 3)
         self.chunks, self.sentences = places[:, 0], places[:, 1]
         self.answered = vectors[places[:, 2]]
+        self.documents = [past.rows[row].document for row in places[:, 2]]
         self.of: dict[int, list[int]] = {}
         for row, (place, _, _) in enumerate(found):
             self.of.setdefault(place, []).append(row)

@@ -33,7 +33,7 @@ from engine import Embedder, Predictor, Progress, Recipe, load, train
 from engine.db import Database
 from engine.errors import InputError
 
-RECIPES = {"embed": "recipes/support_embed.yaml", "rank": "recipes/support_rank.yaml"}
+EMBED, RANK = "recipes/support_embed.yaml", "recipes/support_rank.yaml"
 INTENTS = "recipes/support_intents.yaml"
 LEAST_OF_INTENT = 5
 """Rows below which an intent is not learnt: its rows count as "other"."""
@@ -80,20 +80,21 @@ def learn(
     talk = _talk(small_talk) if small_talk else []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        files = {"embed": place / "pairs.jsonl", "rank": place / "rank.jsonl", "intents": place / "intents.jsonl"}
-        for name, rows in (("embed", made.pairs), ("rank", made.rank), ("intents", _intents(made.intents + talk))):
-            files[name].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-        names = {}
-        for kind, recipe in RECIPES.items():
+
+        def tuned(recipe: str, rows: list[dict[str, Any]], *settings: str) -> str:
             progress.stage(f"training: {recipe}")
-            settings = [f"data.train={files[kind]}", f"base={base}"]
-            names[kind] = str(train(Recipe.load(recipe, settings), watcher=progress).version)
-        labels = sorted({row["intent"] for row in map(json.loads, files["intents"].read_text("utf-8").splitlines())})
-        settings = [f"data.train={files['intents']}", f"base={base}", f"task.heads.intent.labels={labels}"]
-        progress.stage(f"training: {INTENTS}")
-        names["intents"] = str(train(Recipe.load(INTENTS, settings), watcher=progress).version)
-        embedder, reranker = Embedder(f"store:{names['embed']}"), load(names["rank"])
-        remembered = Past.of(made.past, embedder)
+            file = place / f"{Path(recipe).stem}.jsonl"
+            file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+            given = [f"data.train={file}", f"base={base}", *settings]
+            return str(train(Recipe.load(recipe, given), watcher=progress).version)
+
+        embed = tuned(EMBED, examples.pairs(made, documents))
+        embedder = Embedder(f"store:{embed}")
+        judged = examples.judged(made, documents, embedder)
+        rank = tuned(RANK, judged)
+        intents = _intents(made.intents + talk)
+        understood = tuned(INTENTS, intents, f"task.heads.intent.labels={sorted({row['intent'] for row in intents})}")
+        reranker, remembered = load(rank), Past.of(made.past(), embedder)
         progress.stage("fitting weights and the bar on dev questions")
         database = Database.open(f"sqlite:///{place}/dev.db", name=tables.NAME, migrations=tables.MIGRATIONS)
         knowledge = Knowledge(database)
@@ -102,8 +103,14 @@ def learn(
         fusion, figures = fit_fusion(asked, finder)
         sure, more = fit_confidence(asked, finder, reranker)
         database.close()
-    models = Models(f"store:{names['embed']}", names["rank"], names["intents"], fusion, sure, remembered)
-    counts = {"pairs": len(made.pairs), "rank": len(made.rank), "unaligned": made.unaligned, "dialogues": len(past)}
+    models = Models(f"store:{embed}", rank, understood, fusion, sure, remembered)
+    counts = {
+        "dialogues": len(past),
+        "answered": len(made.told),
+        "unanswered": len(made.unanswered),
+        "unaligned": made.unaligned,
+        "judged": len(judged),
+    }
     figures |= more
     stored = models.save({"figures": {"dev": figures}, "rows": counts})
     return Learnt(stored, figures, rejected, counts)

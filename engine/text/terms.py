@@ -35,7 +35,12 @@ def terms(text: str) -> list[str]:
         run = []
         if word and word not in _STOP:
             found.append(stem(word))
-    return found + [letters + digits for letters, digits in _CODE.findall(text.casefold())]
+    return found + codes(text)
+
+
+def codes(text: str) -> list[str]:
+    """The codes of a text in order, each in one form however it is written: D-51, d51 and "D 51" are d51."""
+    return [letters + digits for letters, digits in _CODE.findall(text.casefold())]
 
 
 @cache

@@ -14,7 +14,6 @@ from apps.customer_service.bot import Bot
 from apps.customer_service.cli import app
 from apps.customer_service.conversations import Conversations
 from apps.customer_service.dialogues import read_dialogues, read_questions
-from apps.customer_service.examples import make
 from apps.customer_service.talk import turn
 from engine.errors import InputError
 from tests.customer_service.conftest import SUPPORT, WordVectors, run
@@ -113,10 +112,15 @@ def test_past_dialogues_teach_the_sentence_that_the_agent_used() -> None:
     file.write_text("".join(json.dumps(line) + "\n" for line in lines) + "broken\n", encoding="utf-8")
     dialogues, rejected = read_dialogues(file)
     assert [(one.line, one.reason) for one in rejected] == [(3, "field 'id' is missing or no text")]
-    made = make(dialogues, documents, WordVectors())
-    right = [row["passage"] for row in made.rank if row["relevance"] == 1]
+    made = examples.make(dialogues, documents, WordVectors())
+    judged = examples.judged(made, documents, WordVectors())
+    right = [row["passage"] for row in judged if row["relevance"] == 1]
     assert right == ["Fees: A trace costs 15.00 and takes five days."]
-    assert {row["relevance"] for row in made.rank if row["question"] == "do pots fly"} == {0}
+    assert {row["relevance"] for row in judged if row["question"] == "do pots fly"} == {0}
+    assert [(one.document, one.sentence) for one in made.past()] == [
+        ("fees", "A trace costs 15.00 and takes five days."),
+        (None, ""),
+    ]
     assert made.intents == [{"question": "what does it cost to search my transfer", "intent": "fees"}]
 
 
