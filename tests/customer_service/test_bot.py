@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from apps.customer_service import examples
 from apps.customer_service.answers import Turn
 from apps.customer_service.bot import Bot
 from apps.customer_service.cli import app
