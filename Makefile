@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export KEEL_HOME ?= $(CURDIR)/.keel
 
-.PHONY: help demo demo-support test check bench readme clean
+.PHONY: help demo demo-support test test-services check bench readme clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -33,6 +33,14 @@ demo-support: $(READY)  ## train the support bot (first time only); three questi
 test: $(READY)  ## all tests
 	@echo "== tests"
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+test-services: $(READY)  ## the tests that need PostgreSQL and Chromium, which it installs on Debian (as root, or by sudo)
+	@echo "== services"
+	@test -x /usr/bin/chromedriver -a -d /usr/lib/postgresql || { SUDO=$$(test $$(id -u) = 0 || echo sudo); \
+	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends \
+	  chromium chromium-driver postgresql >/dev/null; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "psycopg[binary]"
+	@KEEL_SCREENSHOTS=$(CURDIR)/.keel/screenshots $(BIN)/python -m pytest -m services tests/customer_service/services
 
 check: $(READY)  ## style, types, import walls, the data's originality, the examples in the docs
 	@echo "== ruff";  $(BIN)/ruff check . && $(BIN)/ruff format --check .
