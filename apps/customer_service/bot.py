@@ -2,12 +2,14 @@
 
 understand ──talk──> phrase
     └─question─> find ─> gather evidence ─> confident enough? ─no─> "I don't know", with what came closest
-                                                  └─yes─> reviewed template, or else an extract, with citations
+                                                  └─yes─> reviewed template, or what a chat model writes and the
+                                                          evidence supports, or an extract; each with citations
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from apps.customer_service import extract
 from apps.customer_service.answers import Answer, Citation, Turn
 from apps.customer_service.evidence import Evidence, gather
 from apps.customer_service.finder import Finder, Search
+from apps.customer_service.grounding import Grounds, complete
 from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.logistic import Values
 from apps.customer_service.models import NAME, Models
@@ -24,12 +27,14 @@ from apps.customer_service.phrases import phrase
 from apps.customer_service.question import Question
 from apps.customer_service.templates import Template, Templates
 from apps.customer_service.understand import HUMAN, Understood, understand
+from apps.customer_service.writer import SHOWN, Writer, prompt
 from engine import Store
-from engine.errors import InputError
+from engine.errors import InputError, KeelError
 
 if TYPE_CHECKING:
     from engine.db import Database
 
+_LOG = logging.getLogger("keel.support")
 NEAREST = 3
 """Articles that are named when the bot does not know."""
 
@@ -55,28 +60,41 @@ class Bot:
 
     Args:
         error_rate: share of the questions without an answer that may be answered all the same.
+        writer: a chat model that words the answers; without one they are quoted.
     """
 
-    def __init__(self, knowledge: Knowledge, models: Models, *, error_rate: float = 0.05) -> None:
+    def __init__(
+        self, knowledge: Knowledge, models: Models, *, error_rate: float = 0.05, writer: Writer | None = None
+    ) -> None:
         self.knowledge = knowledge
         self.models = models
+        self.writer = writer
         self.templates = Templates(knowledge)
         self.bar = models.confidence.bar(error_rate)
         self.finder = Finder(knowledge, models.embedder, models.fusion, models.past)
 
     def answer(self, text: str, history: Sequence[Turn] = ()) -> Answer:
         """What to tell the customer; `kind` "handoff" when a human is wished for."""
+        *_, answer = self.stream(text, history)
+        assert isinstance(answer, Answer)
+        return answer
+
+    def stream(self, text: str, history: Sequence[Turn] = ()) -> Iterator[str | Answer]:
+        """The sentences of an answer that a chat model writes, each once a source supports it; at the end the answer
+        itself. Of other answers only that."""
         question = Question.of(text, history)
         lang = question.lang
         if not question.text:
-            return Answer(phrase("empty", lang), "talk")
+            yield Answer(phrase("empty", lang), "talk")
+            return
         understood = understand(question.text, self.models.intents)
         why: dict[str, Any] = {"intent": understood.intent, "intent_probability": round(understood.probability, 4)}
         if understood.intent == HUMAN:
-            return Answer(phrase("handed_over", lang), "handoff", models=self.models.names(), why=why)
-        if understood.talk and not question.leaning():
-            return Answer(phrase(str(understood.intent), lang), "talk", models=self.models.names(), why=why)
-        return self._told(question, self.look(question), why)
+            yield Answer(phrase("handed_over", lang), "handoff", models=self.models.names(), why=why)
+        elif understood.talk and not question.leaning():
+            yield Answer(phrase(str(understood.intent), lang), "talk", models=self.models.names(), why=why)
+        else:
+            yield from self._told(question, self.look(question), why)
 
     def warm(self) -> None:
         """Load the models and make the caches now rather than at the first question."""
@@ -89,7 +107,7 @@ class Bot:
         evidence = gather(search, self.models.reranker)
         return Looked(search, evidence, *self.models.confidence.weigh(search, evidence))
 
-    def _told(self, question: Question, looked: Looked, why: dict[str, Any]) -> Answer:
+    def _told(self, question: Question, looked: Looked, why: dict[str, Any]) -> Iterator[str | Answer]:
         why |= {
             "question": looked.search.asked,
             "bar": round(self.bar, 4),
@@ -106,20 +124,55 @@ class Bot:
         }
         names = self.models.names()
         chosen = extract.choose(looked.evidence, looked.scores) if looked.confidence >= self.bar else []
-        if chosen and (found := self._template(looked, why["intent"])):
+        if not chosen:
+            titles = {one.passage.chunk.document: one.passage.title for one in looked.evidence}
+            nearest = [titles[document] for document in looked.articles()[:NEAREST]]
+            why["nearest"] = nearest
+            text = phrase("abstain_near" if nearest else "abstain", question.lang)
+            listed = "".join(f"\n- {title}" for title in nearest)
+            yield Answer(text + listed, "abstain", (), looked.confidence, names, why)
+            return
+        if found := self._template(looked, why["intent"]):
             template, cited = found
             why["template"] = template.id
-            return Answer(template.filled(), "template", cited, looked.confidence, names, why)
-        if chosen:
-            citations = tuple(one.citation() for one in chosen)
-            text = " ".join(" ".join(one.text.split()) for one in chosen)
-            return Answer(text, "extract", citations, looked.confidence, names, why)
-        titles = {one.passage.chunk.document: one.passage.title for one in looked.evidence}
-        nearest = [titles[document] for document in looked.articles()[:NEAREST]]
-        why["nearest"] = nearest
-        text = phrase("abstain_near" if nearest else "abstain", question.lang)
-        listed = "".join(f"\n- {title}" for title in nearest)
-        return Answer(text + listed, "abstain", (), looked.confidence, names, why)
+            yield Answer(template.filled(), "template", cited, looked.confidence, names, why)
+            return
+        if self.writer is not None:
+            said, cited = yield from self._written(self.writer, question, looked, why)
+            if said:
+                text = " ".join(said)
+                yield Answer(text, "generated", cited, looked.confidence, (*names, self.writer.name), why)
+                return
+        citations = tuple(one.citation() for one in chosen)
+        text = " ".join(" ".join(one.text.split()) for one in chosen)
+        yield Answer(text, "extract", citations, looked.confidence, names, why)
+
+    def _written(
+        self, writer: Writer, question: Question, looked: Looked, why: dict[str, Any]
+    ) -> Generator[str, None, tuple[list[str], tuple[Citation, ...]]]:
+        """The sentences that the writer wrote and a source supports, and those sources."""
+        order = np.argsort(-looked.scores, kind="stable")[:SHOWN]
+        sources = [looked.evidence[at] for at in order]
+        texts = [one.text for one in sources]
+        grounds = Grounds.of(texts, self.models.embedder, self.models.grounding)
+        said: list[str] = []
+        cited: list[int] = []
+        dropped = 0
+        try:
+            pieces = writer.pieces(prompt(question.text, texts, question.history))
+            for sentence in complete(pieces):
+                at = grounds.support(sentence)
+                if at is None or sentence in said:
+                    dropped += 1
+                    continue
+                said.append(sentence)
+                cited.append(at)
+                yield sentence
+        except KeelError as fault:
+            _LOG.warning("%s; the answer is quoted instead", fault)
+            why["writer_fault"] = str(fault)
+        why |= {"written": len(said) + dropped, "unsupported": dropped}
+        return said, tuple(sources[at].citation() for at in dict.fromkeys(cited))
 
     def _template(self, looked: Looked, intent: str | None) -> tuple[Template, tuple[Citation, ...]] | None:
         """The reviewed answer that stands on the best sentence, if the customer's intent is that of its questions."""
@@ -133,7 +186,7 @@ class Bot:
         return (template, cited) if len(cited) == len(template.sentences) else None
 
 
-def ready(database: Database, tenant: str, error_rate: float) -> Bot:
+def ready(database: Database, tenant: str, error_rate: float, writer: Writer | None = None) -> Bot:
     """A tenant's bot with the champion's models.
 
     Raises:
@@ -147,7 +200,7 @@ def ready(database: Database, tenant: str, error_rate: float) -> Bot:
     models = Models.load()
     if (live := knowledge.embedder()) != (wanted := models.embedder.model):
         raise InputError(f"the index was made by {live}, the bot uses {wanted}; run: support-bot reindex")
-    return Bot(knowledge, models, error_rate=error_rate)
+    return Bot(knowledge, models, error_rate=error_rate, writer=writer)
 
 
 __all__ = ["Bot", "Looked", "Understood", "ready"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from apps.customer_service import serve_cli, templates_cli
-from apps.customer_service.options import ErrorRate, Json, Tenant, Url, print_json
+from apps.customer_service.options import ChatModel, ErrorRate, Json, Tenant, Url, print_json
 from engine import errors
 
 if TYPE_CHECKING:
@@ -149,10 +150,34 @@ def train(
         typer.echo(f"{len(learnt.rejected)} dialogues left out; the first: {learnt.rejected[0].reason}")
 
 
+@app.command("chat-data")
+def chat_data(
+    output: Annotated[Path, typer.Option("-o", "--output", help="JSON lines of text, answer, article.")],
+    dialogues: Annotated[Path | None, typer.Option(help="Past dialogues as JSON lines; else Keel's own.")] = None,
+    base: Annotated[str, typer.Option(help='"minilm", or "multilingual" for Chinese.')] = "minilm",
+    database: Url = None,
+    tenant: Tenant = "default",
+) -> None:
+    """Write the rows that a chat model learns from: sources and a question in, the agent's reply out.
+
+    Example: support-bot chat-data -o chat.jsonl && engine train recipes/support_chat.yaml
+    """
+    from apps.customer_service import examples, settings
+    from apps.customer_service.dialogues import read_dialogues
+    from engine import Embedder
+
+    found, embedder = _knowledge(database, tenant).documents(), Embedder(base)
+    past, _ = read_dialogues(dialogues or settings.packaged("dialogues.jsonl"))
+    rows = examples.written(examples.make(past, found, embedder), found, embedder)
+    output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    typer.echo(f"{len(rows)} rows in {output}")
+
+
 @app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="What a customer asks.")],
     error_rate: ErrorRate = 0.05,
+    chat_model: ChatModel = None,
     database: Url = None,
     tenant: Tenant = "default",
     as_json: Json = False,
@@ -161,7 +186,7 @@ def ask(
 
     Example: support-bot ask "how do I freeze my card?" --json
     """
-    answer = _bot(database, tenant, error_rate).answer(question)
+    answer = _bot(database, tenant, error_rate, chat_model).answer(question)
     if as_json:
         print_json(answer.as_dict())
         return
@@ -173,6 +198,7 @@ def ask(
 @app.command()
 def chat(
     error_rate: ErrorRate = 0.05,
+    chat_model: ChatModel = None,
     customer: Annotated[str, typer.Option(help="Your key for the customer; `forget` erases by it.")] = "",
     database: Url = None,
     tenant: Tenant = "default",
@@ -183,7 +209,7 @@ def chat(
     """
     from apps.customer_service.talk import talk
 
-    talk(_bot(database, tenant, error_rate), customer)
+    talk(_bot(database, tenant, error_rate, chat_model), customer)
 
 
 @app.command()
@@ -256,11 +282,12 @@ def _embedder(knowledge: Knowledge) -> str:
     return Models.load().embedder_name if Store().has(NAME) else "minilm"
 
 
-def _bot(database: str | None, tenant: str, error_rate: float) -> Bot:
+def _bot(database: str | None, tenant: str, error_rate: float, chat_model: str | None = None) -> Bot:
     from apps.customer_service import settings
     from apps.customer_service.bot import ready
+    from apps.customer_service.writer import configured
 
-    return ready(settings.database(database), tenant, error_rate)
+    return ready(settings.database(database), tenant, error_rate, configured(chat_model))
 
 
 @app.command()

@@ -9,7 +9,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -61,10 +61,12 @@ def routes(desks: Desks, queue: Queue) -> APIRouter:
     async def complete(caller: Annotated[Caller, allow("server")], body: Completion) -> Any:
         """Answer the last message of a dialogue; with `stream`, as server-sent events."""
         asked, history = _dialogue(body.messages)
-        answer = await queue.run(lambda: desks.bot(caller.tenant).answer(asked, history))
+        bot = await queue.run(lambda: desks.bot(caller.tenant))
         head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": MODEL}
         if body.stream:
-            return StreamingResponse(_events(head, answer), media_type="text/event-stream")
+            parts = queue.stream(bot.stream(asked, history))
+            return StreamingResponse(_events(head, parts), media_type="text/event-stream")
+        answer = await queue.run(lambda: bot.answer(asked, history))
         message = {"role": "assistant", "content": answer.text, **_beside(answer)}
         return {
             **head,
@@ -91,8 +93,8 @@ def _beside(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _events(head: dict[str, Any], answer: Answer) -> Iterator[str]:
-    """The text word by word; the citations come with the last piece."""
+async def _events(head: dict[str, Any], parts: AsyncIterator[str | Answer]) -> AsyncIterator[str]:
+    """A chat model's sentences as they come, or a quoted answer word by word; citations come with the last piece."""
 
     def event(delta: dict[str, Any], end: str | None = None) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": end}
@@ -100,7 +102,12 @@ def _events(head: dict[str, Any], answer: Answer) -> Iterator[str]:
         return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
 
     yield event({"role": "assistant", "content": ""})
-    for piece in re.findall(r"\S+\s*|\s+", answer.text):
-        yield event({"content": piece})
-    yield event(_beside(answer), "stop")
+    told = ""
+    async for part in parts:
+        text = part.text.removeprefix(told) if isinstance(part, Answer) else f"{' ' if told else ''}{part}"
+        for piece in re.findall(r"\S+\s*|\s+", text):
+            yield event({"content": piece})
+        told += text
+        if isinstance(part, Answer):
+            yield event(_beside(part), "stop")
     yield "data: [DONE]\n\n"

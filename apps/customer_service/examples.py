@@ -22,6 +22,7 @@ from apps.customer_service.documents import Document
 from apps.customer_service.past import Exchange
 from apps.customer_service.question import Question
 from apps.customer_service.units import BEFORE_SENTENCES, units
+from apps.customer_service.writer import SHOWN, prompt
 from engine import Embedder
 from engine.text.terms import terms
 
@@ -145,6 +146,23 @@ def judged(made: Examples, documents: Sequence[Document], embedder: Embedder) ->
     for text in made.unanswered:
         nearest = np.argsort(-(held.vectors @ embedder.embed([text])[0]), kind="stable")
         rows += [_row(text, held.units[at], 0) for at in nearest[: HARD + SIBLINGS]]
+    return rows
+
+
+def written(made: Examples, documents: Sequence[Document], embedder: Embedder) -> list[dict[str, str]]:
+    """text, answer, article: for a chat model, which is given what the search would find and says what the agent said.
+
+    The right sentences stand among the nearest ones in the order of the search, so that their place tells nothing.
+    """
+    held = Sentences(documents, embedder)
+    rows = []
+    for one in made.told:
+        nearest = np.argsort(-(held.vectors @ embedder.embed([one.question])[0]), kind="stable")[:SHOWN]
+        sources = list(dict.fromkeys(held.bare[at] for at in nearest))
+        if missing := [said for said in one.sentences if said not in sources]:
+            sources[-len(missing) :] = missing
+        (message,) = prompt(one.question, sources)
+        rows.append({"text": message["content"], "answer": one.reply, "article": one.document})
     return rows
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from apps.customer_service import confidence, examples, tables
+from apps.customer_service import confidence, examples, grounding, tables
+from apps.customer_service.chunks import cut
 from apps.customer_service.confidence import Sample, of_search, of_sentences
 from apps.customer_service.dialogues import Asked, read_dialogues, read_questions
 from apps.customer_service.documents import Document, Rejected
@@ -41,6 +42,8 @@ OTHER = "other"
 LEXICAL = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 1.0)
 PAST = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 REWRITTEN = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+GROUNDED = 300
+"""Replies on which the bar of grounding is set."""
 DEPTH = 30
 """Passages whose order is scored."""
 
@@ -103,7 +106,8 @@ def learn(
         fusion, figures = fit_fusion(asked, finder)
         sure, more = fit_confidence(asked, finder, reranker)
         database.close()
-    models = Models(f"store:{embed}", rank, understood, fusion, sure, remembered)
+    grounded = grounding_bar(made, documents, embedder)
+    models = Models(f"store:{embed}", rank, understood, fusion, sure, grounded, remembered)
     counts = {
         "dialogues": len(past),
         "answered": len(made.told),
@@ -165,6 +169,20 @@ def fit_confidence(
     bar = sure.bar(0.05)
     passed = [sure.answer_of(one) >= bar for one in samples if one.answerable]
     return sure, {"coverage": float(np.mean(passed)), "found": float(sum(one.answerable for one in samples))}
+
+
+def grounding_bar(made: examples.Examples, documents: Sequence[Document], embedder: Embedder) -> float:
+    """How near a source has to be to support a sentence, judged on agents' replies: sentences of the article that they
+    were not taken from do not support them."""
+    held: dict[str, list[str]] = {}
+    for document in documents:
+        held[document.id] = [span.of(chunk.text) for chunk in cut(document) for span in chunk.sentences()]
+    draw = np.random.default_rng(13).permutation(len(made.told))[:GROUNDED]
+    pairs = []
+    for one in (made.told[at] for at in draw):
+        others = [said for said in dict.fromkeys(held[one.document]) if said not in one.sentences]
+        pairs.append((one.reply, others))
+    return grounding.fitted(pairs, embedder)
 
 
 def says(text: str, sentences: Sequence[str]) -> bool:

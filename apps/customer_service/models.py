@@ -16,7 +16,7 @@ from engine.errors import StoreError
 
 NAME = "support-bot"
 FILE = "bundle.json"
-_PLAIN = ("embedder_name", "reranker_name", "intents_name")
+_PLAIN = ("embedder_name", "reranker_name", "intents_name", "grounding")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Models:
     intents_name: str | None
     fusion: Fusion
     confidence: Confidence
+    grounding: float
+    """Cosine from which a source supports what a chat model wrote."""
     past: Past
     """Questions asked before, by vectors of the embedder."""
     version: str = ""

@@ -17,6 +17,14 @@ Tenant = Annotated[str, typer.Option(help="Whose articles and conversations.")]
 ErrorRate = Annotated[
     float, typer.Option(help="Share of questions without an answer that may be answered all the same.")
 ]
+ChatModel = Annotated[
+    str | None,
+    typer.Option(
+        "--chat-model",
+        metavar="NAME",
+        help="Stored chat model that words the answers; or set KEEL_CHAT_URL, _MODEL, _KEY. Else they are quoted.",
+    ),
+]
 
 
 def print_json(value: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from apps.customer_service.options import ErrorRate, Json, Tenant, Url, print_json
+from apps.customer_service.options import ChatModel, ErrorRate, Json, Tenant, Url, print_json
 
 keys = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +22,7 @@ def serve(
     per_minute: Annotated[int, typer.Option(min=1, help="Requests of one key a minute.")] = 600,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that answer; by default one a core.")] = None,
     error_rate: ErrorRate = 0.05,
+    chat_model: ChatModel = None,
     database: Url = None,
     tenant: Tenant = "default",
 ) -> None:
@@ -33,12 +34,13 @@ def serve(
 
     from apps.customer_service import api, settings
     from apps.customer_service.bot import ready
+    from apps.customer_service.writer import configured
     from engine.service import Keys, Queue
 
     opened = settings.database(database)
-    queue = Queue(workers)
+    queue, writer = Queue(workers), configured(chat_model)
     app, desks = api.application(
-        opened, lambda whose: ready(opened, whose, error_rate), per_minute=per_minute, queue=queue
+        opened, lambda whose: ready(opened, whose, error_rate, writer), per_minute=per_minute, queue=queue
     )
     desks.bot(tenant).warm()  # a fault is told now, and the first customer does not wait
     if page:

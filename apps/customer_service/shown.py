@@ -5,13 +5,14 @@ from __future__ import annotations
 from apps.customer_service.answers import Answer
 
 
-def show(answer: Answer) -> None:
-    """The text, and under it what each sentence was taken from."""
+def show(answer: Answer, *, text: bool = True) -> None:
+    """The text, unless it is on the screen already, and under it what each sentence was taken from."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console()
-    console.print(Text(answer.text))
+    if text:
+        console.print(Text(answer.text))
     for number, cited in enumerate(answer.citations, 1):
         place = f"[{number}] {cited.title} ({cited.document}@{cited.version}, {cited.start}-{cited.end})"
         console.print(Text(place, style="dim"))

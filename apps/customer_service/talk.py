@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from apps.customer_service.answers import Answer
 from apps.customer_service.bot import Bot
 from apps.customer_service.conversations import Conversations
@@ -14,6 +16,7 @@ HELP = "/why, /human, /good, /bad, /help, /quit"
 def talk(bot: Bot, customer: str) -> None:
     """Read turns until /quit, Ctrl-D or Ctrl-C; everything is stored as it is said."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console()
     console.print(f"Ask away; {HELP}", style="dim")
@@ -44,21 +47,41 @@ def talk(bot: Bot, customer: str) -> None:
                 desk.happen(id, "ask")
                 console.print(desk.turns(id)[-1].text)
             case _:
-                last = turn(bot, desk, id, said) or last
+                written: list[str] = []
+
+                def heard(sentence: str, written: list[str] = written) -> None:
+                    console.print(Text(sentence), end=" ")
+                    written.append(sentence)
+
+                last = turn(bot, desk, id, said, heard) or last
                 if desk.state(id).side == "bot" and last:
-                    show(last)
+                    if written:
+                        console.print()
+                    show(last, text=not written)
                 else:
                     console.print(desk.turns(id)[-1].text)
 
 
-def turn(bot: Bot, desk: Conversations, id: str, said: str) -> Answer | None:
-    """One turn of a customer and what follows from it; None where the bot is silent, for a person is asked or there."""
+def turn(
+    bot: Bot, desk: Conversations, id: str, said: str, heard: Callable[[str], None] = lambda _: None
+) -> Answer | None:
+    """One turn of a customer and what follows from it; None where the bot is silent, for a person is asked or there.
+
+    Args:
+        heard: is told each sentence of a chat model as it comes.
+    """
     history = desk.turns(id)
     lang = Question.of(said).lang
     if desk.happen(id, "customer_speaks", text=said).side != "bot":
         desk.happen(id, "ask", lang=lang)
         return None
-    answer = bot.answer(said, history)
+    answer: Answer | None = None
+    for part in bot.stream(said, history):
+        if isinstance(part, Answer):
+            answer = part
+        else:
+            heard(part)
+    assert answer is not None
     if answer.kind == "handoff":
         desk.happen(id, "ask", lang=lang)
         return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -40,6 +41,21 @@ class Queue:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         finally:
             self.busy -= 1
+
+    async def stream(self, items: Iterator[T]) -> AsyncIterator[T]:
+        """The items of a blocking iterator, each as it comes; who stops reading stops it.
+
+        Raises:
+            Problem: 503 with Retry-After, when all places are taken.
+        """
+        end = object()
+        try:
+            while (item := await self.run(lambda: next(items, end))) is not end:
+                yield item  # type: ignore[misc]
+        finally:
+            if isinstance(items, Generator):
+                with contextlib.suppress(ValueError):  # a thread is in it still, and will be the last
+                    items.close()
 
     def close(self) -> None:
         """Wait for the calls that run; those that wait are dropped."""

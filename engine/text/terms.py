@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.text.normalise import CJK, words
 
-_CODE = re.compile(r"\b([a-z]{1,4})[-‐–_ ]?(\d{1,6})\b")
+_CODE = re.compile(r"\b(?:([a-z]{1,4})[-‐–_]?|([b-hj-z]) )(\d{1,6})\b")
 _STOP = frozenset(
     "a an the and or but if of to in on at by for with from as is are was were be been am do does did has have had i "
     "me my you your we our it its he she they them this that these those there here what which who when where why how "
@@ -39,8 +39,11 @@ def terms(text: str) -> list[str]:
 
 
 def codes(text: str) -> list[str]:
-    """The codes of a text in order, each in one form however it is written: D-51, d51 and "D 51" are d51."""
-    return [letters + digits for letters, digits in _CODE.findall(text.casefold())]
+    """The codes of a text in order, each in one form however it is written: D-51, d51 and "D 51" are d51.
+
+    "up to 50" and "a 5" are none.
+    """
+    return [many + one + digits for many, one, digits in _CODE.findall(text.casefold())]
 
 
 @cache
