@@ -19,7 +19,7 @@ def run(*, seeds: int) -> Figures:
     multilingual base."""
     with Progress() as progress:
         bot = support.bot(progress)
-        found = evaluate(bot, support.questions("test"), progress)
+        found = evaluate(bot, support.questions("test"), progress).figures
         progress.stage("searching the Chinese wing")
         found["zh_article_top3"] = _chinese()
     better = max(("dense", "bm25"), key=lambda part: found[f"ndcg10_{part}"].value)

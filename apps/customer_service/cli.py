@@ -236,6 +236,7 @@ def forget(
 @app.command()
 def evaluate(
     questions: Annotated[Path | None, typer.Option(help="Labelled test questions; else Keel's own.")] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML page to write: figures, curve, faults.")] = None,
     error_rate: ErrorRate = 0.05,
     database: Url = None,
     tenant: Tenant = "default",
@@ -243,16 +244,20 @@ def evaluate(
 ) -> None:
     """Score the bot on labelled questions: retrieval, citations, abstention, follow-ups, with intervals.
 
-    Example: support-bot evaluate --questions data/support/queries/test.jsonl
+    Example: support-bot evaluate --questions data/support/queries/test.jsonl --report report.html
     """
     from apps.customer_service import settings
     from apps.customer_service.evaluate import evaluate as scored
     from engine import Progress
 
     with Progress(quiet=as_json) as progress:
-        figures = scored(
-            _bot(database, tenant, error_rate), questions or settings.packaged("queries/test.jsonl"), progress
-        )
+        bot = _bot(database, tenant, error_rate)
+        done = scored(bot, questions or settings.packaged("queries/test.jsonl"), progress)
+    figures = done.figures
+    if report:
+        from apps.customer_service.report import page
+
+        report.write_text(page(done, bot), encoding="utf-8")
     if as_json:
         print_json({name: {"value": one.value, "low": one.low, "high": one.high} for name, one in figures.items()})
         return

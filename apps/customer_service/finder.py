@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from engine import Embedder
 
 
-CODES = 0.2
-"""What having all the codes of a question adds to a passage's score: a code is asked for by name."""
 Scores = NDArray[np.float64]
 
 
@@ -52,10 +50,12 @@ class Fusion:
     """Weight of the cosine of past questions against that of the passages themselves."""
     rewritten: float = 0.5
     """Weight of the rewritten question against the raw one, of a turn that leans on those before it."""
+    codes: float = 0.2
+    """What having all the codes of a question adds to a passage's score: a code is asked for by name."""
 
     def __call__(self, one: Reading) -> Scores:
         meant = (1 - self.past) * one.dense + self.past * one.asked
-        return (1 - self.lexical) * (meant + 1) / 2 + self.lexical * one.lexical + CODES * one.coded
+        return (1 - self.lexical) * (meant + 1) / 2 + self.lexical * one.lexical + self.codes * one.coded
 
 
 @dataclass(frozen=True)

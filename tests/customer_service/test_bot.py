@@ -91,7 +91,12 @@ def test_evaluation_gives_figures_with_intervals(
     lines = (SUPPORT / "queries" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
     kinds = ("answerable", "unanswerable", "follow_up")
     few = [line for kind in kinds for line in [one for one in lines if f'"kind": "{kind}"' in one][:6]]
-    found = run("evaluate", "--questions", str(write("few.jsonl", "\n".join(few))), "--error-rate", "0.99")
+    file, page = write("few.jsonl", "\n".join(few)), Path("report.html")
+    found = run("evaluate", "--questions", str(file), "--error-rate", "0.99", "--report", str(page))
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<svg") == 1
+    assert "wrong_when_unanswerable" in text
+    assert "http" not in text  # nothing is fetched from elsewhere
     assert isinstance(found, dict)
     for name in ("article_top3", "coverage", "wrong_when_unanswerable", "follow_up_top3"):
         assert 0 <= found[name]["low"] <= found[name]["value"] <= found[name]["high"] <= 1  # type: ignore[index]
