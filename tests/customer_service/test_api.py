@@ -7,7 +7,11 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+import schemathesis
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 
 from apps.customer_service import api, settings
 from apps.customer_service.bot import ready
@@ -32,8 +36,8 @@ class Client:
 
 
 class Service:
-    def __init__(self, http: TestClient, keys: Keys) -> None:
-        self.http, self.keys = http, keys
+    def __init__(self, app: FastAPI, http: TestClient, keys: Keys) -> None:
+        self.app, self.http, self.keys = app, http, keys
 
     def client(self, role: str, tenant: str = "default", **headers: str) -> Client:
         origins = [ORIGIN] if role == "widget" else []
@@ -51,7 +55,7 @@ def service(trained: object) -> Iterator[Service]:
         )
         desks.bot("default").warm()
         with TestClient(app, raise_server_exceptions=False) as http:
-            yield Service(http, Keys(database))
+            yield Service(app, http, Keys(database))
         queue.close()
         database.close()
 
@@ -160,3 +164,22 @@ def test_health_metrics_and_the_widget_need_no_key(service: Service) -> None:
     page = service.http.get("/metrics").text
     assert 'keel_requests_total{method="GET",route="/healthz",status="200"}' in page
     assert "customElements.define" in service.http.get("/widget.js").text
+
+
+def test_no_input_makes_the_service_fail(service: Service) -> None:
+    shop, asked = service.client("server"), set()
+    schema = schemathesis.openapi.from_asgi("/openapi.json", service.app)
+    for found in schema.get_all_operations():
+        operation = found.ok()
+
+        @hypothesis_settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy())
+        def probe(case: schemathesis.Case) -> None:
+            if len(str(case.path_parameters.get("id"))) == 32:
+                case.path_parameters["id"] = shop.post("/v1/conversations")[1]["id"]  # one that there is
+            answer = case.call(headers=shop.headers)
+            asked.add(case.operation.label)
+            assert answer.status_code < 500, answer.text
+
+        probe()
+    assert len(asked) >= 15
