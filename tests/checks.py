@@ -138,7 +138,7 @@ def examples() -> Iterator[str]:
 
     known = {name: typer.main.get_command(importlib.import_module(module).app) for name, module in COMMANDS.items()}
     sources = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/**/*.md")]
-    for path in [*sources, *ROOT.glob("engine/*cli.py"), *ROOT.glob("apps/*/cli.py")]:
+    for path in [*sources, *ROOT.glob("engine/*cli.py"), *ROOT.glob("apps/*/*cli.py")]:
         text = path.read_text(encoding="utf-8").replace("\\\n", " ")
         for line in re.findall(
             r"^\s*(?:\$ |Example: )?((?:engine|finance-monitor|support-bot) [^\n`]+)$", text, re.MULTILINE

@@ -24,9 +24,6 @@ app = typer.Typer(
     help="Answer customers from your own articles, with citations, or say that you don't know.\n\n"
     'Example: support-bot ask "how do I freeze my card?"',
 )
-app.command()(serve_cli.serve)
-app.add_typer(serve_cli.keys, name="keys")
-app.add_typer(templates_cli.templates, name="templates")
 
 
 @app.command()
@@ -150,6 +147,22 @@ def train(
         typer.echo(f"{len(learnt.rejected)} dialogues left out; the first: {learnt.rejected[0].reason}")
 
 
+@app.command()
+def reindex(database: Url = None, tenant: Tenant = "default", as_json: Json = False) -> None:
+    """Read all articles anew with the champion's embedder; until it is done the old index answers.
+
+    Example: support-bot reindex
+    """
+    from apps.customer_service.models import Models
+
+    models = Models.load()
+    done = _knowledge(database, tenant).reindex(models.embedder)
+    if as_json:
+        print_json({"chunks": done, "embedder": models.embedder.model})
+    else:
+        typer.echo(f"{done} chunks read with {models.embedder.model}")
+
+
 @app.command("chat-data")
 def chat_data(
     output: Annotated[Path, typer.Option("-o", "--output", help="JSON lines of text, answer, article.")],
@@ -265,6 +278,11 @@ def evaluate(
         typer.echo(f"{name:32} {one.value:7.3f}   ({one.low:.3f} to {one.high:.3f})")
 
 
+app.add_typer(templates_cli.templates, name="templates")
+app.command()(serve_cli.serve)
+app.add_typer(serve_cli.keys, name="keys")
+
+
 def main() -> None:
     """Entry point of `support-bot`."""
     errors.run(lambda: app(standalone_mode=True))
@@ -293,22 +311,6 @@ def _bot(database: str | None, tenant: str, error_rate: float, chat_model: str |
     from apps.customer_service.writer import configured
 
     return ready(settings.database(database), tenant, error_rate, configured(chat_model))
-
-
-@app.command()
-def reindex(database: Url = None, tenant: Tenant = "default", as_json: Json = False) -> None:
-    """Read all articles anew with the champion's embedder; until it is done the old index answers.
-
-    Example: support-bot reindex
-    """
-    from apps.customer_service.models import Models
-
-    models = Models.load()
-    done = _knowledge(database, tenant).reindex(models.embedder)
-    if as_json:
-        print_json({"chunks": done, "embedder": models.embedder.model})
-    else:
-        typer.echo(f"{done} chunks read with {models.embedder.model}")
 
 
 def _listed(values: dict[str, float]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ class Index:
         import bm25s
         import faiss
 
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it logs each build as debug, to stderr
         with knowledge.database.read() as connection:
             self.revision = knowledge.revision(connection)
             stored = knowledge.all(connection)
