@@ -21,7 +21,7 @@ import numpy as np
 from apps.customer_service import confidence, examples, grounding, tables
 from apps.customer_service.chunks import cut
 from apps.customer_service.confidence import Sample, of_search, of_sentences
-from apps.customer_service.dialogues import Asked, read_dialogues, read_questions
+from apps.customer_service.dialogues import Asked, Dialogue, read_dialogues, read_questions
 from apps.customer_service.documents import Document, Rejected
 from apps.customer_service.evidence import gather
 from apps.customer_service.finder import Finder, Fusion, Search
@@ -33,6 +33,7 @@ from apps.customer_service.question import Question
 from engine import Embedder, Predictor, Progress, Recipe, load, train
 from engine.db import Database
 from engine.errors import InputError
+from engine.text.terms import terms
 
 EMBED, RANK = "recipes/support_embed.yaml", "recipes/support_rank.yaml"
 INTENTS = "recipes/support_intents.yaml"
@@ -42,6 +43,8 @@ OTHER = "other"
 LEXICAL = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 1.0)
 PAST = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 REWRITTEN = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+ALIKE = 0.6
+"""Share of terms in common from which a past question is nearly a dev question."""
 GROUNDED = 300
 """Replies on which the bar of grounding is set."""
 DEPTH = 30
@@ -77,7 +80,8 @@ def learn(
     if not documents:
         raise InputError("there are no articles to learn on; run: support-bot ingest PATH")
     asked = read_questions(dev)
-    past, rejected = read_dialogues(dialogues)
+    read, rejected = read_dialogues(dialogues)
+    past = apart(read, asked)
     progress.stage(f"finding what {len(past):,} dialogues teach about {len(documents):,} articles")
     made = examples.make(past, documents, Embedder(base))
     talk = _talk(small_talk) if small_talk else []
@@ -110,6 +114,7 @@ def learn(
     models = Models(f"store:{embed}", rank, understood, fusion, sure, grounded, remembered)
     counts = {
         "dialogues": len(past),
+        "like_dev": len(read) - len(past),
         "answered": len(made.told),
         "unanswered": len(made.unanswered),
         "unaligned": made.unaligned,
@@ -118,6 +123,18 @@ def learn(
     figures |= more
     stored = models.save({"figures": {"dev": figures}, "rows": counts})
     return Learnt(stored, figures, rejected, counts)
+
+
+def apart(past: Sequence[Dialogue], asked: Sequence[Asked]) -> list[Dialogue]:
+    """The dialogues that ask no dev question in nearly its words: the bar would trust too much in what it was fitted
+    on."""
+    tested = [set(terms(one.text)) for one in asked if not one.history]
+    kept = []
+    for one in past:
+        own = set(terms(one.question))
+        if not any(len(own & other) >= ALIKE * len(own | other) for other in tested if own and other):
+            kept.append(one)
+    return kept
 
 
 def fit_fusion(asked: Sequence[Asked], finder: Finder) -> tuple[Fusion, dict[str, float]]:
