@@ -58,8 +58,9 @@ class Verdict(BaseModel):
 class Desks:
     """The bot and the conversations of each tenant, made when they are first asked for."""
 
-    def __init__(self, database: Database, bot_of: Callable[[str], Bot]) -> None:
+    def __init__(self, database: Database, bot_of: Callable[[str], Bot], *, mask_personal_data: bool = True) -> None:
         self.database = database
+        self._mask = mask_personal_data
         self._bot_of = bot_of
         self._bots: dict[str, Bot] = {}
         self._lock = threading.Lock()
@@ -75,22 +76,28 @@ class Desks:
             return self._bots[tenant]
 
     def conversations(self, tenant: str) -> Conversations:
-        return Conversations(self.database, tenant)
+        return Conversations(self.database, tenant, mask_personal_data=self._mask)
 
 
 def application(
-    database: Database, bot_of: Callable[[str], Bot], *, per_minute: int, queue: Queue
+    database: Database,
+    bot_of: Callable[[str], Bot],
+    *,
+    per_minute: int,
+    queue: Queue,
+    mask_personal_data: bool = True,
 ) -> tuple[FastAPI, Desks]:
     """The whole service.
 
     Args:
         bot_of: the bot of a tenant.
+        mask_personal_data: as `Conversations` takes it.
     """
     from apps.customer_service import completions
     from engine import __version__
 
     app = create("support-bot", Keys(database), queue=queue, per_minute=per_minute, version=__version__)
-    desks = Desks(database, bot_of)
+    desks = Desks(database, bot_of, mask_personal_data=mask_personal_data)
     app.include_router(_conversations(desks, queue))
     app.include_router(_inbox(desks))
     app.include_router(completions.routes(desks, queue))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import file_digest
 from pathlib import Path
 
@@ -94,7 +94,9 @@ def take(documents: Sequence[Document], knowledge: Knowledge, embedder: Embedder
     for document in documents:
         chunks = cut(document)
         made = _vectors(chunks, {document.id: document.title}, knowledge, embedder)
-        knowledge.replace(f"{document.source}#{document.id}", document.version, [document], chunks, made)
+        # Each is a file of its own: the others of its file stay as they are.
+        own = replace(document, source=f"{document.source.partition('#')[0]}#{document.id}")
+        knowledge.replace(own.source, document.version, [own], chunks, made)
 
 
 def write_rejected(rejected: list[Rejected], path: Path) -> None:

@@ -21,6 +21,7 @@ def serve(
     page: Annotated[bool, typer.Option(help="The chat page under /chat, which needs no key.")] = True,
     per_minute: Annotated[int, typer.Option(min=1, help="Requests of one key a minute.")] = 600,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that answer; by default one a core.")] = None,
+    mask: Annotated[bool, typer.Option(help="Store e-mail addresses, cards and the like as [EMAIL], [CARD].")] = True,
     error_rate: ErrorRate = 0.05,
     chat_model: ChatModel = None,
     database: Url = None,
@@ -40,7 +41,11 @@ def serve(
     opened = settings.database(database)
     queue, writer = Queue(workers), configured(chat_model)
     app, desks = api.application(
-        opened, lambda whose: ready(opened, whose, error_rate, writer), per_minute=per_minute, queue=queue
+        opened,
+        lambda whose: ready(opened, whose, error_rate, writer),
+        per_minute=per_minute,
+        queue=queue,
+        mask_personal_data=mask,
     )
     desks.bot(tenant).warm()  # a fault is told now, and the first customer does not wait
     if page:

@@ -15,7 +15,8 @@ TALK = ("greeting", "thanks", "goodbye", "abuse", "chit_chat")
 """Intents that are answered with a phrase and need no source."""
 HUMAN = "human"
 SURE = 0.6
-"""Probability from which small talk is taken for such: below it a turn is looked up like any question."""
+"""Probability of all small talk together from which a turn is taken for such: below it, it is looked up like any
+question. The same holds for the wish for a human."""
 
 _PERSON = "human|agent|representative|operator|advis[oe]r|colleague"
 _HUMAN = re.compile(
@@ -58,7 +59,10 @@ def understand(text: str, intents: Predictor | None) -> Understood:
         return Understood(None, 0.0)
     (found,) = intents.predict([text])
     answer = found["intent"]
+    talk = {label: float(answer.probabilities.get(label, 0.0)) for label in TALK}
+    if (sure := sum(talk.values())) >= SURE:
+        return Understood(max(talk, key=lambda label: talk[label]), sure)
     probability = float(answer.probabilities[answer.label])
-    if answer.label in (*TALK, HUMAN) and probability < SURE:
+    if answer.label in TALK or (answer.label == HUMAN and probability < SURE):
         return Understood(None, probability)
     return Understood(answer.label, probability)

@@ -15,10 +15,13 @@ from sqlalchemy import select
 
 from apps.customer_service import tables
 from apps.customer_service.documents import Document
+from apps.customer_service.examples import Told
 from apps.customer_service.finder import Finder, Fusion
 from apps.customer_service.ingest import take
 from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.past import Exchange, Past
 from apps.customer_service.question import Question
+from apps.customer_service.templates import Templates, propose
 from engine.db import Database
 from tests.customer_service.conftest import WordVectors
 
@@ -38,6 +41,20 @@ for one in knowledge.documents():
 """
 
 
+def said(document: Document) -> str:
+    return f"Secret word{document.id[1:]} is here."
+
+
+def approve_templates(knowledge: Knowledge) -> None:
+    """One for each document."""
+    templates = Templates(knowledge)
+    versions = {one.id: one.version for one in knowledge.documents()}
+    told = [Told("?", "It is here.", document.id, (said(document),), None) for document in knowledge.documents()] * 2
+    templates.keep(propose(told, versions, WordVectors()))
+    for one in templates.all():
+        templates.approve(one.id)
+
+
 def test_what_is_deleted_stays_deleted(tmp_path: Path) -> None:
     embedder = WordVectors()
     documents = [
@@ -54,7 +71,9 @@ def test_what_is_deleted_stays_deleted(tmp_path: Path) -> None:
     for number in range(KILLS):
         url = f"sqlite:///{tmp_path}/{number}.db"
         database = Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS)
-        take(documents, Knowledge(database), embedder)
+        knowledge = Knowledge(database)
+        take(documents, knowledge, embedder)
+        approve_templates(knowledge)
         database.close()
         with subprocess.Popen([sys.executable, "-c", CHILD, url], stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout
@@ -64,15 +83,21 @@ def test_what_is_deleted_stays_deleted(tmp_path: Path) -> None:
             told = set(child.stdout.read().split())
 
         knowledge = Knowledge(Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS))
-        finder = Finder(knowledge, embedder, Fusion(lexical=0.5))
+        past = Past.of([Exchange(f"past question {one.id}", one.id, said(one)) for one in documents], embedder)
+        finder = Finder(knowledge, embedder, Fusion(lexical=0.5), past)
+        templates = Templates(knowledge)
         left = {document.id for document in knowledge.documents()}
         # A word that was cut off by the kill is no announcement, and one more may be deleted than was said.
         told &= {document.id for document in documents}
         assert not told & left
         assert len(told | left) >= DOCUMENTS - 1
         for gone in {document.id for document in documents} - left:
-            found = finder.find(Question.of(f"secret word{gone[1:]}")).found
-            assert gone not in {one.passage.chunk.document for one in found}
+            for asked in (f"secret word{gone[1:]}", f"past question {gone}"):
+                found = finder.find(Question.of(asked)).found
+                assert gone not in {one.passage.chunk.document for one in found}
+            assert templates.of(gone, f"Secret word{gone[1:]} is here.") is None
+        for kept in left:
+            assert templates.of(kept, f"Secret word{kept[1:]} is here.") is not None
         with knowledge.database.read() as connection:
             owners = set(connection.execute(select(tables.chunks.c.document)).scalars())
             chunks = set(connection.execute(select(tables.chunks.c.id)).scalars())
