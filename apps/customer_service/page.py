@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from apps.customer_service.answers import Answer
 from apps.customer_service.conversations import Conversations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from apps.customer_service.api import Desks
     from engine.service import Queue
 
+NAMES = {"customer": "You", "bot": "Assistant", "agent": "Agent"}
 POLL_S = 2.0
 """Between two looks for what a person has written."""
 
@@ -41,9 +42,11 @@ def mount(app: FastAPI, desks: Desks, queue: Queue, tenant: str) -> None:
             for one in desk.told(room.id, room.shown):
                 room.shown = one.number
                 with log:
-                    message = ui.chat_message(one.text, name=one.role, sent=one.role == "customer")
+                    mine = one.role == "customer"
+                    message = ui.chat_message(one.text, name=NAMES[one.role], sent=mine)
+                    message.classes("self-end" if mine else "self-start")
                     if one.answer:
-                        _evidence(message, one.answer, desk, room.id)
+                        _evidence(one.answer, desk, room.id)
 
         async def ask() -> None:
             text, field.value = (field.value or "").strip(), ""
@@ -74,12 +77,11 @@ class _Room:
         self.desk, self.id, self.shown = desk, id, 0
 
 
-def _evidence(message: object, answer: dict[str, object], desk: Conversations, id: str) -> None:
+def _evidence(answer: dict[str, Any], desk: Conversations, id: str) -> None:
     from nicegui import ui
 
     cited = answer["citations"]
-    assert isinstance(cited, list)
-    with ui.expansion(f"{answer['kind']}, confidence {answer['confidence']}, {len(cited)} sources").props("dense"):
+    with ui.expansion(f"{answer['kind']}, {answer['confidence']:.0%} sure, sources: {len(cited)}").props("dense"):
         for one in cited:
             ui.label(f"{one['title']} ({one['document']}, version {one['version'][:12]})").classes("text-sm font-bold")
             ui.label(one["quote"]).classes("text-sm")

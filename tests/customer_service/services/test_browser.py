@@ -121,7 +121,7 @@ def test_the_chat_page_answers_with_its_evidence(browser: Any, site: Site) -> No
     field = WebDriverWait(browser, WAIT_S).until(lambda page: page.find_element(By.CSS_SELECTOR, "input"))
     time.sleep(1)  # until its socket is open
     field.send_keys("what is fee F-24?", Key.ENTER)
-    WebDriverWait(browser, WAIT_S).until(lambda page: "sources" in page.find_element(By.TAG_NAME, "body").text)
+    WebDriverWait(browser, WAIT_S).until(lambda page: "sources:" in page.find_element(By.TAG_NAME, "body").text)
     _shot(browser, "chat-page")
     browser.find_element(By.XPATH, "//*[text()='Talk to a person']").click()
     WebDriverWait(browser, WAIT_S).until(lambda page: "handing you over" in page.find_element(By.TAG_NAME, "body").text)
