@@ -106,7 +106,9 @@ def _converse(client: Client, base: str, key: str, texts: list[str], number: int
                     http.post(f"{here}/messages", json={"text": said[-1]}).raise_for_status()
                     client.seconds.append(time.perf_counter() - started)
                 turns = http.get(here).raise_for_status().json()["turns"]
-                client.mixed += [one["text"] for one in turns if one["role"] == "customer"] != said
+                # By its end: what looks like personal data is masked as it is stored.
+                own = [one["text"].endswith(f"(customer {number})") for one in turns if one["role"] == "customer"]
+                client.mixed += not (len(own) == len(said) and all(own))
             except httpx.HTTPError as fault:
                 client.faults.append(f"{type(fault).__name__}: {fault}")
 

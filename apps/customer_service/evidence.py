@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 READ = 12
 """Passages whose sentences are looked at."""
-RERANKED = 20
+RERANKED = 14
 """Sentences, the nearest ones, that the cross-encoder reads together with the question."""
 
 

@@ -10,7 +10,7 @@ from apps.customer_service.evidence import Evidence
 from apps.customer_service.logistic import Values
 
 SENTENCES = 3
-SHARE = 0.5
+SHARE = 0.15
 """Of the best sentence's odds that another one needs to belong to the answer."""
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from apps.customer_service.index import Index
 from apps.customer_service.knowledge import Knowledge, Passage
+from apps.customer_service.logistic import Logistic, Values
 from apps.customer_service.past import Past
-from apps.customer_service.question import Question
+from apps.customer_service.question import Question, look
 from engine.text.terms import codes
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class Reading:
     coded: Scores
     """Share of the codes in the text that the chunk has."""
 
+    def nearest(self) -> float:
+        """The highest cosine with a passage or a past question."""
+        return float(self.asked.max(initial=-1.0))
+
 
 @dataclass(frozen=True)
 class Fusion:
@@ -50,6 +55,8 @@ class Fusion:
     """Weight of the cosine of past questions against that of the passages themselves."""
     rewritten: float = 0.5
     """Weight of the rewritten question against the raw one, of a turn that leans on those before it."""
+    lean: Logistic | None = None
+    """Probability that a turn leans on those before it, of `Finder.signs`; None: whatever looks so does."""
     codes: float = 0.2
     """What having all the codes of a question adds to a passage's score: a code is asked for by name."""
 
@@ -96,25 +103,47 @@ class Finder:
 
     def find(self, question: Question, limit: int = 10) -> Search:
         """The best passages, best first. What is not in the database at this moment is not among them."""
-        return self.rank(self.read(question), limit)
+        readings = self.read(question)
+        return self.rank(readings, limit, self.leaning(question, readings))
 
     def read(self, question: Question) -> list[Reading]:
-        """What each passage has to do with the raw turn and, of one that leans on others, with the rewritten one."""
-        texts = [question.text]
-        if question.leaning() and (rewritten := question.rewritten()):
-            texts.append(rewritten)
+        """What each passage has to do with the raw turn and, of one that looks as if it leans on others, with the
+        rewritten one."""
         index = self.index()
-        found = []
-        for text, vector in zip(texts, self.embedder.embed(texts), strict=True):
-            dense = index.dense(vector)
-            asked, coded = index.asked(vector, dense), index.coded(set(codes(text)))
-            found.append(Reading(text, vector, index, dense, index.lexical(text), asked, coded))
-        return found
+        raw = self._reading(question.text, index)
+        rewritten = question.rewritten() if question.leaning() else None
+        return [raw] if rewritten is None else [raw, self._reading(rewritten, index)]
 
-    def rank(self, readings: list[Reading], limit: int = 10) -> Search:
-        """The best passages under the finder's weights."""
-        last, index = readings[-1], readings[0].index
-        weights = [1.0] if len(readings) == 1 else [1 - self.fusion.rewritten, self.fusion.rewritten]
+    def signs(self, question: Question, readings: list[Reading]) -> Values:
+        """What tells whether a turn leans on those before it, shape (1, signs): how it reads, how near the raw and the
+        rewritten turn come to anything known, and whether it is about the same as the turn before."""
+        raw, rewritten = readings
+        opens, points, count = look(question.text)
+        before = self.embedder.embed(question.before()[:1])[0]
+        return np.array([[opens, points, count, raw.nearest(), rewritten.nearest(), float(raw.vector @ before)]])
+
+    def leaning(self, question: Question, readings: list[Reading]) -> float:
+        """The probability that the rewritten turn is what is meant."""
+        if len(readings) == 1:
+            return 0.0
+        return 1.0 if self.fusion.lean is None else float(self.fusion.lean(self.signs(question, readings))[0])
+
+    def _reading(self, text: str, index: Index) -> Reading:
+        vector = self.embedder.embed([text])[0]
+        dense = index.dense(vector)
+        asked, coded = index.asked(vector, dense), index.coded(set(codes(text)))
+        return Reading(text, vector, index, dense, index.lexical(text), asked, coded)
+
+    def rank(self, readings: list[Reading], limit: int = 10, leaning: float = 1.0) -> Search:
+        """The best passages under the finder's weights.
+
+        Args:
+            leaning: the probability that the rewritten turn is what is meant.
+        """
+        index = readings[0].index
+        last = readings[-1] if leaning >= 0.5 else readings[0]
+        weight = leaning * self.fusion.rewritten
+        weights = [1.0] if len(readings) == 1 else [1 - weight, weight]
         score = np.sum([weight * self.fusion(one) for weight, one in zip(weights, readings, strict=True)], axis=0)
         dense, lexical, asked = (
             np.max([getattr(one, part) for one in readings], axis=0) for part in ("dense", "lexical", "asked")

@@ -27,6 +27,7 @@ from apps.customer_service.evidence import gather
 from apps.customer_service.finder import Finder, Fusion, Search
 from apps.customer_service.ingest import take
 from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.logistic import Logistic
 from apps.customer_service.models import Models
 from apps.customer_service.past import Past
 from apps.customer_service.question import Question
@@ -140,31 +141,62 @@ def apart(past: Sequence[Dialogue], asked: Sequence[Asked]) -> list[Dialogue]:
 def fit_fusion(asked: Sequence[Asked], finder: Finder) -> tuple[Fusion, dict[str, float]]:
     """The weights under which dev questions find their article best, given to the finder as well; a part alone wins
     where no mixture is better."""
+    leaning = [one for one in asked if one.kind == "follow_up"]
+    direct = [one for one in asked if one.kind == "answerable"]
+    # Questions that need no history, behind that of somebody else: what must not be taken for a follow-up.
+    strangers = [Question.of(one.text, leaning[at % len(leaning)].history) for at, one in enumerate(direct) if leaning]
     read = {
-        kind: [(finder.read(Question.of(one.text, one.history)), one.articles) for one in asked if one.kind == kind]
-        for kind in ("answerable", "follow_up")
+        "answerable": [(finder.read(Question.of(one.text)), one.articles) for one in direct],
+        "follow_up": [(finder.read(Question.of(one.text, one.history)), one.articles) for one in leaning],
+        "behind": [(finder.read(one), right.articles) for one, right in zip(strangers, direct, strict=False)],
     }
 
-    def score(fusion: Fusion, kind: str) -> float:
+    def score(fusion: Fusion, kind: str, probabilities: Sequence[float] | None = None) -> float:
         finder.fusion = fusion
-        found = [ndcg(finder.rank(readings, DEPTH), articles) for readings, articles in read[kind]]
+        sure = probabilities or [1.0] * len(read[kind])
+        found = [
+            ndcg(finder.rank(readings, DEPTH, probability), articles)
+            for (readings, articles), probability in zip(read[kind], sure, strict=True)
+        ]
         return float(np.mean(found)) if found else 0.0
 
     mixed = {(lexical, past): score(Fusion(lexical, past), "answerable") for lexical in LEXICAL for past in PAST}
     lexical, past = max(mixed, key=lambda weights: (mixed[weights], -weights[0], -weights[1]))
     by_rewritten = {weight: score(Fusion(lexical, past, weight), "follow_up") for weight in REWRITTEN}
-    rewritten = (
-        max(by_rewritten, key=lambda weight: (by_rewritten[weight], -weight)) if read["follow_up"] else Fusion.rewritten
-    )
     figures = {
         "ndcg10_fused": mixed[lexical, past],
         "ndcg10_dense": mixed[0.0, 0.0],
         "ndcg10_bm25": mixed[1.0, 0.0],
-        "ndcg10_follow_up": by_rewritten[rewritten],
-        "ndcg10_follow_up_raw": by_rewritten[0.0],
     }
-    finder.fusion = Fusion(lexical, past, rewritten)
-    return finder.fusion, figures
+    fusion = Fusion(lexical, past)
+    if leaning:
+        rewritten = max(by_rewritten, key=lambda weight: (by_rewritten[weight], -weight))
+        questions = {"follow_up": [Question.of(one.text, one.history) for one in leaning], "behind": strangers}
+        signs = {
+            kind: [
+                finder.signs(question, readings)[0]
+                for question, (readings, _) in zip(questions[kind], read[kind], strict=True)
+                if len(readings) > 1
+            ]
+            for kind in questions
+        }
+        truth = np.array([True] * len(signs["follow_up"]) + [False] * len(signs["behind"]))
+        lean = Logistic.fit(np.array(signs["follow_up"] + signs["behind"], dtype=np.float64), truth)
+        fusion = finder.fusion = Fusion(lexical, past, rewritten, lean)
+        sure = {
+            kind: [
+                finder.leaning(question, readings)
+                for question, (readings, _) in zip(questions[kind], read[kind], strict=True)
+            ]
+            for kind in questions
+        }
+        figures |= {
+            "ndcg10_follow_up": score(fusion, "follow_up", sure["follow_up"]),
+            "ndcg10_follow_up_raw": by_rewritten[0.0],
+            "ndcg10_behind_others": score(fusion, "behind", sure["behind"]),
+        }
+    finder.fusion = fusion
+    return fusion, figures
 
 
 def fit_confidence(

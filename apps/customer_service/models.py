@@ -82,7 +82,9 @@ class Models:
             sure = value.pop("confidence")
             sentence, answer = (Logistic(**_tuples(sure[name])) for name in ("sentence", "answer"))
             confidence = Confidence(sentence, answer, tuple(sure["unanswerable"]))
-            fusion = Fusion(**value.pop("fusion"))
+            weights = value.pop("fusion")
+            lean = weights.pop("lean", None)
+            fusion = Fusion(**weights, lean=None if lean is None else Logistic(**_tuples(lean)))
             past = Past.load(version.folder)
             return cls(**value, fusion=fusion, confidence=confidence, past=past, version=str(version))
         except (OSError, ValueError, TypeError, KeyError) as fault:

@@ -67,4 +67,10 @@ class Question:
 
 def leans(text: str) -> bool:
     """Whether a text reads as the continuation of another: it opens as one, points back, or names next to nothing."""
-    return bool(_OPENS.search(text)) or bool(_POINTS.search(text)) or len(set(terms(text))) < 4
+    opens, points, count = look(text)
+    return opens or points or count < 4
+
+
+def look(text: str) -> tuple[bool, bool, int]:
+    """(opens as a continuation, points back, different terms)."""
+    return bool(_OPENS.search(text)), bool(_POINTS.search(text)), len(set(terms(text)))
