@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from apps.customer_service.dialogues import read_questions
 from apps.customer_service.evaluate import Figure, evaluate, mean, top
 from apps.customer_service.finder import Finder, Fusion
@@ -27,7 +29,7 @@ def run(*, seeds: int) -> Figures:
     return Figures(
         {name: one.value for name, one in found.items()},
         {name: (one.low, one.high) for name, one in found.items()},
-        {"seeds": 1, "bar": round(bot.bar, 4), "fusion": vars(bot.models.fusion)},
+        {"seeds": 1, "bar": round(bot.bar, 4), "fusion": asdict(bot.models.fusion)},
     )
 
 
