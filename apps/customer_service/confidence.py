@@ -26,6 +26,8 @@ from engine.text.terms import codes, terms
 FOLDS = 10
 NEIGHBOURS = 10
 """Past questions that vote on whether there is an answer, and in which document."""
+PLAIN = 0.6
+"""Share of a question, by rarity, that a sentence with its code holds if the question is little more than the code."""
 UNREAD = -10.0
 """Logit that stands for a sentence which no cross-encoder read."""
 
@@ -41,6 +43,8 @@ class Sample:
     whole: Values
     """Of the search, shape (figures,); see `of_search`."""
     answerable: bool
+    plain: bool = False
+    """As `plain` says."""
 
 
 def of_sentences(search: Search, evidence: Sequence[Evidence]) -> Values:
@@ -73,6 +77,20 @@ def agreement(asked: str, text: str) -> float:
     return 0.0 if not wanted else 1.0 if wanted & set(codes(text)) else -1.0
 
 
+def explained(search: Search, evidence: Sequence[Evidence]) -> float:
+    """How much of the question a sentence holds that has its code, 0 to 1; 0 where no code is asked for."""
+    asked = set(terms(search.asked))
+    shares = [
+        search.index.share(asked, set(terms(one.text))) for one in evidence if agreement(search.asked, one.text) > 0
+    ]
+    return max(shares, default=0.0)
+
+
+def plain(search: Search, evidence: Sequence[Evidence]) -> bool:
+    """Whether the question is little more than a code, and a sentence has that code."""
+    return explained(search, evidence) >= PLAIN
+
+
 def of_search(search: Search, evidence: Sequence[Evidence]) -> Values:
     """The figures of the whole search, to which those of the sentences' scores are added."""
     logits = sorted((one.logit for one in evidence if one.logit is not None), reverse=True) or [UNREAD]
@@ -80,7 +98,7 @@ def of_search(search: Search, evidence: Sequence[Evidence]) -> Values:
     asked = set(terms(search.asked))
     best = search.found[0].passage if search.found else None
     held = set(terms(f"{best.title} {best.chunk.heading} {best.chunk.text}")) if best else set()
-    near = search.index.neighbours(search.vector, NEIGHBOURS)
+    near = search.index.neighbours(search.recall, NEIGHBOURS)
     total = max(sum(cosine for cosine, _ in near), 1e-6)
     return np.array(
         [
@@ -88,7 +106,7 @@ def of_search(search: Search, evidence: Sequence[Evidence]) -> Values:
             logits[0] - logits[min(4, len(logits) - 1)],
             max((one.dense for one in evidence), default=0.0),
             (asked_before := max((one.asked for one in evidence), default=0.0)),
-            (unanswered := search.index.unanswered(search.vector)),
+            (unanswered := search.recall.missed()),
             asked_before - unanswered,
             dense[0] if dense else 0.0,
             dense[0] - dense[min(3, len(dense) - 1)] if dense else 0.0,
@@ -96,6 +114,8 @@ def of_search(search: Search, evidence: Sequence[Evidence]) -> Values:
             sum(cosine for cosine, document in near if document == best.chunk.document) / total if best else 0.0,
             search.index.share(asked, held),
             max((agreement(search.asked, one.text) for one in evidence), default=0.0),
+            # Of a question that is little more than a code: how much of it a sentence with that code holds.
+            explained(search, evidence),
             math.log1p(len(asked)),
         ]
     )
@@ -115,7 +135,7 @@ class Confidence:
         if not evidence:
             return np.zeros(0), 0.0
         scores = self.sentence(of_sentences(search, evidence))
-        return scores, float(self.answer(_joined(of_search(search, evidence), scores)[None])[0])
+        return scores, _sure(self.answer, of_search(search, evidence), scores, plain(search, evidence))
 
     def answer_of(self, sample: Sample) -> float:
         """As `weigh`, of a dev question."""
@@ -172,7 +192,12 @@ def _fit(samples: Sequence[Sample]) -> tuple[Logistic, Logistic]:
 
 
 def _score(sentence: Logistic, answer: Logistic, sample: Sample) -> float:
-    return float(answer(_joined(sample.whole, sentence(sample.sentences))[None])[0])
+    return _sure(answer, sample.whole, sentence(sample.sentences), sample.plain)
+
+
+def _sure(answer: Logistic, whole: Values, scores: Values, plain: bool) -> float:
+    # Too few dev questions are codes and little more for a regression to learn that they have an answer.
+    return 1.0 if plain else float(answer(_joined(whole, scores)[None])[0])
 
 
 def _joined(whole: Values, scores: Values) -> Values:

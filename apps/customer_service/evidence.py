@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 READ = 12
 """Passages whose sentences are looked at."""
-RERANKED = 14
+RERANKED = 24
 """Sentences, the nearest ones, that the cross-encoder reads together with the question."""
 
 
@@ -65,7 +65,7 @@ def gather(search: Search, reranker: Predictor | None) -> list[Evidence]:
         chunk = one.passage.chunk
         cosines = search.index.cosines(chunk.id, search.vector)[BEFORE_SENTENCES:]
         texts = units(chunk, one.passage.title)[BEFORE_SENTENCES:]
-        asked = np.maximum(search.index.asked_of(chunk.id, search.vector, len(texts)), cosines)
+        asked = np.maximum(search.index.asked_of(chunk.id, search.recall, len(texts)), cosines)
         for span, cosine, before, text in zip(chunk.sentences(), cosines, asked, texts, strict=True):
             place = (chunk.document, chunk.start + span.start)
             if place not in seen:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.customer_service.index import Index
+from apps.customer_service.index import Index, Recall
 from apps.customer_service.knowledge import Knowledge, Passage
 from apps.customer_service.logistic import Logistic, Values
 from apps.customer_service.past import Past
@@ -31,6 +31,7 @@ class Reading:
     vector: NDArray[np.float32]
     """Shape (width,)."""
     index: Index
+    recall: Recall
     dense: Scores
     """Cosine."""
     lexical: Scores
@@ -88,6 +89,8 @@ class Search:
     """Best first."""
     index: Index
     """The caches that were searched."""
+    recall: Recall
+    """How near past questions come to `asked`."""
 
 
 class Finder:
@@ -130,9 +133,9 @@ class Finder:
 
     def _reading(self, text: str, index: Index) -> Reading:
         vector = self.embedder.embed([text])[0]
-        dense = index.dense(vector)
-        asked, coded = index.asked(vector, dense), index.coded(set(codes(text)))
-        return Reading(text, vector, index, dense, index.lexical(text), asked, coded)
+        dense, recall = index.dense(vector), index.recall(text, vector)
+        asked, coded = index.asked(recall, dense), index.coded(set(codes(text)))
+        return Reading(text, vector, index, recall, dense, index.lexical(text), asked, coded)
 
     def rank(self, readings: list[Reading], limit: int = 10, leaning: float = 1.0) -> Search:
         """The best passages under the finder's weights.
@@ -156,7 +159,7 @@ class Finder:
             for at in order
             if (chunk := index.chunks[at]) in live
         ]
-        return Search(last.text, last.vector, found[:limit], index)
+        return Search(last.text, last.vector, found[:limit], index, last.recall)
 
     def index(self) -> Index:
         """The caches, made anew where the knowledge has changed since."""

@@ -6,6 +6,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -90,44 +91,51 @@ class Index:
     def _rarity(self, term: str) -> float:
         return math.log1p(len(self.chunks) / (self._frequency[term] + 0.5))
 
-    def asked(self, vector: NDArray[np.float32], dense: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Cosine of a query and the nearest past question that a chunk answered, no less than its own.
+    def recall(self, text: str, vector: NDArray[np.float32]) -> Recall:
+        """How near each past question comes to a query. One that names a code comes near only by the same code: what
+        F-14 is says nothing about F-24.
+
+        Args:
+            vector: the query's, shape (width,).
+        """
+        wanted, bound = set(codes(text)), self._past
+        cosines = bound.vectors @ vector if len(bound.vectors) else np.zeros(0, np.float32)
+        if wanted:
+            for row, own in bound.codes.items():
+                if not own & wanted:
+                    cosines[row] = -1.0
+        return Recall(cosines[: bound.answered], cosines[bound.answered :])
+
+    def asked(self, recall: Recall, dense: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Cosine of the nearest past question that a chunk answered, no less than its own; shape (chunks,).
 
         A chunk that nobody has asked for before stands by its own words so.
 
         Args:
-            vector: the query's, shape (width,).
-            dense: what `dense` says of it.
-
-        Returns:
-            Shape (chunks,).
+            dense: what `dense` says of the query.
         """
         scores = dense.copy()
-        if len(self._past.answered):
-            np.maximum.at(scores, self._past.chunks, self._past.answered @ vector)
+        np.maximum.at(scores, self._past.chunks, recall.answered)
         return scores
 
-    def asked_of(self, chunk: str, vector: NDArray[np.float32], sentences: int) -> NDArray[np.float64]:
-        """Cosine of a query and the nearest past question that each sentence answered, -1 where there is none; shape
-        (sentences,)."""
+    def asked_of(self, chunk: str, recall: Recall, sentences: int) -> NDArray[np.float64]:
+        """Cosine of the nearest past question that each sentence answered, -1 where there is none.
+
+        Returns:
+            Shape (sentences,).
+        """
         scores = np.full(sentences, -1.0)
         if rows := self._past.of.get(self._place.get(chunk, -1)):
-            np.maximum.at(scores, self._past.sentences[rows], self._past.answered[rows] @ vector)
+            np.maximum.at(scores, self._past.sentences[rows], recall.answered[rows])
         return scores
 
-    def unanswered(self, vector: NDArray[np.float32]) -> float:
-        """Cosine of a query and the nearest past question that nobody could answer; -1 without any."""
-        return float((self._past.unanswered @ vector).max()) if len(self._past.unanswered) else -1.0
-
-    def neighbours(self, vector: NDArray[np.float32], count: int) -> list[tuple[float, str | None]]:
+    def neighbours(self, recall: Recall, count: int) -> list[tuple[float, str | None]]:
         """The nearest past questions, the nearest first: cosine, and the document that answered it, None where nobody
         could."""
-        bound = self._past
-        parts = [bound.answered @ vector if len(bound.answered) else np.zeros(0, np.float32)]
-        parts.append(bound.unanswered @ vector if len(bound.unanswered) else np.zeros(0, np.float32))
-        cosines = np.concatenate(parts)
+        cosines = np.concatenate([recall.answered, recall.unanswered])
         nearest = np.argsort(-cosines, kind="stable")[:count]
-        return [(float(cosines[at]), bound.documents[at] if at < len(parts[0]) else None) for at in nearest]
+        documents = self._past.documents
+        return [(float(cosines[at]), documents[at] if at < len(documents) else None) for at in nearest]
 
     def coded(self, wanted: set[str]) -> NDArray[np.float64]:
         """The share of some codes that each chunk has; shape (chunks,)."""
@@ -152,15 +160,31 @@ class Index:
         return scores / max(float(scores.max()), 1e-9)
 
 
+@dataclass(frozen=True)
+class Recall:
+    """Cosines of a query and the past questions."""
+
+    answered: NDArray[np.float32]
+    """Shape (answered,), in the index' order."""
+    unanswered: NDArray[np.float32]
+    """Shape (unanswered,)."""
+
+    def missed(self) -> float:
+        """That of the nearest one that nobody could answer; -1 without any."""
+        return float(self.unanswered.max(initial=-1.0))
+
+
 class _Bound:
-    """Past questions with the sentences of live chunks that answered them; what is bound to no live one is left out.
+    """Past questions with the sentences of live chunks that answered them, then those that nobody could answer; what is
+    bound to no live sentence is left out.
 
     Attributes:
-        chunks, sentences: places of chunk and sentence, shape (rows,).
-        answered: the questions' vectors, shape (rows, width).
-        documents: whose chunk it is, of each row.
+        answered: how many of the rows have a sentence.
+        chunks, sentences: places of chunk and sentence, shape (answered,).
+        documents: whose chunk it is.
+        vectors: the questions', shape (rows, width).
+        codes: row -> the codes that its question names, where it names any.
         of: chunk -> its rows.
-        unanswered: vectors of the questions that nobody could answer, shape (others, width).
     """
 
     def __init__(self, past: Past, stored: Sequence[Stored]) -> None:
@@ -176,12 +200,15 @@ class _Bound:
                 for number, span in enumerate(chunk.sentences()):
                     rows = wanted.get((chunk.document, span.of(chunk.text)), [])
                     found += [(place, number, row) for row in rows]
-        vectors = np.zeros((0, 0), np.float32) if past.vectors is None else past.vectors.astype(np.float32)
+        kept = [row for _, _, row in found] + [at for at, one in enumerate(past.rows) if one.document is None]
+        self.vectors = np.zeros((0, 0), np.float32)
+        if past.vectors is not None:
+            self.vectors = past.vectors[kept].astype(np.float32)
         places = np.array(found, dtype=np.int64).reshape(-1, 3)
+        self.answered = len(found)
         self.chunks, self.sentences = places[:, 0], places[:, 1]
-        self.answered = vectors[places[:, 2]]
-        self.documents = [past.rows[row].document for row in places[:, 2]]
+        self.documents = [past.rows[row].document for _, _, row in found]
+        self.codes = {at: own for at, row in enumerate(kept) if (own := set(codes(past.rows[row].question)))}
         self.of: dict[int, list[int]] = {}
         for row, (place, _, _) in enumerate(found):
             self.of.setdefault(place, []).append(row)
-        self.unanswered = vectors[[at for at, one in enumerate(past.rows) if one.document is None]]

@@ -20,7 +20,7 @@ import numpy as np
 
 from apps.customer_service import confidence, examples, grounding, tables
 from apps.customer_service.chunks import cut
-from apps.customer_service.confidence import Sample, of_search, of_sentences
+from apps.customer_service.confidence import Sample, of_search, of_sentences, plain
 from apps.customer_service.dialogues import Asked, Dialogue, read_dialogues, read_questions
 from apps.customer_service.documents import Document, Rejected
 from apps.customer_service.evidence import gather
@@ -213,7 +213,8 @@ def fit_confidence(
         if not evidence or (one.kind != "unanswerable" and not right.any()):
             continue  # it has an answer that was not found: neither kind
         whole = of_search(search, evidence)
-        samples.append(Sample(of_sentences(search, evidence), right, whole, one.kind != "unanswerable"))
+        figures = of_sentences(search, evidence)
+        samples.append(Sample(figures, right, whole, one.kind != "unanswerable", plain(search, evidence)))
     sure = confidence.fit(samples)
     bar = sure.bar(0.05)
     passed = [sure.answer_of(one) >= bar for one in samples if one.answerable]

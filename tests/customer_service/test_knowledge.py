@@ -147,8 +147,8 @@ def test_a_past_question_finds_its_sentence_until_the_article_says_something_els
     best = search.found[0]
     assert best.passage.chunk.document == "freeze"
     assert best.asked > best.dense
-    assert list(search.index.asked_of(best.passage.chunk.id, search.vector, 2) > 0) == [True, False]
-    assert search.index.unanswered(embedder.embed(["moon houses"])[0]) > 0.9
+    assert list(search.index.asked_of(best.passage.chunk.id, search.recall, 2) > 0) == [True, False]
+    assert finder.find(Question.of("moon houses")).recall.missed() > 0.9
     take(articles(freeze=FREEZE.replace("refuses", "cannot make")), knowledge, embedder)
     after = finder.find(Question.of("I left my wallet at grandma"))
     assert all(one.asked == one.dense for one in after.found)
@@ -165,3 +165,13 @@ def test_what_is_remembered_is_stored_and_read_again(tmp_path: Path) -> None:
     (tmp_path / "past.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(ValueError, match="0 questions, 2 vectors"):
         Past.load(tmp_path)
+
+
+def test_a_past_question_for_one_code_says_nothing_about_another(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors
+) -> None:
+    take(articles(fees=FEES), knowledge, embedder)
+    past = Past.of([Exchange("fee F-99 please", None, ""), Exchange("what please", None, "")], embedder)
+    finder = Finder(knowledge, embedder, Fusion(), past)
+    assert finder.find(Question.of("fee F-24 please")).recall.unanswered[0] == -1
+    assert finder.find(Question.of("fee F 99 please")).recall.missed() > 0.9
