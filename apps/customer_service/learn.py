@@ -12,7 +12,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from apps.customer_service.confidence import Sample, of_search, of_sentences, pl
 from apps.customer_service.dialogues import Asked, Dialogue, read_dialogues, read_questions
 from apps.customer_service.documents import Document, Rejected
 from apps.customer_service.evidence import gather
-from apps.customer_service.finder import Finder, Fusion, Search
+from apps.customer_service.finder import Finder, Fusion, Reading, Search
 from apps.customer_service.ingest import take
 from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.logistic import Logistic
@@ -138,65 +138,70 @@ def apart(past: Sequence[Dialogue], asked: Sequence[Asked]) -> list[Dialogue]:
     return kept
 
 
+Read = list[tuple[Question, list[Reading], set[str]]]
+"""Questions with their readings and right articles."""
+
+
 def fit_fusion(asked: Sequence[Asked], finder: Finder) -> tuple[Fusion, dict[str, float]]:
     """The weights under which dev questions find their article best, given to the finder as well; a part alone wins
     where no mixture is better."""
-    leaning = [one for one in asked if one.kind == "follow_up"]
     direct = [one for one in asked if one.kind == "answerable"]
-    # Questions that need no history, behind that of somebody else: what must not be taken for a follow-up.
-    strangers = [Question.of(one.text, leaning[at % len(leaning)].history) for at, one in enumerate(direct) if leaning]
-    read = {
-        "answerable": [(finder.read(Question.of(one.text)), one.articles) for one in direct],
-        "follow_up": [(finder.read(Question.of(one.text, one.history)), one.articles) for one in leaning],
-        "behind": [(finder.read(one), right.articles) for one, right in zip(strangers, direct, strict=False)],
-    }
-
-    def score(fusion: Fusion, kind: str, probabilities: Sequence[float] | None = None) -> float:
-        finder.fusion = fusion
-        sure = probabilities or [1.0] * len(read[kind])
-        found = [
-            ndcg(finder.rank(readings, DEPTH, probability), articles)
-            for (readings, articles), probability in zip(read[kind], sure, strict=True)
-        ]
-        return float(np.mean(found)) if found else 0.0
-
-    mixed = {(lexical, past): score(Fusion(lexical, past), "answerable") for lexical in LEXICAL for past in PAST}
+    read = _read(finder, [(Question.of(one.text), one.articles) for one in direct])
+    mixed = {(lexical, past): _score(finder, Fusion(lexical, past), read) for lexical in LEXICAL for past in PAST}
     lexical, past = max(mixed, key=lambda weights: (mixed[weights], -weights[0], -weights[1]))
-    by_rewritten = {weight: score(Fusion(lexical, past, weight), "follow_up") for weight in REWRITTEN}
     figures = {
         "ndcg10_fused": mixed[lexical, past],
         "ndcg10_dense": mixed[0.0, 0.0],
         "ndcg10_bm25": mixed[1.0, 0.0],
     }
     fusion = Fusion(lexical, past)
-    if leaning:
-        rewritten = max(by_rewritten, key=lambda weight: (by_rewritten[weight], -weight))
-        questions = {"follow_up": [Question.of(one.text, one.history) for one in leaning], "behind": strangers}
-        signs = {
-            kind: [
-                finder.signs(question, readings)[0]
-                for question, (readings, _) in zip(questions[kind], read[kind], strict=True)
-                if len(readings) > 1
-            ]
-            for kind in questions
-        }
-        truth = np.array([True] * len(signs["follow_up"]) + [False] * len(signs["behind"]))
-        lean = Logistic.fit(np.array(signs["follow_up"] + signs["behind"], dtype=np.float64), truth)
-        fusion = finder.fusion = Fusion(lexical, past, rewritten, lean)
-        sure = {
-            kind: [
-                finder.leaning(question, readings)
-                for question, (readings, _) in zip(questions[kind], read[kind], strict=True)
-            ]
-            for kind in questions
-        }
-        figures |= {
-            "ndcg10_follow_up": score(fusion, "follow_up", sure["follow_up"]),
-            "ndcg10_follow_up_raw": by_rewritten[0.0],
-            "ndcg10_behind_others": score(fusion, "behind", sure["behind"]),
-        }
+    if leaning := [one for one in asked if one.kind == "follow_up"]:
+        fusion, more = fit_leaning(leaning, direct, finder, fusion)
+        figures |= more
     finder.fusion = fusion
     return fusion, figures
+
+
+def fit_leaning(
+    leaning: Sequence[Asked], direct: Sequence[Asked], finder: Finder, fusion: Fusion
+) -> tuple[Fusion, dict[str, float]]:
+    """The weight of the rewritten turn, and how a turn that leans on others is told from one that does not.
+
+    The latter are questions that need no history, behind that of somebody else.
+    """
+    follow = _read(finder, [(Question.of(one.text, one.history), one.articles) for one in leaning])
+    strangers = [
+        (Question.of(one.text, leaning[at % len(leaning)].history), one.articles) for at, one in enumerate(direct)
+    ]
+    behind = _read(finder, strangers)
+    by_weight = {weight: _score(finder, replace(fusion, rewritten=weight), follow) for weight in REWRITTEN}
+    rewritten = max(by_weight, key=lambda weight: (by_weight[weight], -weight))
+    signs, truth = [], []
+    for read, leans in ((follow, True), (behind, False)):
+        found = [finder.signs(question, readings)[0] for question, readings, _ in read if len(readings) > 1]
+        signs += found
+        truth += [leans] * len(found)
+    lean = Logistic.fit(np.array(signs, dtype=np.float64), np.array(truth))
+    fusion = replace(fusion, rewritten=rewritten, lean=lean)
+    return fusion, {
+        "ndcg10_follow_up": _score(finder, fusion, follow),
+        "ndcg10_follow_up_raw": by_weight[0.0],
+        "ndcg10_behind_others": _score(finder, fusion, behind),
+    }
+
+
+def _read(finder: Finder, questions: Sequence[tuple[Question, set[str]]]) -> Read:
+    return [(question, finder.read(question), articles) for question, articles in questions]
+
+
+def _score(finder: Finder, fusion: Fusion, read: Read) -> float:
+    """Mean nDCG under some weights; the questions are not read again."""
+    finder.fusion = fusion
+    found = [
+        ndcg(finder.rank(readings, DEPTH, finder.leaning(question, readings)), articles)
+        for question, readings, articles in read
+    ]
+    return float(np.mean(found)) if found else 0.0
 
 
 def fit_confidence(
