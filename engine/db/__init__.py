@@ -30,6 +30,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._migrated: set[str] = set()
 
     @classmethod
     def open(cls, url: str, *, name: str, migrations: Path) -> Database:
@@ -83,7 +84,7 @@ class Database:
         self.engine.dispose()
 
     def migrate(self, name: str, migrations: Path) -> None:
-        """Bring one owner's tables to their newest state.
+        """Bring one owner's tables to their newest state; looked at once for each owner.
 
         Args:
             name: whose they are; each owner counts its own versions.
@@ -92,6 +93,8 @@ class Database:
         Raises:
             InputError: a newer Keel has written them.
         """
+        if name in self._migrated:
+            return
         from alembic import command
         from alembic.config import Config
         from alembic.migration import MigrationContext
@@ -106,6 +109,7 @@ class Database:
             at = MigrationContext.configure(connection, opts={"version_table": table}).get_current_revision()
         script = ScriptDirectory.from_config(config)
         if at == (newest := script.get_current_head()):
+            self._migrated.add(name)
             return
         if at is not None and at not in {revision.revision for revision in script.walk_revisions()}:
             raise InputError(
@@ -115,6 +119,7 @@ class Database:
         with self.write() as connection:
             config.attributes.update(connection=connection, version_table=table)
             command.upgrade(config, "head")
+        self._migrated.add(name)
 
 
 def _set_up(connection: Any, _: object) -> None:
