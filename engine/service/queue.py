@@ -34,28 +34,37 @@ class Queue:
         Raises:
             Problem: 503 with Retry-After, when all places are taken.
         """
+        with self._place():
+            return await self._work(call)
+
+    async def stream(self, items: Iterator[T]) -> AsyncIterator[T]:
+        """The items of a blocking iterator, each as it comes, on one place to its end; who stops reading stops it.
+
+        Raises:
+            Problem: as `run`, before the first item.
+        """
+        end = object()
+        with self._place():
+            try:
+                while (item := await self._work(lambda: next(items, end))) is not end:
+                    yield item  # type: ignore[misc]
+            finally:
+                if isinstance(items, Generator):
+                    with contextlib.suppress(ValueError):  # a thread is in it still, and will be the last
+                        items.close()
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
         if self.busy >= self.places:
             raise Problem(503, "too many questions at once; try again in a second", {"Retry-After": "1"})
         self.busy += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            yield
         finally:
             self.busy -= 1
 
-    async def stream(self, items: Iterator[T]) -> AsyncIterator[T]:
-        """The items of a blocking iterator, each as it comes; who stops reading stops it.
-
-        Raises:
-            Problem: 503 with Retry-After, when all places are taken.
-        """
-        end = object()
-        try:
-            while (item := await self.run(lambda: next(items, end))) is not end:
-                yield item  # type: ignore[misc]
-        finally:
-            if isinstance(items, Generator):
-                with contextlib.suppress(ValueError):  # a thread is in it still, and will be the last
-                    items.close()
+    async def _work(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def close(self) -> None:
         """Wait for the calls that run; those that wait are dropped."""
