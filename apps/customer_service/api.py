@@ -8,7 +8,8 @@ agents' desk ──> /v1/inbox ───────────────┘
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import resources
 from typing import Annotated, Any, Literal
 
@@ -17,9 +18,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from apps.customer_service import handover
-from apps.customer_service.answers import Answer
 from apps.customer_service.bot import Bot
-from apps.customer_service.conversations import Conversations, Told, Waiting
+from apps.customer_service.conversations import Conversations, NoConversation, Told
 from apps.customer_service.question import MAX_LETTERS
 from apps.customer_service.talk import turn
 from engine.db import Database
@@ -66,9 +66,14 @@ class Desks:
         self._lock = threading.Lock()
 
     def bot(self, tenant: str) -> Bot:
-        """Raises: Problem: 409, the tenant has no articles, or no trained models."""
+        """The tenant's bot, made anew when its index was made anew by another embedder.
+
+        Raises:
+            Problem: 409, the tenant has no articles, or no trained models.
+        """
         with self._lock:
-            if tenant not in self._bots:
+            held = self._bots.get(tenant)
+            if held is None or held.stale():
                 try:
                     self._bots[tenant] = self._bot_of(tenant)
                 except InputError as fault:
@@ -132,8 +137,8 @@ def _conversations(desks: Desks, queue: Queue) -> APIRouter:
 
         def answered() -> dict[str, Any]:
             desk = desks.conversations(caller.tenant)
-            before = max((one.number for one in _told(desk, id, 0)), default=0)
-            with _Faults():
+            with _faults():
+                before = desk.last(id)
                 turn(desks.bot(caller.tenant), desk, id, body.text)
             return _state(desk, id, before)
 
@@ -142,10 +147,8 @@ def _conversations(desks: Desks, queue: Queue) -> APIRouter:
     @routes.post("/conversations/{id}/feedback")
     def judge(caller: Anyone, id: Id, body: Verdict) -> dict[str, Any]:
         """Whether the last answer was good."""
-        desk = desks.conversations(caller.tenant)
-        _state(desk, id)
-        with _Faults():
-            return {"turn": desk.judge(id, body.good)}
+        with _faults():
+            return {"turn": desks.conversations(caller.tenant).judge(id, body.good)}
 
     @routes.post("/conversations/{id}/human")
     def human(caller: Anyone, id: Id) -> dict[str, Any]:
@@ -171,7 +174,7 @@ def _inbox(desks: Desks) -> APIRouter:
     @routes.get("")
     def waiting(caller: Agent) -> list[dict[str, Any]]:
         """Conversations that wait for a person or are with one, each with a summary, the longest waiting first."""
-        return [_waiting(one) for one in desks.conversations(caller.tenant).inbox()]
+        return [vars(one) for one in desks.conversations(caller.tenant).inbox()]
 
     @routes.post("/{id}/take")
     def take(caller: Agent, id: Id, body: Named) -> dict[str, Any]:
@@ -191,27 +194,20 @@ def _inbox(desks: Desks) -> APIRouter:
     return routes
 
 
-class _Faults:
+@contextmanager
+def _faults() -> Iterator[None]:
     """What a conversation refuses, as HTTP says it."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
-        if isinstance(fault, handover.NotAllowed):
-            raise Problem(409, str(fault)) from None
-        if isinstance(fault, InputError):
-            status = 404 if str(fault).startswith("no such conversation") else 422
-            raise Problem(status, str(fault)) from None
-
-
-def _told(desk: Conversations, id: str, after: int) -> list[Told]:
-    with _Faults():
-        return desk.told(id, after)
+    try:
+        yield
+    except handover.NotAllowed as fault:
+        raise Problem(409, str(fault)) from None
+    except NoConversation as fault:
+        raise Problem(404, str(fault)) from None
 
 
 def _state(desk: Conversations, id: str, after: int = 0) -> dict[str, Any]:
-    turns = _told(desk, id, after)
-    state = desk.state(id)
+    with _faults():
+        turns, state = desk.told(id, after), desk.state(id)
     return {"id": id, "side": state.side, "agent": state.agent, "turns": [_turn(one) for one in turns]}
 
 
@@ -223,8 +219,8 @@ def _happened(
     agent: str | None = None,
     text: str = "",
 ) -> dict[str, Any]:
-    before = max((one.number for one in _told(desk, id, 0)), default=0)
-    with _Faults():
+    with _faults():
+        before = desk.last(id)
         desk.happen(id, event, text=text, agent=agent)
     return _state(desk, id, before)
 
@@ -234,10 +230,3 @@ def _turn(one: Told) -> dict[str, Any]:
     if one.answer:
         value["answer"] = {key: one.answer[key] for key in ("kind", "citations", "confidence", "models")}
     return value
-
-
-def _waiting(one: Waiting) -> dict[str, Any]:
-    return vars(one)
-
-
-__all__ = ["Answer", "Desks", "application"]

@@ -96,6 +96,10 @@ class Bot:
         else:
             yield from self._told(question, self.look(question), why)
 
+    def stale(self) -> bool:
+        """Whether the index has been swapped for another embedder's since: its vectors mean nothing to these models."""
+        return self.knowledge.embedder() != self.models.embedder.model
+
     def warm(self) -> None:
         """Load the models and make the caches now rather than at the first question."""
         self.look(Question.of("Is everything ready?"))

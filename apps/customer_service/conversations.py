@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _C, _T = tables.conversations.c, tables.turns.c
 
 
+class NoConversation(InputError):
+    """This tenant has no such conversation."""
+
+
 @dataclass(frozen=True)
 class Waiting:
     """A conversation in the agents' inbox."""
@@ -72,9 +76,15 @@ class Conversations:
         return id
 
     def state(self, id: str) -> State:
-        """Raises: InputError: this tenant has no such conversation."""
+        """Raises: NoConversation."""
         with self.database.read() as connection:
             return self._state(connection, id)
+
+    def last(self, id: str) -> int:
+        """Number of the last turn, 0 without any. Raises: NoConversation."""
+        with self.database.read() as connection:
+            self._state(connection, id)
+            return int(connection.execute(select(func.max(_T.number)).where(*self._of(id))).scalar() or 0)
 
     def turns(self, id: str) -> list[Turn]:
         return [Turn(one.role, one.text) for one in self.told(id)]
@@ -212,7 +222,7 @@ class Conversations:
             select(_C.side, _C.agent, _C.handed).where(_C.tenant == self.tenant, _C.id == id)
         ).first()
         if row is None:
-            raise InputError(f"no such conversation: {id[:60]}")
+            raise NoConversation(f"no such conversation: {id[:60]}")
         return State(row.side, row.agent, bool(row.handed))
 
     def _of(self, id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -57,10 +57,11 @@ class Index:
         else:
             self._dense = faiss.IndexHNSWFlat(rows.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
         self._dense.add(rows)
-        texts = [terms(f"{one.passage.title} {one.passage.chunk.heading} {one.passage.chunk.text}") for one in stored]
+        whole = [f"{one.passage.title} {one.passage.chunk.heading} {one.passage.chunk.text}" for one in stored]
+        texts = [terms(text) for text in whole]
         self._frequency.update(term for text in texts for term in set(text))
-        for at, one in enumerate(stored):
-            for code in set(codes(f"{one.passage.title} {one.passage.chunk.heading} {one.passage.chunk.text}")):
+        for at, text in enumerate(whole):
+            for code in set(codes(text)):
                 self._codes.setdefault(code, []).append(at)
         if any(texts):
             self._lexical = bm25s.BM25(method="lucene")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from apps.customer_service.answers import Answer
 from apps.customer_service.conversations import Conversations
 from apps.customer_service.talk import turn
 
@@ -26,7 +25,7 @@ def mount(app: FastAPI, desks: Desks, queue: Queue, tenant: str) -> None:
     @ui.page("/")
     def chat() -> None:
         desk = desks.conversations(tenant)
-        room = _Room(desk, desk.open())
+        id, shown = desk.open(), 0
         ui.page_title("support-bot")
         with ui.column().classes("w-full max-w-3xl mx-auto p-4 gap-2"):
             ui.label("Ask the support bot").classes("text-xl")
@@ -39,27 +38,28 @@ def mount(app: FastAPI, desks: Desks, queue: Queue, tenant: str) -> None:
             human = ui.button("Talk to a person").props("flat dense")
 
         def show() -> None:
-            for one in desk.told(room.id, room.shown):
-                room.shown = one.number
+            nonlocal shown
+            for one in desk.told(id, shown):
+                shown = one.number
                 with log:
                     mine = one.role == "customer"
                     message = ui.chat_message(one.text, name=NAMES[one.role], sent=mine)
                     message.classes("self-end" if mine else "self-start")
                     if one.answer:
-                        _evidence(one.answer, desk, room.id)
+                        _evidence(one.answer, desk, id)
 
         async def ask() -> None:
             text, field.value = (field.value or "").strip(), ""
             if text:
                 send.disable()
                 try:
-                    await queue.run(lambda: turn(desks.bot(tenant), desk, room.id, text))
+                    await queue.run(lambda: turn(desks.bot(tenant), desk, id, text))
                 finally:
                     send.enable()
                 show()
 
         def ask_for_human() -> None:
-            desk.happen(room.id, "ask")
+            desk.happen(id, "ask")
             show()
 
         field.on("keydown.enter", ask)
@@ -68,13 +68,6 @@ def mount(app: FastAPI, desks: Desks, queue: Queue, tenant: str) -> None:
         ui.timer(POLL_S, show)
 
     ui.run_with(app, mount_path="/chat", title="support-bot", show_welcome_message=False)
-
-
-class _Room:
-    """A browser tab's conversation, and how much of it is on the page."""
-
-    def __init__(self, desk: Conversations, id: str) -> None:
-        self.desk, self.id, self.shown = desk, id, 0
 
 
 def _evidence(answer: dict[str, Any], desk: Conversations, id: str) -> None:
@@ -89,6 +82,3 @@ def _evidence(answer: dict[str, Any], desk: Conversations, id: str) -> None:
             with ui.row():
                 ui.button("Good", on_click=lambda: desk.judge(id, True)).props("flat dense")
                 ui.button("Bad", on_click=lambda: desk.judge(id, False)).props("flat dense")
-
-
-__all__ = ["Answer", "mount"]

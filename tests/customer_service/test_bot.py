@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 
 from apps.customer_service import examples
 from apps.customer_service.answers import Turn
+from apps.customer_service.api import Desks
 from apps.customer_service.bot import Bot
 from apps.customer_service.cli import app
 from apps.customer_service.conversations import Conversations
 from apps.customer_service.dialogues import read_dialogues, read_questions
+from apps.customer_service.ingest import take
+from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.talk import turn
 from engine.errors import InputError
 from tests.customer_service.conftest import SUPPORT, WordVectors, run
@@ -52,9 +55,19 @@ def test_a_deleted_article_is_not_quoted_again(bot: Bot, tmp_path: Path) -> None
         assert not gone & {cited.document for cited in after.citations}
         assert not gone & {passage["document"] for passage in after.why.get("passages", [])}
     finally:
-        from apps.customer_service.ingest import take
-
         take([kept[id] for id in gone], bot.knowledge, bot.models.embedder)
+
+
+def test_a_served_bot_is_made_anew_when_its_index_was_swapped_for_another_embedders(bot: Bot) -> None:
+    database = bot.knowledge.database
+    knowledge = Knowledge(database, "swapped")
+    take(bot.knowledge.documents()[:2], knowledge, bot.models.embedder)
+    desks = Desks(database, lambda tenant: Bot(Knowledge(database, tenant), bot.models))
+    served = desks.bot("swapped")
+    assert desks.bot("swapped") is served
+    assert knowledge.reindex(WordVectors("others")) > 0
+    assert served.stale()
+    assert desks.bot("swapped") is not served
 
 
 def test_a_conversation_goes_to_a_person_and_the_bot_is_silent_then(bot: Bot) -> None:

@@ -122,9 +122,13 @@ def test_the_chat_page_answers_with_its_evidence(browser: Any, site: Site) -> No
     time.sleep(1)  # until its socket is open
     field.send_keys("what is fee F-24?", Key.ENTER)
     WebDriverWait(browser, WAIT_S).until(lambda page: "sources:" in page.find_element(By.TAG_NAME, "body").text)
+    said = browser.find_element(By.TAG_NAME, "body").text
+    assert "F-24 the trace of a transfer" in said
+    assert "% sure" in said
     _shot(browser, "chat-page")
     browser.find_element(By.XPATH, "//*[text()='Talk to a person']").click()
     WebDriverWait(browser, WAIT_S).until(lambda page: "handing you over" in page.find_element(By.TAG_NAME, "body").text)
+    assert "waiting" in {one["side"] for one in site.call("/v1/inbox", "agent")}
 
 
 def _items(browser: Any, root: Any, count: int) -> list[str]:
