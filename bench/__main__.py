@@ -27,6 +27,8 @@ NAMES = {
     "distill": "a three-layer student of the Banking77 model",
     "extend": "seventy Banking77 intents learn seven more without forgetting",
     "generate": "smollm2 tuned by LoRA on a shop platform's support articles",
+    "prompts": "PhraseBank by label descriptions, a chat model's likelihoods, and soft prompts",
+    "frozen": "seconds saved where the frozen layers' outputs are remembered",
     "train_speed": "seconds of a Banking77 training against plain Trainer",
     "answers": "support-bot on its own questions: right article, cited sentence, abstention",
     "followups": "turns that lean on others, and what that costs turns that stand alone",

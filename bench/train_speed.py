@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import time
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -13,13 +13,15 @@ from bench.banking77 import RECIPE
 from bench.contract import Figures, public_data
 from engine import Progress, Recipe, Store, train
 from engine.base_models import resolve
+from engine.data import sources
 
 BATCH = 32
 
 
 def run(*, seeds: int) -> Figures:
-    """Both train the same rows for the same epochs, at the same rate and seed; each is timed around its training
-    alone. Keel runs as it comes (batches by token budget, bf16 where the chip has it), Trainer as it comes too."""
+    """Both train the same model on the same rows for the same epochs, at the same rates and seed; each is timed around
+    its training alone. Keel runs as it comes (batches by token budget, averaged weights, bf16 where the chip has it),
+    Trainer as it comes too."""
     test = public_data("banking77") / "test.csv"
     ratios, differences = [], []
     with Progress() as progress:
@@ -28,7 +30,7 @@ def run(*, seeds: int) -> Figures:
             progress.stage("Keel")
             with TemporaryDirectory() as place:
                 timed = _Timed(progress)
-                done = train(recipe, store=Store(root=_path(place)), watcher=timed, fresh=True)
+                done = train(recipe, store=Store(Path(place)), watcher=timed, fresh=True)
                 ours, seconds = done.figures.heads["intent"]["accuracy"].value, timed.seconds
             progress.stage(f"Keel: {seconds:.0f} s, accuracy {ours:.4f}; now plain Trainer")
             theirs, plain = _plain(recipe, seed, test)
@@ -60,48 +62,46 @@ class _Timed:
         return getattr(self._progress, name)
 
 
-def _plain(recipe: Recipe, seed: int, test: Any) -> tuple[float, float]:
-    """Test accuracy and seconds of the stock road: the same train rows, random batches of 32, padded to the longest."""
-    import tempfile
-
+def _plain(recipe: Recipe, seed: int, test: Path) -> tuple[float, float]:
+    """Test accuracy and seconds of the stock road to the same model: the same train rows, start, rates and loss;
+    random batches of 32, each padded to its longest row, in float32, and the weights of the last step."""
     import torch
     import transformers
 
+    from engine.tasks import encoder, headed
+    from engine.tasks.encoding import encoded
     from engine.training import prepare
+    from engine.tuning import probe, weights
 
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    head = next(iter(recipe.task.heads.values()))  # type: ignore[union-attr]
-    with tempfile.TemporaryDirectory() as place:
-        parts, _, _ = prepare(recipe, _path(place))
+    base, tuning = resolve(recipe.base), recipe.tuning
+    spec, tokenizer = headed.model_spec(recipe, base), headed.tokenizer_of(base.folder)
+    with TemporaryDirectory() as place:
+        parts, _, _ = prepare(recipe, Path(place))
         transformers.set_seed(seed)
-        folder = resolve(recipe.base).folder
         start = time.perf_counter()
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(head.labels))
-        rows = [
-            {**tokenizer(row.text, truncation=True, max_length=64), "labels": head.labels.index(row.labels["intent"])}
-            for row in parts.train
-        ]
+        rows = encoded(parts.train, tokenizer, spec)
+        model = encoder.build(recipe, base, rows)
+        probe.fit_heads(model, rows)
         arguments = transformers.TrainingArguments(
-            output_dir=place, num_train_epochs=recipe.tuning.epochs, learning_rate=recipe.tuning.learning_rate,
-            per_device_train_batch_size=BATCH, warmup_steps=0.1, seed=seed, save_strategy="no", report_to=[],
+            output_dir=place, num_train_epochs=tuning.epochs, learning_rate=tuning.learning_rate,
+            warmup_steps=tuning.warmup, per_device_train_batch_size=BATCH, seed=seed, save_strategy="no", report_to=[],
             disable_tqdm=True, logging_strategy="no", use_cpu=not torch.cuda.is_available(),
-            dataloader_pin_memory=False,
+            dataloader_pin_memory=False, remove_unused_columns=False,
         )  # fmt: skip
-        collator = transformers.DataCollatorWithPadding(tokenizer)
-        trainer = transformers.Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collator)  # type: ignore[arg-type]
+        trainer = transformers.Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=rows,
+            data_collator=transformers.DataCollatorWithPadding(tokenizer),
+            optimizers=(torch.optim.AdamW(list(weights.groups(model, tuning)), fused=True), None),
+        )
         trainer.remove_callback(transformers.PrinterCallback)  # stdout is the result's
         trainer.train()
         seconds = time.perf_counter() - start
-        with test.open(encoding="utf-8") as stream:
-            held = list(csv.DictReader(stream))
-        given = [tokenizer(row["text"], truncation=True, max_length=64) for row in held]
-        found = trainer.predict(given).predictions.argmax(-1)  # type: ignore[arg-type, union-attr]
-    truth = np.array([head.labels.index(row["category"]) for row in held])
-    return float((found == truth).mean()), seconds
-
-
-def _path(place: str) -> Any:
-    from pathlib import Path
-
-    return Path(place)
+    held = sources.load([str(test)], recipe.data, spec.heads).rows
+    (head,) = spec.heads
+    said = encoder.outputs(model, encoded(held, tokenizer, spec))[head.name]
+    right = [
+        head.labels[int(one.logits.argmax())] == row.labels[head.name] for one, row in zip(said, held, strict=True)
+    ]
+    return float(np.mean(right)), seconds
