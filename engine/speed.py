@@ -26,7 +26,6 @@ from engine.export.agreement import agreement
 from engine.export.forms import FORMS, Form
 from engine.export.roundtrip import main_figure
 from engine.predictor import Predictor, Text
-from engine.recipe import CHAT
 from engine.store import Store
 from engine.tasks import kinds
 from engine.tasks.heads import ModelSpec
@@ -46,7 +45,7 @@ PATIENCE = 600
 MARGIN = 1.1
 """A form must be so much faster than the stored export to take its place: less may be the machine's mood."""
 DISAGREEMENT = 0.02
-"""Without labels, the share of texts that a form may answer otherwise than torch and still be chosen."""
+"""Without labels, how far from full agreement with torch a form may be and still be chosen."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Speed:
     """Growth of the resident memory of a fresh process that loads the form and answers some texts."""
     disk_mb: float
     quality: dict[str, float]
-    """Head -> its main figure on the labelled rows; without them, the share of texts answered as torch answers."""
+    """Head -> its main figure on the labelled rows; without them, how far its answers agree with torch's, 0 to 1."""
     lost: float
     """The most that a head loses against torch."""
 
@@ -104,10 +103,8 @@ def measure(
     version = (store or Store()).get(name)
     folder = version.folder
     spec = ModelSpec.read(folder / "model")
-    if spec.task in ("embed", *CHAT):
-        raise InputError(
-            f"{version}: bench is for classify, tag, extract and rank; this is a model of task {spec.task}"
-        )
+    if spec.task == "generate":
+        raise InputError(f"{version}: a model of task generate has one form; engine compare tells what it costs")
     if spec.pairs and data is None:
         raise InputError(f"{version}: reads pairs; give labelled ones with --data FILE")
     rows = labelled(folder, data, settings)[0] if data else []
@@ -136,7 +133,7 @@ def measure(
     bound = version.manifest().get("export", {}).get("max_quality_loss", 0.0)
     auto = pick(found, allowed=float(bound) if rows else DISAGREEMENT)
     told = f"{_names(spec)} on {len(rows)} rows of {data}" if rows else (
-        f"share of {len(compared)} texts of {texts or HEADLINES} answered as torch answers them"
+        f"agreement with torch on {len(compared)} texts of {texts or HEADLINES}"
     )  # fmt: skip
     return Bench(str(version), choice.processor(), len(shown), told, found, auto)
 

@@ -10,6 +10,7 @@ from engine.predictor import Predictor, Text
 from engine.tasks import kinds
 from engine.tasks.heads import HeadSpec
 from engine.tasks.kinds import Output
+from engine.tasks.retrieval import unit
 
 ALIKE = 0.05
 """Numbers are alike when they differ by no more than so much of their standard deviation."""
@@ -18,7 +19,8 @@ ALIKE = 0.05
 def agreement(
     model: Predictor, head: HeadSpec, texts: Sequence[Text], one: Sequence[Output], other: Sequence[Output]
 ) -> float:
-    """Share of the texts, 0 to 1, of which a head's two outputs give the same labels, entities, span or number.
+    """Share of the texts, 0 to 1, of which a head's two outputs give the same labels, entities, span or number; of
+    vectors, the mean cosine of both.
 
     Args:
         model: either of the two forms; its temperatures decode the outputs.
@@ -26,6 +28,9 @@ def agreement(
     if head.kind in ("regression", "relevance"):
         left, right = (np.array([float(output.logits[0]) for output in outputs]) for outputs in (one, other))
         return float((np.abs(left - right) <= ALIKE * left.std()).mean())
+    if head.kind == "vector":
+        left, right = (unit(np.array([output.logits for output in outputs])) for outputs in (one, other))
+        return float((left * right).sum(-1).mean())
     pairs = zip(one, other, texts, strict=True)
     return float(np.mean([_told(model, head, a, text) == _told(model, head, b, text) for a, b, text in pairs]))
 

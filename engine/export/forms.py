@@ -18,6 +18,7 @@ from typing import Literal, get_args
 from engine import resources
 from engine.errors import InputError
 from engine.export import openvino
+from engine.recipe import CHAT
 
 Form = Literal["torch", "onnx", "onnx-fp32", "onnx-int8", "openvino", "openvino-int8"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -63,6 +64,10 @@ def size(folder: Path, form: Form) -> int:
 
 def possible(folder: Path) -> list[Form]:
     """The forms that a version can have here, `onnx` standing for the precision that it was stored in."""
+    from engine.tasks.heads import ModelSpec
+
+    if ModelSpec.read(folder / "model").task in CHAT:
+        return ["torch"]
     held = precision(folder)
     found: list[Form] = ["torch", "onnx"] if held else ["torch"]
     found += [form for form in ("onnx-fp32", "onnx-int8") if form != f"onnx-{held}"]  # type: ignore[misc]
@@ -106,19 +111,20 @@ def _export(folder: Path, to: Path, texts: Sequence[str], *, int8: bool) -> None
     from tokenizers import Tokenizer
 
     from engine.export import onnx
-    from engine.tasks import encoder
+    from engine.tasks import bi_encoder, encoder
     from engine.tasks.encoding import Rows
     from engine.tasks.heads import ModelSpec
 
     spec = ModelSpec.read(folder / "model")
-    if spec.task not in ("classify", "tag", "extract", "rank"):
+    if spec.task in CHAT:
         raise InputError(f"{folder}: a model of task {spec.task} answers as it was stored; it has no other forms")
     tokenizer = Tokenizer.from_file(str(folder / "model" / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(spec.max_length)
     shown = texts[: onnx.SMOOTHED_ON]
     sample = Rows([found.ids for found in tokenizer.encode_batch([spec.prefix + text for text in shown])], {})
-    onnx.export(encoder.load(folder / "model"), to, sample, precision="int8" if int8 else "fp32")
+    model = (bi_encoder if spec.task == "embed" else encoder).load(folder / "model")
+    onnx.export(model, to, sample, precision="int8" if int8 else "fp32")
 
 
 def _cached(version: str, form: Form) -> Path:

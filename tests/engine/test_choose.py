@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine import Recipe, load, train
-from engine.errors import RecipeError
+from engine import Recipe, load, speed, train
+from engine.errors import InputError, RecipeError
 from engine.recipe import Choose
 from engine.tasks import causal, verbalizer
 from engine.tasks.encoding import Collator
@@ -105,3 +105,15 @@ def test_soft_prompts_learn(toy_choose: Toy) -> None:
 def test_an_encoder_cannot_choose(toy_choose: Toy, toy_base: Path) -> None:
     with pytest.raises(RecipeError, match="task choose needs one of the kind causal"):
         train(toy_choose(base=str(toy_base)))
+
+
+def test_its_one_form_is_measured(toy_choose: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "ROUNDS", 1)
+    monkeypatch.setattr(speed, "SINGLE", 2)
+    monkeypatch.setattr(speed, "TIMED", 4)
+    train(toy_choose(tuning={"method": "zero_shot", "max_length": 128}, export={"format": "none"}))
+    (only,) = speed.measure("toy-choose").forms
+    assert (only.form, only.quality) == ("torch", {"label": 1.0})
+    assert only.disk_mb > 0
+    with pytest.raises(InputError, match="there are torch"):
+        speed.measure("toy-choose", only=["onnx-int8"])

@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Embedder, Recipe, Store, load, train
+from engine import Embedder, Recipe, Store, load, speed, train
 from engine.data.rows import Row
 from engine.errors import DataError, ExportError, InputError, RecipeError
 from engine.evaluate.held_out import evaluate
@@ -341,6 +341,22 @@ def test_transformers_and_sentence_transformers_read_a_version_and_give_the_same
     assert np.abs(mean / np.linalg.norm(mean) - served.embed(texts[:1])[0]).max() < 1e-5
     again = base_models.resolve("store:toy-embed")
     assert (again.prefix, again.pair_prefix) == ("query: ", "passage: ")
+
+
+def test_every_form_of_a_version_is_measured(recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "ROUNDS", 1)
+    monkeypatch.setattr(speed, "SINGLE", 2)
+    monkeypatch.setattr(speed, "TIMED", 8)
+    made = train(recipe(export={"format": "onnx", "max_quality_loss": 1.0})).version
+    by_likeness = speed.measure("toy-embed", only=["onnx", "onnx-fp32"])
+    assert [row.form for row in by_likeness.forms] == ["torch", "onnx", "onnx-fp32"]
+    exact, int8, fp32 = (row.quality["vector"] for row in by_likeness.forms)
+    assert exact == pytest.approx(1.0)
+    assert fp32 == pytest.approx(1.0, abs=1e-6)
+    assert 0.9 < int8 < 1.0
+    (pairs,) = Recipe.load(made.folder / "recipe.yaml").data.train
+    by_rank = speed.measure("toy-embed", data=pairs, only=["onnx"])
+    assert by_rank.quality.startswith("ndcg10 of vector on ")
 
 
 def test_pairs_are_answered_by_their_likeness_and_a_file_of_them_is_evaluated(
