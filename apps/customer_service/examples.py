@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,24 +63,23 @@ class Examples:
         return [*answered, *(Exchange(text, None, "") for text in self.unanswered)]
 
 
+def sentences(documents: Sequence[Document]) -> Iterator[tuple[str, str, str]]:
+    """(document, sentence, the text that the search holds of it); where chunks overlap, a sentence twice."""
+    for document in documents:
+        for chunk in cut(document):
+            said = (span.of(chunk.text) for span in chunk.sentences())
+            for bare, unit in zip(said, units(chunk, document.title)[BEFORE_SENTENCES:], strict=True):
+                yield document.id, bare, unit
+
+
 class Sentences:
     """Every sentence of the articles, as the unit that the search holds of it."""
 
     def __init__(self, documents: Sequence[Document], embedder: Embedder) -> None:
-        self.units: list[str] = []
-        self.bare: list[str] = []
-        self.document: list[str] = []
-        for document in documents:
-            for chunk in cut(document):
-                said = [span.of(chunk.text) for span in chunk.sentences()]
-                self.bare += said
-                self.units += units(chunk, document.title)[BEFORE_SENTENCES:]
-                self.document += [document.id] * len(said)
-        first = {unit: at for at, unit in reversed(list(enumerate(self.units)))}
-        kept = sorted(first.values())  # overlapping chunks hold some sentences twice
-        self.units, self.bare, self.document = (
-            [values[at] for at in kept] for values in (self.units, self.bare, self.document)
-        )
+        once = {unit: (document, bare) for document, bare, unit in sentences(documents)}
+        self.units = list(once)
+        self.document = [document for document, _ in once.values()]
+        self.bare = [bare for _, bare in once.values()]
         self.vectors = embedder.embed(self.units, side="pair")
         self._of = np.array(self.document)
 
@@ -114,7 +113,7 @@ def make(dialogues: Sequence[Dialogue], documents: Sequence[Document], embedder:
 def pairs(made: Examples, documents: Sequence[Document], *, seed: int = 13) -> list[dict[str, Any]]:
     """question, passage, article: for the embedder. A question belongs to the sentence that answered it, and to another
     question that the same sentence answered."""
-    unit = _units(documents)
+    unit = {(document, bare): text for document, bare, text in sentences(documents)}
     rows, by_sentence = [], defaultdict(list)
     for one in made.told:
         for said in one.sentences:
@@ -164,17 +163,6 @@ def written(made: Examples, documents: Sequence[Document], embedder: Embedder) -
         (message,) = prompt(one.question, sources)
         rows.append({"text": message["content"], "answer": one.reply, "article": one.document})
     return rows
-
-
-def _units(documents: Sequence[Document]) -> dict[tuple[str, str], str]:
-    """(document, sentence) -> the text that the search holds of it."""
-    found = {}
-    for document in documents:
-        for chunk in cut(document):
-            said = [span.of(chunk.text) for span in chunk.sentences()]
-            for sentence, unit in zip(said, units(chunk, document.title)[BEFORE_SENTENCES:], strict=True):
-                found[document.id, sentence] = unit
-    return found
 
 
 def _aligned(question: str, told: str, own: NDArray[np.int64], held: Sentences, embedder: Embedder) -> list[int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from apps.customer_service import confidence, examples, grounding, tables
-from apps.customer_service.chunks import cut
 from apps.customer_service.confidence import Sample, of_search, of_sentences, plain
 from apps.customer_service.dialogues import Asked, Dialogue, read_dialogues, read_questions
 from apps.customer_service.documents import Document, Rejected
@@ -229,13 +228,13 @@ def fit_confidence(
 def grounding_bar(made: examples.Examples, documents: Sequence[Document], embedder: Embedder) -> float:
     """How near a source has to be to support a sentence, judged on agents' replies: sentences of the article that they
     were not taken from do not support them."""
-    held: dict[str, list[str]] = {}
-    for document in documents:
-        held[document.id] = [span.of(chunk.text) for chunk in cut(document) for span in chunk.sentences()]
+    held: dict[str, dict[str, None]] = defaultdict(dict)
+    for document, said, _ in examples.sentences(documents):
+        held[document][said] = None
     draw = np.random.default_rng(13).permutation(len(made.told))[:GROUNDED]
     pairs = []
     for one in (made.told[at] for at in draw):
-        others = [said for said in dict.fromkeys(held[one.document]) if said not in one.sentences]
+        others = [said for said in held[one.document] if said not in one.sentences]
         pairs.append((one.reply, others))
     return grounding.fitted(pairs, embedder)
 

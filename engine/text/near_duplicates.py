@@ -20,9 +20,12 @@ def is_near(left: Sequence[str], right: Sequence[str]) -> bool:
     longest = max(len(left), len(right))
     if not longest:
         return False
-    unit = 2 if sum(map(_is_cjk, left)) > len(left) / 2 else 1
-    allowed = min(max(2 * unit, longest // 10), int(0.4 * longest))
-    return bool(Levenshtein.distance(left, right, score_cutoff=allowed) <= allowed)
+    allowed, in_chinese = (min(max(changes, longest // 10), int(0.4 * longest)) for changes in (2, 4))
+    if abs(len(left) - len(right)) > in_chinese:
+        return False
+    distance = Levenshtein.distance(left, right, score_cutoff=in_chinese)
+    # Most proposed pairs are settled without a look at the script of each word.
+    return distance <= allowed or (distance <= in_chinese and sum(map(_is_cjk, left)) > len(left) / 2)
 
 
 class NearDuplicates:
