@@ -10,7 +10,7 @@ from engine import Progress, Recipe
 
 FEW = ["data.per_label=10", "data.split={dev: 0.0, calibration: 0.05, seed: 13}", "tuning.early_stopping=0"]
 CONTRASTIVE = [
-    *FEW, "name=banking77-few", "tuning.method=contrastive", "tuning.epochs=1", "tuning.learning_rate=3e-5",
+    *FEW, "name=banking77-few", "tuning.method=contrastive", "tuning.epochs=2", "tuning.learning_rate=3e-5",
     "tuning.batch_tokens=4096", "tuning.average=0", "tuning.label_smoothing=0", "tuning.head_learning_rate=1e-3",
 ]  # fmt: skip
 HEAD = [*FEW, "name=banking77-few-head", "tuning.method=head", "tuning.epochs=20"]
