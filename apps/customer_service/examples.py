@@ -32,7 +32,7 @@ TERMS = 0.5
 """Weight of the share of the reply's terms that the sentence has, beside its cosine with question and reply."""
 ALSO = 0.03
 """A second sentence this close to the first is a positive as well."""
-HARD, SIBLINGS = 3, 2
+HARD, SIBLINGS = 2, 1
 """Wrong sentences a question: the nearest of other articles, and of the same article."""
 
 
