@@ -13,7 +13,7 @@ from engine import Progress, Recipe, Store, train
 
 LAYERS = (3, 6)
 """Half of the base's layers, and all of them: the head alone learns."""
-SETTINGS = ["data.per_label=30", "data.on_leak=drop", "tuning.epochs=4", "export.format=none", "track=[]"]
+SETTINGS = ["data.per_label=20", "data.on_leak=drop", "tuning.epochs=4", "export.format=none", "track=[]"]
 
 
 def run(*, seeds: int) -> Figures:
@@ -42,5 +42,5 @@ def run(*, seeds: int) -> Figures:
     return Figures(
         {**{f"time_ratio_{layers}_frozen": float(np.mean(values)) for layers, values in ratios.items()},
          "accuracy_difference": apart},
-        settings={"seeds": seeds, "rows_a_label": 30, "epochs": 4},
+        settings={"seeds": seeds, "rows_a_label": 20, "epochs": 4},
     )  # fmt: skip

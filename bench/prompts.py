@@ -10,11 +10,11 @@ from engine import Progress, Recipe
 CHAT = "recipes/bench/phrasebank_chat.yaml"
 ENCODER = "recipes/bench/phrasebank.yaml"
 DESCRIBED = [
-    "name=phrasebank-described", "tuning.method=zero_shot", "export.format=none",
+    "name=phrasebank-described", "tuning={method: zero_shot}", "export.format=none",
     "task.heads.sentiment.descriptions={negative: profit and sales fall, neutral: a company reports, "
     "positive: profit and sales rise}",
 ]  # fmt: skip
-ASKED = ["name=phrasebank-asked", "tuning.method=zero_shot", "data.per_label=null"]
+ASKED = ["name=phrasebank-asked", "tuning={method: zero_shot, max_length: 160}", "data.per_label=null"]
 """Nothing learns here, so that these take no seeds."""
 
 
