@@ -139,7 +139,8 @@ def prepare(recipe: Recipe, run: Path) -> tuple[Parts, sources.Loaded, int]:
         split, least = split.model_copy(update={"calibration": 0.0}), 0
     elif split.calibration == 0:
         raise RecipeError("data.split.calibration: 0 leaves no rows to calibrate on; give a share, for example 0.1")
-    if split.dev == 0 and (recipe.tuning.early_stopping or (data.dev and not least)):
+    patient = bool(recipe.tuning.early_stopping) and recipe.tuning.method != "zero_shot"
+    if split.dev == 0 and (patient or (data.dev and not least)):
         raise RecipeError("data.split.dev: 0 leaves no rows to stop on; give a share, or set tuning.early_stopping: 0")
     known = {"text", "pair", "language", *(head.name for head in heads)}
     if unknown := sorted(data.columns.keys() - known):
@@ -166,7 +167,7 @@ def prepare(recipe: Recipe, run: Path) -> tuple[Parts, sources.Loaded, int]:
     rows = {name: part.rows for name, part in held.items()}
     parts = cut(loaded.rows, split, stratify=stratify, test=rows.get("test"), dev=rows.get("dev"))
     parts, dropped = leakage.gate(parts, data.on_leak)
-    stops = bool(recipe.tuning.early_stopping) and recipe.tuning.method != "zero_shot" and split.dev > 0
+    stops = patient and split.dev > 0
     if not parts.train or len(parts.calibration) < least or not parts.test or (stops and not parts.dev):
         counts = ", ".join(f"{name} {count}" for name, count in parts.counts().items())
         needed = f"train{', dev' if stops else ''} and test need one{f', calibration {least}' if least else ''}"
