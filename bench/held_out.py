@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 from engine.evaluate.held_out import labelled, said
 from engine.evaluate.intervals import Difference, paired_bootstrap
@@ -10,6 +12,7 @@ from engine.evaluate.report import Figures, measure
 from engine.predictor import Predictor
 from engine.store import Version
 from engine.tasks import kinds
+from engine.tasks.kinds import Output
 
 
 def averaged(
@@ -23,8 +26,14 @@ def averaged(
 def figures(versions: Sequence[Version], file: str, settings: Sequence[str] = ()) -> Figures:
     rows, _ = labelled(versions[0].folder, file, settings)
     predictors = [Predictor.open(version.folder) for version in versions]
-    outputs = [said(predictor, rows) for predictor in predictors]
+    outputs = [_said(version.folder, file, tuple(settings)) for version in versions]
     return measure(predictors[0].spec.heads, rows, outputs, [predictor.temperatures for predictor in predictors])
+
+
+@cache
+def _said(version: Path, file: str, settings: tuple[str, ...] = ()) -> dict[str, list[Output]]:
+    """Asked once a version and file: a chat model takes minutes."""
+    return said(Predictor.open(version), labelled(version, file, settings)[0])
 
 
 def paired(before: Sequence[Version], after: Sequence[Version], file: str, head: str, metric: str) -> Difference:
@@ -32,12 +41,8 @@ def paired(before: Sequence[Version], after: Sequence[Version], file: str, head:
     rows, _ = labelled(before[0].folder, file)
     found = []
     for versions in (before, after):
-        predictors = [Predictor.open(version.folder) for version in versions]
-        spec = next(one for one in predictors[0].spec.heads if one.name == head)
-        found.append(
-            [
-                kinds.of(spec.kind).metrics(spec, rows, said(one, rows)[head], one.temperatures[head])[metric]
-                for one in predictors
-            ]
-        )
+        asked = [(Predictor.open(version.folder), _said(version.folder, file)[head]) for version in versions]
+        spec = next(one for one in asked[0][0].spec.heads if one.name == head)
+        kind = kinds.of(spec.kind)
+        found.append([kind.metrics(spec, rows, outputs, one.temperatures[head])[metric] for one, outputs in asked])
     return paired_bootstrap(found[0], found[1], [row.group or f"row {number}" for number, row in enumerate(rows)])

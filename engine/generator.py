@@ -43,6 +43,7 @@ class Generator(Predictor):
         self._encoder = causal.load(place).to("cuda" if torch.cuda.is_available() else "cpu")
         core = causal.bare(self._encoder)
         self.max_new_tokens = int(core.generation_config.max_new_tokens)
+        self._penalty = float(core.generation_config.repetition_penalty or 1)
         self._context = getattr(core.config, "max_position_embeddings", None)
 
     def answer(
@@ -116,7 +117,7 @@ class Generator(Predictor):
                 f"{self.model} can read; shorten it"
             )
         pick = Drawn(temperature, seed) if temperature else greedy
-        for tokens in continued(self._encoder, [ids], limit=limit, pick=pick):
+        for tokens in continued(self._encoder, [ids], limit=limit, penalty=self._penalty, pick=pick):
             token = int(tokens[0])
             yield token
             if token in self._chat.ends:

@@ -100,6 +100,9 @@ class Generate(Section):
     system: str = ""
     """The system message before every prompt; empty: none."""
     max_new_tokens: Count = 128
+    repetition_penalty: Annotated[float, Field(ge=1, le=2)] = 1.1
+    """How much less likely a token becomes once its answer has said it: greedy answers of small models run in circles
+    without; 1: none."""
 
 
 class Choose(Section):

@@ -151,13 +151,27 @@ def bare(encoder: Any) -> Any:
     return encoder.get_base_model() if hasattr(encoder, "get_base_model") else encoder
 
 
+def less_likely(logits: Tensor, said: Tensor, penalty: float) -> Tensor:
+    """Logits in which the tokens that an answer has said are `penalty` times less so (Keskar et al. 2019,
+    arXiv 1909.05858). Its prompt's words stay free: an answer that quotes them is a good one.
+
+    Args:
+        logits: shape (rows, vocabulary).
+        said: of the same shape; the tokens said.
+    """
+    return torch.where(said, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
 @torch.inference_mode()
-def continued(encoder: Any, prompts: Sequence[Sequence[int]], *, limit: int, pick: Pick = greedy) -> Iterator[Tensor]:
+def continued(
+    encoder: Any, prompts: Sequence[Sequence[int]], *, limit: int, penalty: float, pick: Pick = greedy
+) -> Iterator[Tensor]:
     """The next token of each prompt, shape (prompts,), `limit` times. A loop of ours and not `generate`: it gives a
     token as soon as it is there, and places virtual tokens as training did.
 
     Args:
         encoder: as of a `CausalModel`.
+        penalty: as of `less_likely`; 1 is none.
     """
     device = next(encoder.parameters()).device
     batch = Collator(0)([{"input_ids": list(ids)} for ids in prompts])
@@ -169,8 +183,10 @@ def continued(encoder: Any, prompts: Sequence[Sequence[int]], *, limit: int, pic
     core = bare(encoder)  # virtual tokens are in the cache by now
     virtual = out.past_key_values.get_seq_length() - mask.shape[1]
     mask = F.pad(mask, (virtual, 0), value=1)
+    said = torch.zeros_like(logits, dtype=torch.bool)
     for step in range(limit):
-        token = pick(logits.float())
+        token = pick(less_likely(logits.float(), said, penalty))
+        said.scatter_(1, token[:, None], True)
         yield token
         if step + 1 == limit:
             return
@@ -183,11 +199,13 @@ def continued(encoder: Any, prompts: Sequence[Sequence[int]], *, limit: int, pic
         logits = out.logits[:, -1]
 
 
-def written(encoder: Any, prompts: Sequence[Sequence[int]], *, ends: Sequence[int], limit: int) -> list[list[int]]:
+def written(
+    encoder: Any, prompts: Sequence[Sequence[int]], *, ends: Sequence[int], limit: int, penalty: float
+) -> list[list[int]]:
     """Greedy answers of at most `limit` tokens, each with the token that ended it where one did."""
     found: list[list[int]] = [[] for _ in prompts]
     unfinished = list(range(len(prompts)))
-    for tokens in continued(encoder, prompts, limit=limit):
+    for tokens in continued(encoder, prompts, limit=limit, penalty=penalty):
         for row in unfinished:
             found[row].append(int(tokens[row]))
         unfinished = [row for row in unfinished if found[row][-1] not in ends]

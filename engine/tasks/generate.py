@@ -103,7 +103,13 @@ class Generation:
         for one in learned:
             model = one.model.to(_device())
             said.append({HEAD: judged(model, given)})
-            answers = written(model.encoder, asked, ends=chat.ends, limit=recipe.task.max_new_tokens)
+            answers = written(
+                model.encoder,
+                asked,
+                ends=chat.ends,
+                limit=recipe.task.max_new_tokens,
+                penalty=recipe.task.repetition_penalty,
+            )
             ended.append([answer[-1] in chat.ends for answer in answers])
             model.cpu()
         figures = measure(heads, kept, said, [one.temperatures for one in learned])
@@ -120,13 +126,17 @@ class Generation:
         return Figures({HEAD: {**figures.heads[HEAD], **added}}, len(kept), figures.details)
 
     def write(self, recipe: Recipe, base: BaseModel, learned: Learned, folder: Path) -> None:
-        """`model/` is what transformers' AutoModelForCausalLM reads; `generation_config.json` says where it stops."""
+        """`model/` is what transformers' AutoModelForCausalLM reads; `generation_config.json` says where it stops.
+
+        Its repetition penalty is the recipe's, but transformers' own `generate` holds it against the prompt too.
+        """
         assert isinstance(recipe.task, Generate)
         place = folder / "model"
         place.mkdir()
         chat, model = _chat(recipe, base), learned.model.encoder
         stops = bare(model).generation_config
         stops.eos_token_id, stops.max_new_tokens = chat.ends, recipe.task.max_new_tokens
+        stops.repetition_penalty = recipe.task.repetition_penalty
         adapters.save_encoder(model, place)
         chat.tokenizer.save_pretrained(place)
         ModelSpec(

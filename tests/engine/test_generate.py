@@ -305,9 +305,17 @@ def test_answers_are_those_of_transformers_own_generation(toy_generate: Toy) -> 
     assert isinstance(generator, Generator)
     plain = transformers.AutoModelForCausalLM.from_pretrained(done.version.folder / "model")
     assert plain.generation_config.max_new_tokens == 8
+    assert plain.generation_config.repetition_penalty == 1.1
     for prompt in PROMPTS:
         ids = torch.tensor([generator._chat.prompt(turns(prompt))])
-        theirs = plain.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False)[0, ids.shape[1] :].tolist()
+        penalty = transformers.RepetitionPenaltyLogitsProcessor(1.1, prompt_ignore_length=ids.shape[1])
+        theirs = plain.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            repetition_penalty=1.0,
+            logits_processor=transformers.LogitsProcessorList([penalty]),
+        )[0, ids.shape[1] :].tolist()
         answer = generator.answer(prompt)
         assert (answer.text, answer.tokens) == (generator._chat.text(theirs), len(theirs))
         assert answer.ended == (theirs[-1] == generator._chat.ends[0])
@@ -322,14 +330,23 @@ def test_answers_written_together_are_those_written_alone(toy_generate: Toy, toy
         encoder = adapters.wrap(encoder, toy_generate(tuning=tuned(method)).tuning, "CAUSAL_LM").eval()
     chat = Chat(toy_chat_base)
     prompts = [chat.prompt(turns(prompt)) for prompt in (*PROMPTS, "Long " * 20)]
-    together = causal.written(encoder, prompts, ends=chat.ends, limit=12)
-    assert together == [causal.written(encoder, [ids], ends=chat.ends, limit=12)[0] for ids in prompts]
+    together = causal.written(encoder, prompts, ends=chat.ends, limit=12, penalty=1.3)
+    assert together == [causal.written(encoder, [ids], ends=chat.ends, limit=12, penalty=1.3)[0] for ids in prompts]
     # Without a cache, from the front each time.
     for ids, answer in zip(prompts, together, strict=True):
         for at, token in enumerate(answer):
             with torch.inference_mode():
                 logits = encoder(torch.tensor([ids + answer[:at]]), use_cache=False).logits[0, -1]
+            said = torch.zeros_like(logits, dtype=torch.bool)
+            said[answer[:at]] = True
+            logits = causal.less_likely(logits, said, 1.3)
             assert logits.max() - logits[token] < 1e-5
+
+
+def test_what_an_answer_has_said_is_less_likely() -> None:
+    logits, said = torch.tensor([[4.0, -2.0, 3.0]]), torch.tensor([[True, True, False]])
+    assert causal.less_likely(logits, said, 2.0).tolist() == [[2.0, -4.0, 3.0]]
+    assert causal.less_likely(logits, said, 1.0).equal(logits)
 
 
 def test_a_model_learns_to_answer_and_to_stop(toy_generate: Toy) -> None:
