@@ -20,7 +20,7 @@ def run(*, seeds: int) -> Figures:
     """95th percentile over the labelled answerable questions, asked one after the other."""
     with Progress() as progress:
         whole = support.bot(progress)
-        plain = Bot(whole.knowledge, replace(whole.models, reranker_name=None))
+        plain = Bot(whole.knowledge, replace(whole.models, reranker_name=None, answerable_name=None))
         texts = [one.text for one in read_questions(support.questions("test")) if one.kind == "answerable"]
         taken = {name: _milliseconds(bot, texts) for name, bot in (("p95_rerank_ms", whole), ("p95_ms", plain))}
     return Figures(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from apps.customer_service import extract
+from apps.customer_service.answerable import log_odds
 from apps.customer_service.answers import Answer, Citation, Turn
 from apps.customer_service.evidence import Evidence, gather
 from apps.customer_service.finder import Finder, Search
@@ -109,7 +110,8 @@ class Bot:
         """Search, read, and weigh how sure that is."""
         search = self.finder.find(question)
         evidence = gather(search, self.models.reranker)
-        return Looked(search, evidence, *self.models.confidence.weigh(search, evidence))
+        answerable = log_odds(search.asked, evidence, self.models.answerable)
+        return Looked(search, evidence, *self.models.confidence.weigh(search, evidence, answerable))
 
     def _told(self, question: Question, looked: Looked, why: dict[str, Any]) -> Iterator[str | Answer]:
         why |= {

@@ -91,8 +91,12 @@ def plain(search: Search, evidence: Sequence[Evidence]) -> bool:
     return explained(search, evidence) >= PLAIN
 
 
-def of_search(search: Search, evidence: Sequence[Evidence]) -> Values:
-    """The figures of the whole search, to which those of the sentences' scores are added."""
+def of_search(search: Search, evidence: Sequence[Evidence], answerable: float) -> Values:
+    """The figures of the whole search, to which those of the sentences' scores are added.
+
+    Args:
+        answerable: log-odds that the evidence answers the question (see `answerable.py`).
+    """
     logits = sorted((one.logit for one in evidence if one.logit is not None), reverse=True) or [UNREAD]
     dense = sorted({one.passage.chunk.document: one.dense for one in reversed(search.found)}.values(), reverse=True)
     asked = set(terms(search.asked))
@@ -117,6 +121,7 @@ def of_search(search: Search, evidence: Sequence[Evidence]) -> Values:
             # Of a question that is little more than a code: how much of it a sentence with that code holds.
             explained(search, evidence),
             math.log1p(len(asked)),
+            answerable,
         ]
     )
 
@@ -130,12 +135,16 @@ class Confidence:
     unanswerable: tuple[float, ...]
     """Scores of the dev questions without an answer, each by a fit that had not seen it, in rising order."""
 
-    def weigh(self, search: Search, evidence: Sequence[Evidence]) -> tuple[Values, float]:
-        """(how well each sentence answers, 0 to 1; the probability that there is an answer)."""
+    def weigh(self, search: Search, evidence: Sequence[Evidence], answerable: float) -> tuple[Values, float]:
+        """(how well each sentence answers, 0 to 1; the probability that there is an answer).
+
+        Args:
+            answerable: as of `of_search`.
+        """
         if not evidence:
             return np.zeros(0), 0.0
         scores = self.sentence(of_sentences(search, evidence))
-        return scores, _sure(self.answer, of_search(search, evidence), scores, plain(search, evidence))
+        return scores, _sure(self.answer, of_search(search, evidence, answerable), scores, plain(search, evidence))
 
     def answer_of(self, sample: Sample) -> float:
         """As `weigh`, of a dev question."""

@@ -130,9 +130,8 @@ def pairs(made: Examples, documents: Sequence[Document], *, seed: int = 13) -> l
     return rows
 
 
-def judged(made: Examples, documents: Sequence[Document], embedder: Embedder) -> list[dict[str, Any]]:
+def judged(made: Examples, held: Sentences, embedder: Embedder) -> list[dict[str, Any]]:
     """question, passage, relevance 0 or 1: for the cross-encoder; what is wrong is what the embedder would take."""
-    held = Sentences(documents, embedder)
     at_of = {(document, bare): at for at, (document, bare) in enumerate(zip(held.document, held.bare, strict=True))}
     rows = []
     for one in made.told:

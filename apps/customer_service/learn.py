@@ -1,6 +1,6 @@
 """Learn: from articles, past dialogues and dev questions to a bundle: embedder, cross-encoder, intents, weights, bars.
 
-    dialogues ─> examples ─> three recipes ─> models ─┐
+    dialogues ─> examples ─> four recipes ─> models ─┐
     dev questions ────────────────────────────────────┴─> fusion, confidence ─> bundle
 
 Test questions have no part in it.
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.customer_service import confidence, examples, grounding, tables
+from apps.customer_service import answerable, confidence, examples, grounding, tables
 from apps.customer_service.confidence import Sample, of_search, of_sentences, plain
 from apps.customer_service.dialogues import Asked, Dialogue, read_dialogues, read_questions
 from apps.customer_service.documents import Document, Rejected
@@ -36,7 +36,7 @@ from engine.errors import InputError
 from engine.text.terms import terms
 
 EMBED, RANK = "recipes/support_embed.yaml", "recipes/support_rank.yaml"
-INTENTS = "recipes/support_intents.yaml"
+ANSWERABLE, INTENTS = "recipes/support_answerable.yaml", "recipes/support_intents.yaml"
 LEAST_OF_INTENT = 5
 """Rows below which an intent is not learnt: its rows count as "other"."""
 OTHER = "other"
@@ -45,6 +45,8 @@ PAST = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 REWRITTEN = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 ALIKE = 0.6
 """Share of terms in common from which a past question is nearly a dev question."""
+CALIBRATION, LEAST_CALIBRATED = 0.05, 20
+"""Share of the questions on which the reader of whole contexts is calibrated, and how many it takes."""
 GROUNDED = 300
 """Replies on which the bar of grounding is set."""
 DEPTH = 30
@@ -97,21 +99,25 @@ def learn(
 
         embed = tuned(EMBED, examples.pairs(made, documents))
         embedder = Embedder(f"store:{embed}")
-        judged = examples.judged(made, documents, embedder)
+        held = examples.Sentences(documents, embedder)
+        judged = examples.judged(made, held, embedder)
         rank = tuned(RANK, judged)
+        contexts = answerable.rows(made, held, embedder)
+        share = min(max(CALIBRATION, LEAST_CALIBRATED / len(contexts)), 0.5)
+        sure = tuned(ANSWERABLE, contexts, f"data.split.calibration={share:.3f}")
         intents = _intents(made.intents + talk)
         understood = tuned(INTENTS, intents, f"task.heads.intent.labels={sorted({row['intent'] for row in intents})}")
-        reranker, remembered = load(rank), Past.of(made.past(), embedder)
+        remembered = Past.of(made.past(), embedder)
         progress.stage("fitting weights and the bar on dev questions")
         database = Database.open(f"sqlite:///{place}/dev.db", name=tables.NAME, migrations=tables.MIGRATIONS)
         knowledge = Knowledge(database)
         take(documents, knowledge, embedder)
         finder = Finder(knowledge, embedder, Fusion(), remembered)
         fusion, figures = fit_fusion(asked, finder)
-        sure, more = fit_confidence(asked, finder, reranker)
+        confident, more = fit_confidence(asked, finder, load(rank), load(sure))
         database.close()
     grounded = grounding_bar(made, documents, embedder)
-    models = Models(f"store:{embed}", rank, understood, fusion, sure, grounded, remembered)
+    models = Models(f"store:{embed}", rank, sure, understood, fusion, confident, grounded, remembered)
     counts = {
         "dialogues": len(past),
         "like_dev": len(read) - len(past),
@@ -204,7 +210,7 @@ def _score(finder: Finder, fusion: Fusion, read: Read) -> float:
 
 
 def fit_confidence(
-    asked: Sequence[Asked], finder: Finder, reranker: Predictor | None
+    asked: Sequence[Asked], finder: Finder, reranker: Predictor | None, reader: Predictor | None
 ) -> tuple[confidence.Confidence, dict[str, float]]:
     """Which sentence to answer with, and when. Questions whose answer the search did not find teach neither."""
     samples = []
@@ -216,7 +222,7 @@ def fit_confidence(
         right = np.array([says(each.text, one.sentences) for each in evidence], dtype=bool)
         if not evidence or (one.kind != "unanswerable" and not right.any()):
             continue  # it has an answer that was not found: neither kind
-        whole = of_search(search, evidence)
+        whole = of_search(search, evidence, answerable.log_odds(search.asked, evidence, reader))
         figures = of_sentences(search, evidence)
         samples.append(Sample(figures, right, whole, one.kind != "unanswerable", plain(search, evidence)))
     sure = confidence.fit(samples)

@@ -16,7 +16,7 @@ from engine.errors import StoreError
 
 NAME = "support-bot"
 FILE = "bundle.json"
-_PLAIN = ("embedder_name", "reranker_name", "intents_name", "grounding")
+_PLAIN = ("embedder_name", "reranker_name", "answerable_name", "intents_name", "grounding")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Models:
     """A base ("minilm") or "store:NAME@NUMBER"."""
     reranker_name: str | None
     """NAME@NUMBER; None: passages stay in the order of the search."""
+    answerable_name: str | None
+    """NAME@NUMBER; None: nothing reads the evidence as a whole."""
     intents_name: str | None
     fusion: Fusion
     confidence: Confidence
@@ -46,13 +48,17 @@ class Models:
         return load(self.reranker_name) if self.reranker_name else None
 
     @cached_property
+    def answerable(self) -> Predictor | None:
+        return load(self.answerable_name) if self.answerable_name else None
+
+    @cached_property
     def intents(self) -> Predictor | None:
         return load(self.intents_name) if self.intents_name else None
 
     def names(self) -> tuple[str, ...]:
         """The bundle and its parts, for an answer to name."""
-        parts = (self.version, self.embedder_name.removeprefix("store:"), self.reranker_name, self.intents_name)
-        return tuple(part for part in parts if part)
+        own = (self.reranker_name, self.answerable_name, self.intents_name)
+        return tuple(part for part in (self.version, self.embedder_name.removeprefix("store:"), *own) if part)
 
     def save(self, manifest: dict[str, Any], *, promote: bool = True) -> Models:
         """Store this as the next version of the bundle."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from apps.customer_service import examples
+from apps.customer_service import answerable, examples
 from apps.customer_service.answers import Turn
 from apps.customer_service.api import Desks
 from apps.customer_service.bot import Bot
@@ -132,10 +132,17 @@ def test_past_dialogues_teach_the_sentence_that_the_agent_used() -> None:
     dialogues, rejected = read_dialogues(file)
     assert [(one.line, one.reason) for one in rejected] == [(3, "field 'id' is missing or no text")]
     made = examples.make(dialogues, documents, WordVectors())
-    judged = examples.judged(made, documents, WordVectors())
+    held = examples.Sentences(documents, WordVectors())
+    judged = examples.judged(made, held, WordVectors())
     right = [row["passage"] for row in judged if row["relevance"] == 1]
     assert right == ["Fees: A trace costs 15.00 and takes five days."]
     assert {row["relevance"] for row in judged if row["question"] == "do pots fly"} == {0}
+    contexts = answerable.rows(made, held, WordVectors())
+    assert [(row["question"], row["answerable"]) for row in contexts] == [
+        ("what does it cost to search my transfer", "answerable"),
+        ("do pots fly", "unanswerable"),
+    ]
+    assert contexts[0]["context"].startswith("A trace costs 15.00 and takes five days. ")
     assert [(one.document, one.sentence) for one in made.past()] == [
         ("fees", "A trace costs 15.00 and takes five days."),
         (None, ""),
