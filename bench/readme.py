@@ -72,6 +72,8 @@ ROWS = (
     ("feed", "recall", "planted surges found"),
     ("feed", "max_delay_windows", "... windows from start to alarm, at most"),
     ("feed", "false_alarms", "... false alarms in 28 days"),
+    ("crash_monitor", "identical", "finance-monitor killed a hundred times: alert log equal byte for byte"),
+    ("crash_monitor", "lost", "... items lost or kept twice"),
 )
 
 

@@ -45,6 +45,10 @@ class Alert:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
+    def status(self) -> str:
+        return "resolved" if self.closed else "firing"
+
+    @property
     def severity(self) -> str:
         return "critical" if self.p_value < CRITICAL else "warning"
 
@@ -53,7 +57,7 @@ class Alert:
         return {
             "id": self.id,
             "key": {"type": self.key.type, "value": self.key.value},
-            "status": "resolved" if self.closed else "firing",
+            "status": self.status,
             "opened": _rfc3339(self.opened),
             "closed": _rfc3339(self.closed) if self.closed else None,
             "window_minutes": int(WINDOW / timedelta(minutes=1)),

@@ -12,7 +12,7 @@ import typer
 from engine import errors
 
 if TYPE_CHECKING:
-    from apps.finance_monitor.alarms import Alert
+    from apps.finance_monitor.journal import Change
     from apps.finance_monitor.run import Result
 
 app = typer.Typer(
@@ -33,10 +33,24 @@ def follow_feed(
     feed: Annotated[
         str | None, typer.Option(help="A file of news items as JSON lines, or - for standard input.")
     ] = None,
-    alerts: Annotated[Path | None, typer.Option(help="Write alerts here, one JSON object a line.")] = None,
-    follow: Annotated[
-        bool, typer.Option(help="Go on as the file grows; alerts are appended as they open and end.")
-    ] = False,
+    alerts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write alerts here, one JSON object a line; with --follow or --state as they open and as they end."
+        ),
+    ] = None,
+    follow: Annotated[bool, typer.Option(help="Go on as the file grows, until Ctrl-C.")] = False,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            help="A file, or a database's URL, that keeps what was read and found: the next run goes on there, "
+            "exactly, even after a kill."
+        ),
+    ] = None,
+    lateness: Annotated[
+        float,
+        typer.Option(min=0, help="Minutes of event time that a late item is waited for, with --follow or --state."),
+    ] = 5.0,
     companies: Companies = None,
     dead_letters: Dead = Path("dead_letters.jsonl"),
     as_json: Json = False,
@@ -47,12 +61,20 @@ def follow_feed(
     if feed is None:
         raise errors.InputError("no feed; try: finance-monitor --feed news.jsonl, or finance-monitor --help")
     _check_writable(alerts)
-    if follow and alerts:
-        alerts.touch()
-    result = _run(feed, follow=follow, companies=companies, dead_letters=dead_letters, quiet=as_json, live=alerts)
+    live = follow or state is not None
+    result = _run(
+        feed,
+        companies=companies,
+        dead_letters=dead_letters,
+        quiet=as_json,
+        follow=follow,
+        log=alerts if live else None,
+        state=state,
+        lateness=lateness,
+    )
     from apps.finance_monitor.run import write_alerts
 
-    if alerts and not follow:
+    if alerts and not live:
         write_alerts(result.alerts, alerts)
     if as_json:
         _print_json(_document(result))
@@ -79,7 +101,7 @@ def backtest(
     from apps.finance_monitor import backtest as scoring
 
     planted = scoring.events(events)
-    result = _run(feed, follow=False, companies=companies, dead_letters=dead_letters, quiet=as_json)
+    result = _run(feed, companies=companies, dead_letters=dead_letters, quiet=as_json)
     found = scoring.score(result.alerts.values(), planted)
     document = {
         "recall": found.recall,
@@ -110,42 +132,47 @@ def main() -> None:
 
 
 def _run(
-    feed: str, *, follow: bool, companies: Path | None, dead_letters: Path, quiet: bool, live: Path | None = None
+    feed: str,
+    *,
+    companies: Path | None,
+    dead_letters: Path,
+    quiet: bool,
+    follow: bool = False,
+    log: Path | None = None,
+    state: str | None = None,
+    lateness: float = 5.0,
 ) -> Result:
     if feed != "-" and not follow and not Path(feed).is_file():
         raise errors.InputError(f"{feed}: no such feed; give a file of JSON lines, or - for standard input")
+    from datetime import timedelta
+
     from apps.finance_monitor import run
     from engine import Progress
 
     with Progress(quiet=quiet) as progress:
         loaded = run.models(progress)
         progress.stage(f"reading {feed}")
-
-        def tell(alert: Alert) -> None:
-            if follow:
-                _tell_live(alert, live, as_json=quiet)
-
         return run.monitor(
             feed,
             loaded,
             follow=follow,
             watch_list=companies,
             dead_letters=dead_letters,
-            on_alert=tell,
+            log=log,
+            state=state,
+            lateness=timedelta(minutes=lateness),
+            on_change=_tell if follow and not quiet else None,
         )
 
 
-def _tell_live(alert: Alert, path: Path | None, *, as_json: bool) -> None:
-    line = json.dumps(alert.as_dict(), ensure_ascii=False) + "\n"
-    if path:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(line)
-    if not as_json:
-        state = "ended " if alert.closed else "ALARM "
-        time = alert.closed or alert.opened
-        typer.echo(
-            f"{time:%Y-%m-%d %H:%M}  {state} {alert.key.type} {alert.key.value}: {alert.observed} negative stories"
-        )
+def _tell(change: Change) -> None:
+    alert = json.loads(change.line)
+    ended = change.status == "resolved"
+    time = alert["closed" if ended else "opened"]
+    typer.echo(
+        f"{time[:10]} {time[11:16]}  {'ended ' if ended else 'ALARM '} {alert['key']['type']} {alert['key']['value']}: "
+        f"{alert['observed']} negative stories"
+    )
 
 
 def _document(result: Result) -> dict[str, Any]:
@@ -160,6 +187,8 @@ def _document(result: Result) -> dict[str, Any]:
         "topics": dict(tally.topics),
         "negative_topics": dict(tally.negative_topics),
         "unlabelled": dict(tally.unlabelled),
+        "late": result.arrivals.late,
+        "duplicates": result.arrivals.duplicates,
         "dead_letters": result.dead,
     }
 

@@ -1,16 +1,16 @@
-"""Feed: JSON lines from a file, standard input or a growing file -> news items in order of time.
+"""Feed: JSON lines from a file, standard input or a growing file -> news items and dead letters, line by line.
 
-A line that is no news item goes to the dead letters with its reason; nothing is lost without a word.
+A line that is no news item becomes a dead letter with its reason; nothing is lost without a word. Each line knows where
+the feed stands behind it, so that a reader may go on from there.
 """
 
 from __future__ import annotations
 
-import heapq
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,32 +49,70 @@ class DeadLetter:
     text: str
 
 
+@dataclass(frozen=True)
+class Position:
+    """How far a feed has been read: whole lines, and the bytes of the file that they fill.
+
+    The file is known by its inode: one that was put in its place is read from its start.
+    """
+
+    line: int = 0
+    byte: int = 0
+    inode: int = 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the feed and what it holds."""
+
+    found: NewsItem | DeadLetter | None
+    """None: the line is blank."""
+    after: Position
+
+
 class _Bad(ValueError):
     pass
 
 
-def read(feed: str, *, follow: bool = False, dead: Callable[[DeadLetter], None]) -> Iterator[NewsItem]:
-    """News items in the order of the lines.
+def entries(feed: str, *, follow: bool = False, start: Position | None = None) -> Iterator[Entry | None]:
+    """The lines one after the other; None wherever all that is there has been read and more is waited for.
 
     Args:
         feed: a file, or "-" for standard input.
         follow: go on when the end is reached, as the file grows or is rotated, until interrupted.
-        dead: is given every line that is no news item.
+        start: go on behind what was read of this file before; standard input has no such place.
 
     Raises:
         InputError: the file is missing or empty.
     """
     name = "standard input" if feed == "-" else feed
-    number = 0
-    for number, raw in enumerate(_lines(feed, follow=follow), 1):
-        if not raw.strip():
+    position = None
+    for line in _lines(feed, follow=follow, start=start or Position()):
+        if line is None:
+            yield None
             continue
+        raw, position = line
         try:
-            yield parse(raw)
+            found = parse(raw) if raw.strip() else None
         except _Bad as fault:
-            dead(DeadLetter(name, number, str(fault), raw[:500].decode("utf-8", "replace")))
-    if number == 0:
+            yield Entry(DeadLetter(name, position.line, str(fault), raw[:500].decode("utf-8", "replace")), position)
+        else:
+            yield Entry(found, position)
+    if position is None and start is None:
         raise InputError(f"{name}: the feed is empty; give JSON lines with id, published, received, title, source")
+
+
+def chunks(lines: Iterable[Entry | None], size: int) -> Iterator[list[Entry]]:
+    """Entries, so many at a time, or as many as there are before more is waited for."""
+    held: list[Entry] = []
+    for line in lines:
+        if line is not None:
+            held.append(line)
+        if held and (line is None or len(held) == size):
+            yield held
+            held = []
+    if held:
+        yield held
 
 
 def parse(raw: bytes) -> NewsItem:
@@ -113,23 +151,6 @@ def parse(raw: bytes) -> NewsItem:
     )
 
 
-def in_order(items: Iterable[NewsItem], *, lateness: timedelta | None) -> Iterator[NewsItem]:
-    """Items by event time. Of equal times the first read comes first.
-
-    Args:
-        lateness: how long an item is waited for; None waits for the end of the feed (a file).
-    """
-    waiting: list[tuple[datetime, int, NewsItem]] = []
-    newest = datetime.min.replace(tzinfo=UTC)
-    for number, item in enumerate(items):
-        heapq.heappush(waiting, (item.time, number, item))
-        newest = max(newest, item.time)
-        while lateness is not None and waiting and waiting[0][0] <= newest - lateness:
-            yield heapq.heappop(waiting)[2]
-    while waiting:
-        yield heapq.heappop(waiting)[2]
-
-
 def _text(values: dict[str, Any], field: str) -> str:
     value = values.get(field)
     if isinstance(value, int) and field == "id":
@@ -154,19 +175,33 @@ def _time(values: dict[str, Any], field: str) -> datetime:
     return found.astimezone(UTC)
 
 
-def _lines(feed: str, *, follow: bool) -> Iterator[bytes]:
+Line = tuple[bytes, Position]
+
+
+def _lines(feed: str, *, follow: bool, start: Position) -> Iterator[Line | None]:
     if feed == "-":
-        yield from _bounded(sys.stdin.buffer)
+        yield from ((raw, Position(number)) for number, raw in enumerate(_bounded(sys.stdin.buffer), 1))
         return
     path = Path(feed)
     if not path.is_file() and not follow:
         raise InputError(f"{feed}: no such feed; give a file of JSON lines, or - for standard input")
-    yield from _followed(path) if follow else _file(path)
+    yield from _followed(path, start) if follow else _file(path, start)
 
 
-def _file(path: Path) -> Iterator[bytes]:
+def _file(path: Path, start: Position) -> Iterator[Line]:
     with path.open("rb") as stream:
-        yield from _bounded(stream)
+        start = _seek(stream, start)
+        for number, raw in enumerate(_bounded(stream), start.line + 1):
+            yield raw, Position(number, stream.tell(), start.inode)
+
+
+def _seek(stream: BinaryIO, start: Position) -> Position:
+    """Go to where reading goes on: behind what was read before, or at the start of another file."""
+    opened = os.fstat(stream.fileno())
+    if start.inode != opened.st_ino or start.byte > opened.st_size:
+        start = Position(inode=opened.st_ino)
+    stream.seek(start.byte)
+    return start
 
 
 def _bounded(stream: BinaryIO) -> Iterator[bytes]:
@@ -178,27 +213,32 @@ def _bounded(stream: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def _followed(path: Path) -> Iterator[bytes]:
+def _followed(path: Path, start: Position) -> Iterator[Line | None]:
     """Whole lines of a growing file. A rotated or truncated file is read out, then the new one from its start."""
     while True:
         while not path.is_file():
+            yield None
             time.sleep(POLL_SECONDS)
         with path.open("rb") as stream:
+            at = _seek(stream, start)
             held = b""
             while True:
                 part = stream.readline(MAX_LINE + 1)
                 if part:
                     held = held + part if len(held) <= MAX_LINE else held[: MAX_LINE + 1]
                     if part.endswith(b"\n"):
-                        yield held
+                        at = Position(at.line + 1, stream.tell(), at.inode)
+                        yield held, at
                         held = b""
                     continue
                 if _replaced(path, stream):
                     while part := stream.readline(MAX_LINE + 1):  # written between our last read and the rotation
                         held += part
                     if held:
-                        yield held
+                        yield held, Position(at.line + 1, stream.tell(), at.inode)
+                    start = Position()
                     break
+                yield None
                 time.sleep(POLL_SECONDS)
 
 

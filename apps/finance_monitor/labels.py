@@ -5,16 +5,14 @@ Titles on a topic get their sentence vector here too, so that all cores work on 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from apps.finance_monitor.feed import NewsItem
 from apps.finance_monitor.stories import Vector
 from engine import Embedder, Prediction, Predictor
 from engine.text import languages
 
-CHUNK = 64
 PRICE_RECAP = "markets"
 """Topic of price recaps: moves that already happened are no news and are not counted."""
 
@@ -41,32 +39,26 @@ class Labelled:
     """Unit sentence vector, shape (width,), of a title on a topic."""
 
 
-def label(
-    items: Iterable[NewsItem], models: list[Predictor], embedder: Embedder, *, live: bool = False
-) -> Iterator[Labelled]:
+def label(items: Sequence[NewsItem], models: Sequence[Predictor], embedder: Embedder) -> list[Labelled]:
     """Items with their labels and vectors, in order.
 
     Args:
         models: the first that names the item's language answers.
-        live: label each item as it comes instead of a chunk at a time on all cores.
     """
-    waiting = iter(items)
-    while chunk := list(islice(waiting, 1 if live else CHUNK)):
-        known = [languages.detect(item.title) or item.lang for item in chunk]
-        answers: dict[int, Label] = {}
-        for number, model in enumerate(models):
-            mine = [
-                place
-                for place, language in enumerate(known)
-                if language in model.spec.languages
-                and not any(language in earlier.spec.languages for earlier in models[:number])
-            ]
-            for place, found in zip(mine, model.predict([chunk[place].title for place in mine]), strict=True):
-                answers[place] = _label(found)
-        on_topic = [place for place, found in answers.items() if found.topics]
-        vectors = dict(zip(on_topic, embedder.stream([chunk[place].title for place in on_topic]), strict=True))
-        for place, item in enumerate(chunk):
-            yield Labelled(item, known[place], answers.get(place), vectors.get(place))
+    known = [languages.detect(item.title) or item.lang for item in items]
+    answers: dict[int, Label] = {}
+    for number, model in enumerate(models):
+        mine = [
+            place
+            for place, language in enumerate(known)
+            if language in model.spec.languages
+            and not any(language in earlier.spec.languages for earlier in models[:number])
+        ]
+        for place, found in zip(mine, model.predict([items[place].title for place in mine]), strict=True):
+            answers[place] = _label(found)
+    on_topic = [place for place, found in answers.items() if found.topics]
+    vectors = dict(zip(on_topic, embedder.stream([items[place].title for place in on_topic]), strict=True))
+    return [Labelled(item, known[place], answers.get(place), vectors.get(place)) for place, item in enumerate(items)]
 
 
 def _label(found: Prediction) -> Label:

@@ -32,22 +32,30 @@ class Tally:
 
 
 class Monitor:
-    """Follows topics and companies through labelled items in order of time."""
+    """Follows topics and companies through labelled items in order of time.
+
+    Attributes:
+        alerts: id -> every alert so far, in its last state.
+    """
 
     def __init__(self, stories: Stories, companies: Companies, alarms: Alarms) -> None:
         self.tally = Tally()
         self.alarms = alarms
+        self.alerts: dict[str, Alert] = {}
         self._stories = stories
         self._companies = companies
         self._window = Window()
         self._next: datetime | None = None
 
-    def run(self, items: Iterable[Labelled], *, ends: bool = True) -> Iterator[Alert]:
-        """Alerts as they open and end; with `ends`, the clock runs on after the last item until the window is empty."""
+    def take(self, items: Iterable[Labelled]) -> Iterator[Alert]:
+        """Alerts as they open and end while items go by."""
         for item in items:
             yield from self._advance(item.item.time)
             self._take(item)
-        if ends and self.tally.last:
+
+    def end(self) -> Iterator[Alert]:
+        """Let the clock run on after the last item until the window is empty."""
+        if self.tally.last:
             yield from self._advance(self.tally.last + 3 * WINDOW)
 
     def _advance(self, now: datetime) -> Iterator[Alert]:
@@ -55,7 +63,9 @@ class Monitor:
             self._next = _step_after(now)
         while now >= self._next:
             self._window.close(self._next)
-            yield from self.alarms.step(self._next, self._window)
+            for alert in self.alarms.step(self._next, self._window):
+                self.alerts[alert.id] = alert
+                yield alert
             self._next += STEP
 
     def _take(self, labelled: Labelled) -> None:

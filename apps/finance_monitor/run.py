@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from apps.finance_monitor import feed, labels
 from apps.finance_monitor.alarms import Alarms, Alert
+from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
+from apps.finance_monitor.journal import Change, Journal, State
+from apps.finance_monitor.lines import Lines, replace
 from apps.finance_monitor.monitor import Monitor, Tally
 from apps.finance_monitor.stories import Stories
 from engine import Embedder, Predictor, Progress, Recipe, Store, load, train
@@ -20,7 +22,9 @@ from engine.errors import InputError
 
 ENGLISH, MULTILINGUAL = "finance-news", "finance-news-multilingual"
 LATENESS = timedelta(minutes=5)
-"""How long a live feed is waited for: an item later than this is taken as it comes, in the window it falls in."""
+"""How long an item is waited for, in event time; a later one is counted and no more."""
+CHUNK = 64
+"""Lines that are labelled on all cores at a time, and kept in one transaction."""
 
 
 @dataclass
@@ -28,8 +32,10 @@ class Result:
     """What a run found."""
 
     tally: Tally
-    alerts: dict[str, Alert] = field(default_factory=dict)
+    alerts: dict[str, Alert]
     """Id -> alert in its last state, in order of opening."""
+    arrivals: Arrivals
+    """Counts of what came late or twice."""
     dead: int = 0
     dead_letters: Path | None = None
 
@@ -67,73 +73,79 @@ def monitor(
     follow: bool = False,
     watch_list: Path | None = None,
     dead_letters: Path | None = None,
-    on_alert: Callable[[Alert], None] | None = None,
+    log: Path | None = None,
+    state: str | None = None,
+    lateness: timedelta = LATENESS,
+    on_change: Callable[[Change], None] | None = None,
 ) -> Result:
     """Read the feed to its end (or, with `follow`, until interrupted) and follow its topics and companies.
 
     Args:
-        on_alert: called as an alert opens and as it ends.
+        log: alerts are written here as they open and end, one JSON object a line.
+        state: a file or database's URL that keeps what was read and found: the next run goes on there, even after a
+            kill. Without one a file that is read to its end has its alerts ended, and all its items in order.
+        lateness: how long an item of a live feed or one with a state is waited for.
+        on_change: called as an alert opens and as it ends.
     """
     names = _watch_list(watch_list) if watch_list else []
-    watch = Monitor(Stories(), Companies(names), Alarms(models.lineage()))
-    result = Result(watch.tally)
-    with _DeadLetters(dead_letters) as dead:
-        items = feed.read(source, follow=follow, dead=dead)
-        items = _until_interrupted(items) if follow else items
-        ordered = feed.in_order(items, lateness=LATENESS if follow else None)
-        try:
-            for alert in watch.run(
-                labels.label(ordered, models.labellers, models.embedder, live=follow), ends=not follow
-            ):
-                result.alerts[alert.id] = alert
-                if on_alert:
-                    on_alert(alert)
-        except KeyboardInterrupt:
-            if not follow:
-                raise
-        result.dead, result.dead_letters = dead.count, dead.path if dead.count else None
-    return result
+    journal = Journal(state) if state else None
+
+    def fresh() -> State:
+        waits = lateness if follow or journal else None
+        return State(Arrivals(waits), Monitor(Stories(), Companies(names), Alarms(models.lineage())))
+
+    now = journal.restore(fresh) if journal else fresh()
+    told = Lines(log, journal.changes() if journal else ())
+    dead = Lines(dead_letters, journal.dead() if journal else ())
+    if log:
+        log.touch()
+    name = source if source == "-" else str(Path(source).resolve())
+
+    def tell(alerts: Iterable[Alert]) -> list[Change]:
+        return [Change(alert.id, alert.status, json.dumps(alert.as_dict(), ensure_ascii=False)) for alert in alerts]
+
+    def publish(changes: list[Change]) -> None:
+        told.write(change.line for change in changes)
+        for change in changes:
+            if on_change:
+                on_change(change)
+
+    try:
+        for chunk in feed.chunks(
+            feed.entries(source, follow=follow, start=journal.position(name) if journal else None), CHUNK
+        ):
+            found = [entry.found for entry in chunk]
+            items = labels.label(
+                [one for one in found if isinstance(one, feed.NewsItem)], models.labellers, models.embedder
+            )
+            letters = [one for one in found if isinstance(one, feed.DeadLetter)]
+            complete = (ready for item in items for ready in now.arrivals.add(item))
+            changes = tell(now.monitor.take(complete))
+            if journal:
+                journal.write(name, chunk[-1].after, items, letters, changes, now)
+            dead.write(json.dumps(vars(letter), ensure_ascii=False) for letter in letters)
+            publish(changes)
+        if journal:
+            journal.keep(now)
+        else:
+            publish(tell(now.monitor.take(now.arrivals.rest())))
+            publish(tell(now.monitor.end()))
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        if journal is None:
+            publish(tell(now.monitor.take(now.arrivals.rest())))
+    finally:
+        told.close()
+        dead.close()
+        if journal:
+            journal.close()
+    return Result(now.monitor.tally, now.monitor.alerts, now.arrivals, dead.count, dead.path if dead.count else None)
 
 
 def write_alerts(alerts: dict[str, Alert], path: Path) -> None:
     """One JSON object an alert, in order of opening; the file is replaced whole."""
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    lines = [json.dumps(alert.as_dict(), ensure_ascii=False) + "\n" for alert in alerts.values()]
-    temporary.write_text("".join(lines), encoding="utf-8")
-    temporary.replace(path)
-
-
-class _DeadLetters:
-    """Counts dead letters and writes them, the file being made at the first."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self.count = 0
-        self._stream: Any = None
-
-    def __enter__(self) -> _DeadLetters:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._stream:
-            self._stream.close()
-
-    def __call__(self, letter: feed.DeadLetter) -> None:
-        self.count += 1
-        if self.path is None:
-            return
-        if self._stream is None:
-            self._stream = self.path.open("w", encoding="utf-8")
-        self._stream.write(json.dumps(vars(letter), ensure_ascii=False) + "\n")
-        self._stream.flush()
-
-
-def _until_interrupted(items: Iterator[feed.NewsItem]) -> Iterator[feed.NewsItem]:
-    """Ctrl-C ends a live feed as its end would: what was read is still worked off."""
-    try:
-        yield from items
-    except KeyboardInterrupt:
-        return
+    replace(path, (json.dumps(alert.as_dict(), ensure_ascii=False) for alert in alerts.values()))
 
 
 def _watch_list(path: Path) -> list[str]:

@@ -71,6 +71,10 @@ def _told(result: Result) -> str:
             f"{tally.unlabelled.total()} items not labelled, no model knows their language: {counts}. For Chinese: "
             "pip install 'keel-suite[multilingual]', then engine train recipes/finance_news_multilingual.yaml"
         )
+    if result.arrivals.duplicates:
+        lines.append(f"{result.arrivals.duplicates:,} items came twice and counted once")
+    if result.arrivals.late:
+        lines.append(f"{result.arrivals.late:,} items came too late to count; --lateness waits longer")
     if result.dead:
         lines.append(f"{result.dead} lines were no news items: see {result.dead_letters}")
     return "\n".join(lines)

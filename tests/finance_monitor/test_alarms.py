@@ -56,10 +56,9 @@ def usual(days: float, a_day: int = 60, seed: int = 1) -> list[Labelled]:
 
 def alerts(items: list[Labelled]) -> list[Alert]:
     monitor = Monitor(Stories(), Companies(), Alarms({"name": "m"}))
-    found: dict[str, Alert] = {}
-    for alert in monitor.run(sorted(items, key=lambda labelled: labelled.item.time)):
-        found[alert.id] = alert
-    return list(found.values())
+    for _ in (*monitor.take(sorted(items, key=lambda labelled: labelled.item.time)), *monitor.end()):
+        pass
+    return list(monitor.alerts.values())
 
 
 def test_usual_news_raises_no_alarm() -> None:

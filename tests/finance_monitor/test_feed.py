@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from apps.finance_monitor import feed
 from engine.errors import InputError
@@ -27,8 +25,9 @@ def line(number: int, **changes: Any) -> str:
 
 
 def read(path: Path) -> tuple[list[feed.NewsItem], list[feed.DeadLetter]]:
-    dead: list[feed.DeadLetter] = []
-    return list(feed.read(str(path), dead=dead.append)), dead
+    found = [entry.found for entry in feed.entries(str(path)) if entry]
+    items = [one for one in found if isinstance(one, feed.NewsItem)]
+    return items, [one for one in found if isinstance(one, feed.DeadLetter)]
 
 
 def test_times_are_read_with_their_zone_and_received_may_be_left_out(write: Write) -> None:
@@ -83,27 +82,22 @@ def test_an_empty_and_a_missing_feed_are_errors(write: Write) -> None:
             read(path)
 
 
-@given(st.lists(st.integers(0, 500), max_size=60))
-def test_a_file_comes_in_order_of_time(minutes: list[int]) -> None:
-    items = [
-        feed.NewsItem(str(n), START + timedelta(minutes=m), START + timedelta(minutes=m), "t", "s")
-        for n, m in enumerate(minutes)
-    ]
-    ordered = list(feed.in_order(items, lateness=None))
-    assert [item.time for item in ordered] == sorted(item.time for item in items)
-    assert sorted(item.id for item in ordered) == sorted(item.id for item in items)
+def test_reading_goes_on_behind_a_line_and_starts_anew_in_another_file(write: Write) -> None:
+    path = write("f.jsonl", line(0) + "\n" + line(1) + "broken\n" + line(2))
+    read = [entry for entry in feed.entries(str(path)) if entry]
+    for at, entry in enumerate(read):
+        assert [one for one in feed.entries(str(path), start=entry.after) if one] == read[at + 1 :]
+    path.unlink()
+    other = write("f.jsonl", "".join(line(number) for number in range(20)))
+    assert read[-1].after.inode != other.stat().st_ino or other.stat().st_size > read[-1].after.byte
+    again = [entry for entry in feed.entries(str(other), start=feed.Position(5, 10**9, other.stat().st_ino)) if entry]
+    assert len(again) == 20
 
 
-def test_a_live_feed_waits_only_as_long_as_it_is_told() -> None:
-    def items() -> Any:
-        for minute in (0, 3, 1, 9):
-            yield feed.NewsItem(
-                str(minute), START + timedelta(minutes=minute), START + timedelta(minutes=minute), "t", "s"
-            )
-        raise RuntimeError("nothing more was needed")
-
-    live = feed.in_order(items(), lateness=timedelta(minutes=5))
-    assert [next(live).id for _ in range(3)] == ["0", "1", "3"]
+def test_chunks_end_where_more_is_waited_for() -> None:
+    entry = feed.Entry(None, feed.Position())
+    lines = [entry, entry, None, None, entry, entry, entry, entry]
+    assert [len(chunk) for chunk in feed.chunks(lines, 3)] == [2, 3, 1]
 
 
 def test_a_growing_file_is_followed_through_rotation_and_truncation(tmp_path: Path) -> None:
@@ -113,9 +107,12 @@ def test_a_growing_file_is_followed_through_rotation_and_truncation(tmp_path: Pa
     enough = threading.Event()
 
     def follow() -> None:
-        for item in feed.read(str(path), follow=True, dead=lambda letter: None):
-            found.append(item.id)
-            if item.id == "n6":
+        for entry in feed.entries(str(path), follow=True):
+            if entry is None:
+                continue
+            assert isinstance(entry.found, feed.NewsItem)
+            found.append(entry.found.id)
+            if entry.found.id == "n6":
                 enough.set()
                 return
 

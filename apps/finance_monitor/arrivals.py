@@ -1,0 +1,64 @@
+"""Arrivals: items as they come -> in order of event time, each id once.
+
+The watermark is the newest event time less the lateness that is allowed: what lies before it is complete, and an item
+that comes behind it is late. No clock is read, so the same arrivals give the same order, and arrivals in any order
+within the allowed lateness give it too.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from apps.finance_monitor.labels import Labelled
+
+REMEMBERED = timedelta(hours=48)
+"""An id is known for so long after its item's time; memory stays bounded by two days of news."""
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+
+
+class Arrivals:
+    """Holds items until nothing earlier may come.
+
+    Attributes:
+        late: items that came behind the watermark; they count nowhere else.
+        duplicates: items whose id was known.
+
+    Args:
+        lateness: None waits for the end of the feed, so that nothing is late.
+    """
+
+    def __init__(self, lateness: timedelta | None) -> None:
+        self.late = 0
+        self.duplicates = 0
+        self._lateness = lateness
+        self._waiting: list[tuple[datetime, str, Labelled]] = []
+        self._known: dict[str, datetime] = {}
+        self._watermark = _BEFORE_ALL
+        self._pruned = _BEFORE_ALL
+
+    def add(self, one: Labelled) -> Iterator[Labelled]:
+        """Take an item, and give those that are complete now, by event time and then by id."""
+        item = one.item
+        if item.id in self._known:
+            self.duplicates += 1
+        elif item.time < self._watermark:
+            self.late += 1
+        else:
+            self._known[item.id] = item.time
+            heapq.heappush(self._waiting, (item.time, item.id, one))
+        if self._lateness is None:
+            return
+        self._watermark = max(self._watermark, item.time - self._lateness)
+        while self._waiting and self._waiting[0][0] < self._watermark:
+            yield heapq.heappop(self._waiting)[2]
+        if self._watermark - self._pruned > REMEMBERED / 8:
+            self._pruned = self._watermark
+            horizon = self._watermark - REMEMBERED
+            self._known = {known: time for known, time in self._known.items() if time >= horizon}
+
+    def rest(self) -> Iterator[Labelled]:
+        """What is still held, at the end of the feed."""
+        while self._waiting:
+            yield heapq.heappop(self._waiting)[2]

@@ -1,0 +1,220 @@
+"""Journal: what a monitor has read and raised, so that a restart goes on where it was, exactly.
+
+Each chunk of a feed is one transaction: how far the feed was read, its items with their labels, its dead letters and
+the changes of alerts that came of it. Windows, stories and baseline are no more than what those items made of them:
+they are kept now and then, and the items since are taken again, with the labels that they were given. What was not
+committed is read again from the feed; it comes to the same, as labels and alerts depend on the items alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from sqlalchemy import func, select
+
+from apps.finance_monitor import tables
+from apps.finance_monitor.arrivals import Arrivals
+from apps.finance_monitor.feed import DeadLetter, NewsItem, Position
+from apps.finance_monitor.labels import Label, Labelled
+from apps.finance_monitor.monitor import Monitor
+from engine.db import Database
+from engine.errors import InputError
+
+KEPT_EVERY = 500
+"""Items after which the state is kept again: a restart takes at most so many once more."""
+
+
+_PARTS = {("builtins", "set"), ("collections", "Counter"), ("collections", "defaultdict"), ("collections", "deque")}
+_PARTS |= {("datetime", name) for name in ("datetime", "timedelta", "timezone")}
+_PARTS |= {("numpy", name) for name in ("_reconstruct", "_frombuffer", "ndarray", "dtype", "scalar")}
+
+
+@dataclass
+class State:
+    """All that depends on what came before."""
+
+    arrivals: Arrivals
+    monitor: Monitor
+
+
+@dataclass(frozen=True)
+class Change:
+    """An alert that opened or ended."""
+
+    alert: str
+    status: str
+    line: str
+    """The alert at that moment, one JSON object."""
+
+
+class Journal:
+    """The record of one monitor; a second one at the same time is refused.
+
+    Args:
+        where: a file, or a database's URL (sqlite:///FILE, postgresql+psycopg://...).
+
+    Raises:
+        InputError: it cannot be opened, or another monitor writes it.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._lock = None if "://" in where else _lock(Path(where))
+        url = where if "://" in where else f"sqlite:///{where}"
+        self.database = Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS)
+        self._items = 0
+        self._kept = 0
+
+    def close(self) -> None:
+        self.database.close()
+        if self._lock:
+            self._lock.close()
+
+    def position(self, feed: str) -> Position:
+        """Where reading goes on."""
+        with self.database.read() as connection:
+            row = connection.execute(select(tables.feeds).where(tables.feeds.c.feed == feed)).one_or_none()
+        return Position(row.line, row.byte, row.inode) if row else Position()
+
+    def restore(self, fresh: Callable[[], State]) -> State:
+        """The state as it was after the last chunk: the one that was kept, and the items since.
+
+        A state that other code has kept is not trusted: all items are taken again.
+        """
+        with self.database.read() as connection:
+            kept = connection.execute(select(tables.states).where(tables.states.c.code == _code())).one_or_none()
+            state = _Loader(io.BytesIO(kept.data)).load() if kept else fresh()
+            self._items = self._kept = kept.items if kept else 0
+            rows = connection.execute(
+                select(tables.items).where(tables.items.c.number > self._items).order_by(tables.items.c.number)
+            )
+            for row in rows:
+                for _ in state.monitor.take(state.arrivals.add(_labelled(row.data, row.vector))):
+                    pass  # told when it happened
+                self._items = row.number
+        return state
+
+    def write(
+        self,
+        feed: str,
+        after: Position,
+        items: Sequence[Labelled],
+        dead: Sequence[DeadLetter],
+        changes: Sequence[Change],
+        state: State,
+    ) -> None:
+        """Keep what came of a chunk, all of it or nothing."""
+        with self.database.write() as connection:
+            connection.execute(tables.feeds.delete().where(tables.feeds.c.feed == feed))
+            connection.execute(tables.feeds.insert().values(feed=feed, **asdict(after)))
+            if items:
+                rows = [{"number": self._items + at, **_row(one)} for at, one in enumerate(items, 1)]
+                connection.execute(tables.items.insert(), rows)
+            if dead:
+                connection.execute(tables.dead.insert(), [{"data": _json(vars(letter))} for letter in dead])
+            for change in changes:
+                row = {"alert": change.alert, "status": change.status, "data": change.line}
+                connection.execute(tables.changes.insert().values(**row))
+            self._items += len(items)
+            if self._items - self._kept >= KEPT_EVERY:
+                self._keep(connection, state)
+
+    def keep(self, state: State) -> None:
+        """Keep the state as it is now, so that the next start takes no item again."""
+        with self.database.write() as connection:
+            self._keep(connection, state)
+
+    def changes(self) -> Iterator[str]:
+        """Lines of all changes of alerts so far, in order."""
+        yield from self._lines(tables.changes)
+
+    def dead(self) -> Iterator[str]:
+        """Lines of all dead letters so far, in order."""
+        yield from self._lines(tables.dead)
+
+    def count_dead(self) -> int:
+        with self.database.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(tables.dead)).scalar_one())
+
+    def _lines(self, table: Any) -> Iterator[str]:
+        with self.database.read() as connection:
+            for row in connection.execute(select(table.c.data).order_by(table.c.number)):
+                yield row.data
+
+    def _keep(self, connection: Any, state: State) -> None:
+        connection.execute(tables.states.delete())
+        row = {"id": 1, "items": self._items, "code": _code(), "data": pickle.dumps(state)}
+        connection.execute(tables.states.insert().values(**row))
+        self._kept = self._items
+
+
+def _row(one: Labelled) -> dict[str, Any]:
+    item = one.item
+    data = {
+        "id": item.id,
+        "published": item.published.isoformat(),
+        "received": item.received.isoformat(),
+        "title": item.title,
+        "source": item.source,
+        "lang": item.lang,
+        "tickers": item.tickers,
+        "language": one.language,
+        "label": asdict(one.label) if one.label else None,
+    }
+    return {"data": _json(data), "vector": None if one.vector is None else one.vector.astype("<f4").tobytes()}
+
+
+def _labelled(data: str, vector: bytes | None) -> Labelled:
+    values = json.loads(data)
+    label, language = values.pop("label"), values.pop("language")
+    times = {name: datetime.fromisoformat(values.pop(name)) for name in ("published", "received")}
+    item = NewsItem(**{**values, **times, "tickers": tuple(values["tickers"])})
+    found = Label(**{**label, "topics": tuple(label["topics"])}) if label else None
+    return Labelled(item, language, found, None if vector is None else np.frombuffer(vector, dtype="<f4"))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+class _Loader(pickle.Unpickler):
+    """Reads states, and nothing but what they are made of."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.startswith("apps.finance_monitor.") or (module.partition(".")[0], name) in _PARTS:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"a state holds no {module}.{name}")
+
+
+@cache
+def _code() -> str:
+    """Hash of this application's code: a state is read by the code that wrote it."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _lock(path: Path) -> TextIO:
+    try:
+        stream = path.with_name(f"{path.name}.lock").open("w", encoding="utf-8")
+    except OSError as fault:
+        raise InputError(
+            f"--state {path}: cannot be written ({fault.strerror}); name a file in a folder that is there"
+        ) from None
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        stream.close()
+        raise InputError(f"--state {path}: another monitor is writing it; stop it, or name another file") from None
+    return stream

@@ -1,0 +1,56 @@
+"""The tables of finance-monitor, as its newest migration leaves them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+NAME = "finance_monitor"
+
+METADATA = MetaData()
+
+feeds = Table(
+    "finance_feeds",
+    METADATA,
+    Column("feed", Text, primary_key=True),
+    Column("line", BigInteger, nullable=False),
+    Column("byte", BigInteger, nullable=False),
+    Column("inode", BigInteger, nullable=False),
+)
+"""How far each feed has been read."""
+
+items = Table(
+    "finance_items",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("data", Text, nullable=False),
+    Column("vector", LargeBinary),
+)
+"""Items with their labels, counted as they came."""
+
+dead = Table(
+    "finance_dead", METADATA, Column("number", Integer, primary_key=True), Column("data", Text, nullable=False)
+)
+
+changes = Table(
+    "finance_changes",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("alert", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    UniqueConstraint("alert", "status"),
+)
+"""What became of alerts, in order."""
+
+states = Table(
+    "finance_states",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("items", Integer, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+"""Windows, stories, baseline and alarms after so many items: one row."""

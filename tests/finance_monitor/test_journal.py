@@ -1,0 +1,187 @@
+"""The journal: whatever is cut off, and in whatever order items come, the same alerts come out, each once."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from apps.finance_monitor import feed, journal, tables
+from apps.finance_monitor.alarms import Alarms
+from apps.finance_monitor.arrivals import Arrivals
+from apps.finance_monitor.companies import Companies
+from apps.finance_monitor.journal import Change, Journal, State
+from apps.finance_monitor.labels import Labelled
+from apps.finance_monitor.lines import Lines
+from apps.finance_monitor.monitor import Monitor
+from apps.finance_monitor.stories import Stories
+from engine.errors import InputError
+from tests.finance_monitor.test_alarms import START, item, usual
+
+LATENESS = timedelta(minutes=5)
+
+
+def fresh() -> State:
+    return State(Arrivals(LATENESS), Monitor(Stories(), Companies(), Alarms({"name": "m"})))
+
+
+def news() -> list[Labelled]:
+    """Three days with a surge, in order of time, no two at once."""
+    surge = [item(2000 + 5 * n, f"attack{n} on a firm", "negative", ("cyber",)) for n in range(30)]
+    return sorted(usual(3) + surge, key=lambda one: one.item.time)
+
+
+def to_the_minute(one: Labelled) -> Labelled:
+    time = one.item.time.replace(second=0, microsecond=0)
+    return replace(one, item=replace(one.item, published=time, received=time))
+
+
+def taken(state: State, items: list[Labelled]) -> list[str]:
+    """Lines of the changes that items bring."""
+    found = []
+    for one in items:
+        found += [json.dumps(alert.as_dict()) for alert in state.monitor.take(state.arrivals.add(one))]
+    return found
+
+
+def changes(lines: list[str]) -> list[Change]:
+    return [Change(json.loads(line)["id"], json.loads(line)["status"], line) for line in lines]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=12), st.booleans())
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_run_cut_off_between_any_chunks_goes_on_to_the_same_alerts(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], kept: bool
+) -> None:
+    items = news()
+    whole = taken(fresh(), items)
+    assert len(whole) == 2
+    place = str(tmp_path_factory.mktemp("state") / "monitor.db")
+    at = 0
+    while at < len(items):
+        record = Journal(place)
+        state = record.restore(fresh)
+        for size in sizes:
+            chunk = items[at : at + 5 * size]
+            found = changes(taken(state, chunk))
+            record.write("f", feed.Position(at + len(chunk)), chunk, [], found, state)
+            at += len(chunk)
+        if kept:
+            record.keep(state)
+        else:
+            taken(state, items[at : at + 7])  # read, and lost before it was kept
+        record.close()
+    record = Journal(place)
+    assert list(record.changes()) == whole
+    assert record.position("f").line == len(items)
+    assert taken(record.restore(fresh), []) == []
+    record.close()
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=15, deadline=None)
+def test_any_order_of_arrival_within_the_lateness_gives_the_same_alerts(seed: int) -> None:
+    draw = random.Random(seed)
+    items = [to_the_minute(one) for one in news()]  # so that some come at one time
+    delays = {one.item.id: draw.uniform(0, LATENESS / timedelta(minutes=1)) for one in items}
+    shuffled = sorted(items, key=lambda one: one.item.time + timedelta(minutes=delays[one.item.id]))
+    assert [one.item.id for one in shuffled] != [one.item.id for one in items]
+    first, second = fresh(), fresh()
+    assert taken(first, shuffled) == taken(second, items)
+    assert len(first.monitor.alerts) == 1
+    assert second.arrivals.late == first.arrivals.late == 0
+
+
+def test_what_comes_twice_counts_once_and_what_comes_too_late_is_counted_apart() -> None:
+    arrivals = Arrivals(LATENESS)
+    told = [item(minute, f"news{minute}") for minute in (0, 10, 4, 10, 30, 24, 25)]
+    out = [one.item.id for each in told for one in arrivals.add(each)]
+    out += [one.item.id for one in arrivals.rest()]
+    assert out == ["news0-0", "news10-10", "news25-25", "news30-30"]
+    assert (arrivals.late, arrivals.duplicates) == (2, 1)
+    for day in range(1, 40):
+        list(arrivals.add(item(day * 1440, f"later{day}")))
+    assert len(arrivals._known) < 5
+
+
+def test_a_fault_in_the_middle_of_a_chunk_keeps_nothing_of_it(tmp_path: Path) -> None:
+    record = Journal(str(tmp_path / "monitor.db"))
+    state = record.restore(fresh)
+    one = item(0, "news")
+    twice = [Change("a", "firing", "{}"), Change("a", "firing", "{}")]
+    with pytest.raises(Exception, match="UNIQUE"):
+        record.write("f", feed.Position(1), [one], [feed.DeadLetter("f", 1, "why", "text")], twice, state)
+    assert record.position("f") == feed.Position()
+    assert (list(record.changes()), list(record.dead())) == ([], [])
+    record.close()
+
+
+def test_a_second_monitor_on_the_same_state_is_refused(tmp_path: Path) -> None:
+    record = Journal(str(tmp_path / "monitor.db"))
+    with pytest.raises(InputError, match="another monitor is writing it"):
+        Journal(str(tmp_path / "monitor.db"))
+    record.close()
+    Journal(str(tmp_path / "monitor.db")).close()
+    with pytest.raises(InputError, match="cannot be written"):
+        Journal(str(tmp_path / "none" / "monitor.db"))
+
+
+def test_a_state_of_other_code_is_not_trusted_and_its_items_are_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = news()
+    record = Journal(str(tmp_path / "monitor.db"))
+    state = record.restore(fresh)
+    found = changes(taken(state, items))
+    record.write("f", feed.Position(1), items, [], found, state)
+    record.keep(state)
+    with record.database.write() as connection:
+        connection.execute(tables.states.update().values(code="other", data=b"no pickle"))
+    again = record.restore(fresh)
+    assert again.monitor.tally == state.monitor.tally
+    assert again.monitor.alerts.keys() == state.monitor.alerts.keys()
+    record.close()
+
+
+def test_a_state_holds_nothing_that_runs_code() -> None:
+    import io
+    import os
+    import pickle
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, ("true",)
+
+    with pytest.raises(pickle.UnpicklingError, match="a state holds no"):
+        journal._Loader(io.BytesIO(pickle.dumps(Evil()))).load()
+
+
+def test_an_item_is_read_back_as_it_was_written() -> None:
+    made = Labelled(
+        feed.NewsItem("1", START, datetime(2026, 3, 2, 1, tzinfo=UTC), "涨", "wire", "zh", ("HLDN",)), "zh", None, None
+    )
+    row = journal._row(made)
+    assert journal._labelled(row["data"], row["vector"]) == made
+    other = item(3, "news of it")
+    row = journal._row(other)
+    back = journal._labelled(row["data"], row["vector"])
+    assert (back.item, back.label) == (other.item, other.label)
+    assert back.vector is not None
+    assert other.vector is not None
+    assert back.vector.tobytes() == other.vector.tobytes()
+
+
+def test_a_torn_file_of_lines_is_made_whole_again(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.jsonl"
+    path.write_text('{"a": 1}\n{"b"')
+    lines = Lines(path, ['{"a": 1}', '{"b": 2}'])
+    lines.write(['{"c": 3}'])
+    lines.close()
+    assert path.read_text() == '{"a": 1}\n{"b": 2}\n{"c": 3}\n'
+    assert lines.count == 3
