@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,6 +53,11 @@ def follow_feed(
         float,
         typer.Option(min=0, help="Minutes of event time that a late item is waited for, with --follow or --state."),
     ] = 5.0,
+    webhook: Annotated[
+        list[str] | None,
+        typer.Option(help="Post alerts here in Alertmanager's shape, signed by KEEL_WEBHOOK_SECRET; with --state."),
+    ] = None,
+    slack: Annotated[list[str] | None, typer.Option(help="Post them here as Slack reads them; with --state.")] = None,
     companies: Companies = None,
     dead_letters: Dead = Path("dead_letters.jsonl"),
     as_json: Json = False,
@@ -61,6 +68,8 @@ def follow_feed(
     if feed is None:
         raise errors.InputError("no feed; try: finance-monitor --feed news.jsonl, or finance-monitor --help")
     _check_writable(alerts)
+    if (webhook or slack) and state is None:
+        raise errors.InputError("--webhook and --slack need --state FILE, which keeps what they have been told")
     live = follow or state is not None
     result = _run(
         feed,
@@ -70,6 +79,8 @@ def follow_feed(
         follow=follow,
         log=alerts if live else None,
         state=state,
+        webhooks=webhook or [],
+        slacks=slack or [],
         lateness=lateness,
     )
     from apps.finance_monitor.run import write_alerts
@@ -140,15 +151,19 @@ def _run(
     follow: bool = False,
     log: Path | None = None,
     state: str | None = None,
+    webhooks: Sequence[str] = (),
+    slacks: Sequence[str] = (),
     lateness: float = 5.0,
 ) -> Result:
     if feed != "-" and not follow and not Path(feed).is_file():
         raise errors.InputError(f"{feed}: no such feed; give a file of JSON lines, or - for standard input")
     from datetime import timedelta
 
-    from apps.finance_monitor import run
+    from apps.finance_monitor import run, sinks
     from engine import Progress
 
+    key = sinks.secret(os.environ.get(sinks.SECRET))
+    hooks = [sinks.Webhook(sinks.checked(url, "--webhook"), key) for url in webhooks]
     with Progress(quiet=quiet) as progress:
         loaded = run.models(progress)
         progress.stage(f"reading {feed}")
@@ -160,6 +175,7 @@ def _run(
             dead_letters=dead_letters,
             log=log,
             state=state,
+            sinks=[*hooks, *(sinks.Slack(sinks.checked(url, "--slack")) for url in slacks)],
             lateness=timedelta(minutes=lateness),
             on_change=_tell if follow and not quiet else None,
         )
@@ -190,6 +206,7 @@ def _document(result: Result) -> dict[str, Any]:
         "late": result.arrivals.late,
         "duplicates": result.arrivals.duplicates,
         "dead_letters": result.dead,
+        "undelivered": result.waiting,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +16,8 @@ from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.journal import Change, Journal, State
 from apps.finance_monitor.lines import Lines, replace
 from apps.finance_monitor.monitor import Monitor, Tally
+from apps.finance_monitor.outbox import Outbox
+from apps.finance_monitor.sinks import Sink
 from apps.finance_monitor.stories import Stories
 from engine import Embedder, Predictor, Progress, Recipe, Store, load, train
 from engine.errors import InputError
@@ -36,8 +38,10 @@ class Result:
     """Id -> alert in its last state, in order of opening."""
     arrivals: Arrivals
     """Counts of what came late or twice."""
-    dead: int = 0
-    dead_letters: Path | None = None
+    dead: int
+    dead_letters: Path | None
+    waiting: dict[str, int]
+    """Sink -> changes of alerts that it has not taken yet; the next run with the same state sends them."""
 
 
 @dataclass
@@ -75,6 +79,7 @@ def monitor(
     dead_letters: Path | None = None,
     log: Path | None = None,
     state: str | None = None,
+    sinks: Sequence[Sink] = (),
     lateness: timedelta = LATENESS,
     on_change: Callable[[Change], None] | None = None,
 ) -> Result:
@@ -84,6 +89,7 @@ def monitor(
         log: alerts are written here as they open and end, one JSON object a line.
         state: a file or database's URL that keeps what was read and found: the next run goes on there, even after a
             kill. Without one a file that is read to its end has its alerts ended, and all its items in order.
+        sinks: are sent each change of an alert; they need a state, which keeps what they have been told.
         lateness: how long an item of a live feed or one with a state is waited for.
         on_change: called as an alert opens and as it ends.
     """
@@ -110,7 +116,10 @@ def monitor(
             if on_change:
                 on_change(change)
 
+    outbox = Outbox(journal.database, sinks) if journal else None
     try:
+        if outbox:
+            outbox.start()
         for chunk in feed.chunks(
             feed.entries(source, follow=follow, start=journal.position(name) if journal else None), CHUNK
         ):
@@ -138,9 +147,11 @@ def monitor(
     finally:
         told.close()
         dead.close()
+        waiting = outbox.end() if outbox else {}
         if journal:
             journal.close()
-    return Result(now.monitor.tally, now.monitor.alerts, now.arrivals, dead.count, dead.path if dead.count else None)
+    lost = dead.path if dead.count else None
+    return Result(now.monitor.tally, now.monitor.alerts, now.arrivals, dead.count, lost, waiting)
 
 
 def write_alerts(alerts: dict[str, Alert], path: Path) -> None:

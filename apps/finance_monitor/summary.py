@@ -75,6 +75,8 @@ def _told(result: Result) -> str:
         lines.append(f"{result.arrivals.duplicates:,} items came twice and counted once")
     if result.arrivals.late:
         lines.append(f"{result.arrivals.late:,} items came too late to count; --lateness waits longer")
+    for sink, count in result.waiting.items():
+        lines.append(f"{sink} has not taken {count:,} changes of alerts; the next run with this state sends them")
     if result.dead:
         lines.append(f"{result.dead} lines were no news items: see {result.dead_letters}")
     return "\n".join(lines)

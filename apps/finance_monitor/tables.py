@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 NAME = "finance_monitor"
@@ -44,6 +44,24 @@ changes = Table(
     UniqueConstraint("alert", "status"),
 )
 """What became of alerts, in order."""
+
+deliveries = Table(
+    "finance_deliveries",
+    METADATA,
+    Column("sink", Text, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due", Float, nullable=False),
+)
+"""The change up to which each sink has been told, how often the next one was tried, and when it is due again."""
+
+undelivered = Table(
+    "finance_undelivered",
+    METADATA,
+    Column("sink", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("reason", Text, nullable=False),
+)
 
 states = Table(
     "finance_states",

@@ -1,4 +1,4 @@
-"""Feeds, their items with labels, dead letters, changes of alerts, and the state that came of them."""
+"""Feeds, their items with labels, dead letters, changes of alerts and their deliveries, and the state of it all."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,6 +33,19 @@ def upgrade() -> None:
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("data", sa.Text, nullable=False),
         sa.UniqueConstraint("alert", "status"),
+    )
+    op.create_table(
+        "finance_deliveries",
+        sa.Column("sink", sa.Text, primary_key=True),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("due", sa.Float, nullable=False),
+    )
+    op.create_table(
+        "finance_undelivered",
+        sa.Column("sink", sa.Text, primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("reason", sa.Text, nullable=False),
     )
     op.create_table(
         "finance_states",
