@@ -40,7 +40,7 @@ test-services: $(READY)  ## the tests that need PostgreSQL and Chromium, which i
 	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends \
 	  chromium chromium-driver postgresql >/dev/null; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "psycopg[binary]"
-	@KEEL_SCREENSHOTS=$(CURDIR)/.keel/screenshots $(BIN)/python -m pytest -m services tests/customer_service/services
+	@KEEL_SCREENSHOTS=$(CURDIR)/.keel/screenshots $(BIN)/python -m pytest -m services
 
 check: $(READY)  ## style, types, import walls, the data's originality, the examples in the docs
 	@echo "== ruff";  $(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -13,6 +13,8 @@ import pytest
 from engine.recipe import Recipe
 from engine.resources import packaged
 
+pytest_plugins = ["tests.services"]
+
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Toy models are too small to share out: beside a busy process two threads mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from apps.finance_monitor import tables
 from apps.finance_monitor.arrivals import Arrivals
@@ -35,6 +35,7 @@ KEPT_EVERY = 500
 """Items after which the state is kept again: a restart takes at most so many once more."""
 
 
+_BUSY = "--state {}: another monitor is writing it; stop it, or name another"
 _PARTS = {("builtins", "set"), ("collections", "Counter"), ("collections", "defaultdict"), ("collections", "deque")}
 _PARTS |= {("datetime", name) for name in ("datetime", "timedelta", "timezone")}
 _PARTS |= {("numpy", name) for name in ("_reconstruct", "_frombuffer", "ndarray", "dtype", "scalar")}
@@ -72,10 +73,13 @@ class Journal:
         self._lock = None if "://" in where else _lock(Path(where))
         url = where if "://" in where else f"sqlite:///{where}"
         self.database = Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS)
+        self._held = self._hold(where) if self.database.engine.dialect.name == "postgresql" else None
         self._items = 0
         self._kept = 0
 
     def close(self) -> None:
+        if self._held:
+            self._held.close()
         self.database.close()
         if self._lock:
             self._lock.close()
@@ -145,6 +149,15 @@ class Journal:
     def count_dead(self) -> int:
         with self.database.read() as connection:
             return int(connection.execute(select(func.count()).select_from(tables.dead)).scalar_one())
+
+    def _hold(self, where: str) -> Connection:
+        """The lock of a server's database lasts as long as this connection."""
+        held = self.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if not held.execute(select(func.pg_try_advisory_lock(func.hashtext(tables.NAME)))).scalar_one():
+            held.close()
+            self.database.close()
+            raise InputError(_BUSY.format(where))
+        return held
 
     def _lines(self, table: Any) -> Iterator[str]:
         with self.database.read() as connection:
@@ -216,5 +229,5 @@ def _lock(path: Path) -> TextIO:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         stream.close()
-        raise InputError(f"--state {path}: another monitor is writing it; stop it, or name another file") from None
+        raise InputError(_BUSY.format(path)) from None
     return stream

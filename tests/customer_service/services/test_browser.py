@@ -20,7 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys as Key
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.customer_service.services.conftest import free_port
+from tests.services import free_port
 
 SHOTS = Path(os.environ.get("KEEL_SCREENSHOTS", ".keel/screenshots"))
 WAIT_S = 30

@@ -1,4 +1,4 @@
-"""Real services for `make test-services`: PostgreSQL in a folder of its own, Chromium without a window."""
+"""Real services for `make test-services`, as fixtures: PostgreSQL in a folder of its own, Chromium without a window."""
 
 from __future__ import annotations
 
