@@ -72,6 +72,11 @@ ROWS = (
     ("feed", "recall", "planted surges found"),
     ("feed", "max_delay_windows", "... windows from start to alarm, at most"),
     ("feed", "false_alarms", "... false alarms in 28 days"),
+    ("surges", "recall", "the feed's surges at its own and twenty other times: found"),
+    ("surges", "mean_delay_windows", "... windows from start to alarm, mean"),
+    ("surges", "false_alarms_per_day", "... false alarms a day, of 0.5 allowed"),
+    ("shuffled", "false_alarms_per_day", "fifty months of usual news: false alarms a day, of 0.5 allowed"),
+    ("shuffled", "upper_95", "... at most, with 95% confidence"),
     ("crash_monitor", "identical", "finance-monitor killed a hundred times: alert log equal byte for byte"),
     ("crash_monitor", "lost", "... items lost or kept twice"),
 )

@@ -10,8 +10,8 @@ from typing import Any
 from apps.finance_monitor.baseline import Baseline
 from apps.finance_monitor.windows import STEP, WINDOW, Key, Mention, Window
 
-ALPHA = 1e-5
-"""p-value from which a count is a surge: some 5,000 tests a day then raise a false alarm every three weeks or so."""
+BUDGET = 0.5
+"""False alarms a day."""
 CRITICAL = 1e-9
 LEAST_STORIES = 5
 """Distinct stories below which nothing is a surge, however quiet the wire."""
@@ -75,13 +75,22 @@ class Alert:
 class Alarms:
     """Tests every key at the end of every step.
 
+    The budget of false alarms is dealt out among all tests of a day, those of every known key at every step, so that
+    whatever is usual exceeds it no more often (Bonferroni); tests of overlapping windows and of keys that share their
+    news are alike, which errs on the side of fewer.
+
     Keys that surge over the same stories (a bank and the topic of its trouble) make one alert: the key with the
     smallest p-value names it, the others are its related keys.
+
+    Args:
+        model: what labelled the news, for the alerts.
+        budget: false alarms a day.
     """
 
-    def __init__(self, model: dict[str, Any]) -> None:
+    def __init__(self, model: dict[str, Any], *, budget: float = BUDGET) -> None:
         self.firing: dict[Key, Alert] = {}
-        self._model = model
+        self.model = model
+        self.budget = budget
         self._baseline = Baseline()
 
     def step(self, now: datetime, window: Window) -> list[Alert]:
@@ -93,14 +102,15 @@ class Alarms:
         for key, mentions in negative.items():
             others = max(1, stories - len(mentions))
             tested.append((self._baseline.p_value(key, len(mentions), others), key, others))
+        alpha = self.budget * (STEP / timedelta(days=1)) / max(1, self._baseline.known(negative))
         for p_value, key, others in sorted(tested):
             mentions = negative[key]
-            if len(mentions) < LEAST_STORIES or p_value >= ALPHA:
+            if len(mentions) < LEAST_STORIES or p_value >= alpha:
                 continue
             alert = self.firing.get(key) or self._same_event(mentions)
             if alert is None:
                 expected = self._baseline.expected(key, others)
-                alert = Alert(key, now, len(mentions), expected, len(mentions) / max(1, stories), p_value, self._model)
+                alert = Alert(key, now, len(mentions), expected, len(mentions) / max(1, stories), p_value, self.model)
                 self.firing[key] = alert
                 changed.append(alert)
             elif alert.key != key:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from scipy.stats import nbinom
@@ -46,6 +47,10 @@ class Baseline:
             self._stories += count
             for key, number in counts.items():
                 self._negative[key] = self._negative.get(key, 0.0) + number
+
+    def known(self, others: Collection[Key]) -> int:
+        """Keys that were ever negative, as far as is remembered, and those of `others`."""
+        return len(self._negative.keys() | others)
 
     def expected(self, key: Key, stories: float) -> float:
         """Mean negative stories of the key among `stories` of the wire."""

@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 Companies = Annotated[Path | None, typer.Option(help="A watch list, a company's name a line.")]
+Budget = Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")]
 Dead = Annotated[Path, typer.Option(help="Where lines that are no news items go.")]
 
 
@@ -53,6 +54,7 @@ def follow_feed(
         float,
         typer.Option(min=0, help="Minutes of event time that a late item is waited for, with --follow or --state."),
     ] = 5.0,
+    false_alarms_per_day: Budget = 0.5,
     webhook: Annotated[
         list[str] | None,
         typer.Option(help="Post alerts here in Alertmanager's shape, signed by KEEL_WEBHOOK_SECRET; with --state."),
@@ -81,6 +83,7 @@ def follow_feed(
         state=state,
         webhooks=webhook or [],
         slacks=slack or [],
+        budget=false_alarms_per_day,
         lateness=lateness,
     )
     from apps.finance_monitor.run import write_alerts
@@ -101,6 +104,7 @@ def follow_feed(
 def backtest(
     feed: Annotated[str, typer.Option(help="A file of news items as JSON lines.")],
     events: Annotated[Path, typer.Option(help="Planted events: kind, key, start, end a line.")],
+    false_alarms_per_day: Budget = 0.5,
     companies: Companies = None,
     dead_letters: Dead = Path("dead_letters.jsonl"),
     as_json: Json = False,
@@ -112,7 +116,7 @@ def backtest(
     from apps.finance_monitor import backtest as scoring
 
     planted = scoring.events(events)
-    result = _run(feed, companies=companies, dead_letters=dead_letters, quiet=as_json)
+    result = _run(feed, companies=companies, dead_letters=dead_letters, quiet=as_json, budget=false_alarms_per_day)
     found = scoring.score(result.alerts.values(), planted)
     document = {
         "recall": found.recall,
@@ -153,6 +157,7 @@ def _run(
     state: str | None = None,
     webhooks: Sequence[str] = (),
     slacks: Sequence[str] = (),
+    budget: float = 0.5,
     lateness: float = 5.0,
 ) -> Result:
     if feed != "-" and not follow and not Path(feed).is_file():
@@ -176,6 +181,7 @@ def _run(
             log=log,
             state=state,
             sinks=[*hooks, *(sinks.Slack(sinks.checked(url, "--slack")) for url in slacks)],
+            budget=budget,
             lateness=timedelta(minutes=lateness),
             on_change=_tell if follow and not quiet else None,
         )

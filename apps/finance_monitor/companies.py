@@ -50,8 +50,12 @@ class Companies:
     """
 
     def __init__(self, watch_list: Iterable[str] = ()) -> None:
-        self._watched = {name.casefold(): name for name in watch_list}
         self._seen: dict[str, tuple[str, datetime]] = {}
+        self.watch(watch_list)
+
+    def watch(self, names: Iterable[str]) -> None:
+        """Take another watch list."""
+        self._watched = {name.casefold(): name for name in names}
 
     def find(self, title: str, tickers: Iterable[str], now: datetime) -> tuple[str, ...]:
         """Names in the order of the text, each once; a short form stands for the one longer name it begins."""

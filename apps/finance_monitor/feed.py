@@ -80,14 +80,15 @@ def entries(feed: str, *, follow: bool = False, start: Position | None = None) -
     Args:
         feed: a file, or "-" for standard input.
         follow: go on when the end is reached, as the file grows or is rotated, until interrupted.
-        start: go on behind what was read of this file before; standard input has no such place.
+        start: go on behind what was read of this file before, and leave a last line that is not whole yet to the next
+            time; standard input has no such place.
 
     Raises:
         InputError: the file is missing or empty.
     """
     name = "standard input" if feed == "-" else feed
     position = None
-    for line in _lines(feed, follow=follow, start=start or Position()):
+    for line in _lines(feed, follow=follow, start=start):
         if line is None:
             yield None
             continue
@@ -178,21 +179,25 @@ def _time(values: dict[str, Any], field: str) -> datetime:
 Line = tuple[bytes, Position]
 
 
-def _lines(feed: str, *, follow: bool, start: Position) -> Iterator[Line | None]:
+def _lines(feed: str, *, follow: bool, start: Position | None) -> Iterator[Line | None]:
     if feed == "-":
-        yield from ((raw, Position(number)) for number, raw in enumerate(_bounded(sys.stdin.buffer), 1))
+        for number, raw in enumerate(_bounded(sys.stdin.buffer), 1):
+            yield raw, Position(number)
+            if follow:
+                yield None  # nobody knows when the next one comes
         return
     path = Path(feed)
     if not path.is_file() and not follow:
         raise InputError(f"{feed}: no such feed; give a file of JSON lines, or - for standard input")
-    yield from _followed(path, start) if follow else _file(path, start)
+    yield from _followed(path, start or Position()) if follow else _file(path, start)
 
 
-def _file(path: Path, start: Position) -> Iterator[Line]:
+def _file(path: Path, start: Position | None) -> Iterator[Line]:
     with path.open("rb") as stream:
-        start = _seek(stream, start)
-        for number, raw in enumerate(_bounded(stream), start.line + 1):
-            yield raw, Position(number, stream.tell(), start.inode)
+        at = _seek(stream, start or Position())
+        for number, raw in enumerate(_bounded(stream), at.line + 1):
+            if start is None or raw.endswith(b"\n") or len(raw) > MAX_LINE:
+                yield raw, Position(number, stream.tell(), at.inode)
 
 
 def _seek(stream: BinaryIO, start: Position) -> Position:

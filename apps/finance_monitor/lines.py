@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 
 class Lines:
@@ -15,12 +15,13 @@ class Lines:
         path: None: they are counted and written nowhere.
         before: what the file holds already. It is written anew, whole: a run that was killed may have left a torn or
             a missing line.
+        append: keep what other runs have written.
     """
 
-    def __init__(self, path: Path | None, before: Iterable[str] = ()) -> None:
+    def __init__(self, path: Path | None, before: Iterable[str] = (), *, append: bool = False) -> None:
         self.path = path
-        self.count = 0
-        self._stream: TextIO | None = None
+        self._mode = "a" if append else "w"
+        self._stream: IO[str] | None = None
         lines = list(before)
         self.count = len(lines)
         if path and lines:
@@ -33,7 +34,7 @@ class Lines:
             if self.path is None:
                 continue
             if self._stream is None:
-                self._stream = self.path.open("w", encoding="utf-8")
+                self._stream = self.path.open(self._mode, encoding="utf-8")
             self._stream.write(line + "\n")
         if self._stream:
             self._stream.flush()

@@ -43,7 +43,7 @@ class Monitor:
         self.alarms = alarms
         self.alerts: dict[str, Alert] = {}
         self._stories = stories
-        self._companies = companies
+        self.companies = companies
         self._window = Window()
         self._next: datetime | None = None
 
@@ -84,7 +84,7 @@ class Monitor:
         tally.topics.update(label.topics)
         if label.topics:
             tally.sentiments[label.sentiment] += 1
-        names = self._companies.find(item.title, item.tickers, item.time)
+        names = self.companies.find(item.title, item.tickers, item.time)
         if not label.counts_as_negative:
             return
         tally.negative_topics.update(label.topics)

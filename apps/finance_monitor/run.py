@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.finance_monitor import feed, labels
-from apps.finance_monitor.alarms import Alarms, Alert
+from apps.finance_monitor.alarms import BUDGET, Alarms, Alert
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.journal import Change, Journal, State
@@ -80,6 +80,7 @@ def monitor(
     log: Path | None = None,
     state: str | None = None,
     sinks: Sequence[Sink] = (),
+    budget: float = BUDGET,
     lateness: timedelta = LATENESS,
     on_change: Callable[[Change], None] | None = None,
 ) -> Result:
@@ -90,6 +91,7 @@ def monitor(
         state: a file or database's URL that keeps what was read and found: the next run goes on there, even after a
             kill. Without one a file that is read to its end has its alerts ended, and all its items in order.
         sinks: are sent each change of an alert; they need a state, which keeps what they have been told.
+        budget: false alarms a day.
         lateness: how long an item of a live feed or one with a state is waited for.
         on_change: called as an alert opens and as it ends.
     """
@@ -98,10 +100,13 @@ def monitor(
 
     def fresh() -> State:
         waits = lateness if follow or journal else None
-        return State(Arrivals(waits), Monitor(Stories(), Companies(names), Alarms(models.lineage())))
+        return State(Arrivals(waits), Monitor(Stories(), Companies(names), Alarms(models.lineage(), budget=budget)))
 
     now = journal.restore(fresh) if journal else fresh()
-    told = Lines(log, journal.changes() if journal else ())
+    # What was kept has the settings of its time.
+    now.monitor.alarms.model, now.monitor.alarms.budget = models.lineage(), budget
+    now.monitor.companies.watch(names)
+    told = Lines(log, journal.changes() if journal else (), append=journal is None)
     dead = Lines(dead_letters, journal.dead() if journal else ())
     if log:
         log.touch()

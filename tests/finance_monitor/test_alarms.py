@@ -54,8 +54,8 @@ def usual(days: float, a_day: int = 60, seed: int = 1) -> list[Labelled]:
     ]
 
 
-def alerts(items: list[Labelled]) -> list[Alert]:
-    monitor = Monitor(Stories(), Companies(), Alarms({"name": "m"}))
+def alerts(items: list[Labelled], budget: float = 0.5) -> list[Alert]:
+    monitor = Monitor(Stories(), Companies(), Alarms({"name": "m"}, budget=budget))
     for _ in (*monitor.take(sorted(items, key=lambda labelled: labelled.item.time)), *monitor.end()):
         pass
     return list(monitor.alerts.values())
@@ -80,6 +80,15 @@ def test_a_surge_alarms_once_within_a_window_and_ends() -> None:
     document = alert.as_dict()
     assert document["status"] == "resolved"
     assert document["evidence"][0].keys() == {"id", "title"}
+
+
+def test_a_smaller_budget_raises_no_alarm_that_a_greater_does_not() -> None:
+    faint = [item(5 * 1440 + 600 + 8 * n, f"attack{n} on a firm", "negative", ("cyber",)) for n in range(6)]
+    busy = usual(7, a_day=600) + faint
+    found = [len(alerts(busy, budget=budget)) for budget in (1e-6, 0.01, 0.5, 50.0)]
+    assert found == sorted(found)
+    assert found[0] == 0
+    assert found[-1] > 0
 
 
 def test_one_story_told_forty_times_is_one_story() -> None:

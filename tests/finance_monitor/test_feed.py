@@ -94,6 +94,16 @@ def test_reading_goes_on_behind_a_line_and_starts_anew_in_another_file(write: Wr
     assert len(again) == 20
 
 
+def test_a_line_that_is_not_whole_yet_is_left_to_the_next_time(write: Write) -> None:
+    path = write("f.jsonl", line(0) + line(1)[:20])
+    (first,) = [entry for entry in feed.entries(str(path), start=feed.Position()) if entry]
+    with path.open("a") as stream:
+        stream.write(line(1)[20:])
+    (second,) = [entry for entry in feed.entries(str(path), start=first.after) if entry]
+    assert isinstance(second.found, feed.NewsItem)
+    assert (second.found.id, second.after.line, second.after.byte) == ("n1", 2, path.stat().st_size)
+
+
 def test_chunks_end_where_more_is_waited_for() -> None:
     entry = feed.Entry(None, feed.Position())
     lines = [entry, entry, None, None, entry, entry, entry, entry]
