@@ -32,11 +32,10 @@ def context(nearest: Sequence[str]) -> str:
 
 def rows(made: Examples, held: Sentences, embedder: Embedder) -> list[dict[str, str]]:
     """question, context, answerable."""
-    told = [(one.question, YES) for one in made.told]
-    untold = [(text, NO) for text in made.unanswered]
+    asked = [(one.question, YES) for one in made.told] + [(text, NO) for text in made.unanswered]
     found = []
-    for question, label in told + untold:
-        near = np.argsort(-(held.vectors @ embedder.embed([question])[0]), kind="stable")[: 2 * READ]
+    for (question, label), vector in zip(asked, embedder.stream([text for text, _ in asked]), strict=True):
+        near = np.argsort(-(held.vectors @ vector), kind="stable")[: 2 * READ]
         found.append({"question": question, "context": context([held.bare[at] for at in near]), HEAD: label})
     return found
 

@@ -70,8 +70,9 @@ class Journal:
     """
 
     def __init__(self, where: str) -> None:
-        self._lock = None if "://" in where else _lock(Path(where))
-        url = where if "://" in where else f"sqlite:///{where}"
+        file = where.removeprefix("sqlite:///")
+        self._lock = None if "://" in file else _lock(Path(file))
+        url = where if "://" in file else f"sqlite:///{file}"
         self.database = Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS)
         self._held = self._hold(where) if self.database.engine.dialect.name == "postgresql" else None
         self._items = 0
@@ -145,10 +146,6 @@ class Journal:
     def dead(self) -> Iterator[str]:
         """Lines of all dead letters so far, in order."""
         yield from self._lines(tables.dead)
-
-    def count_dead(self) -> int:
-        with self.database.read() as connection:
-            return int(connection.execute(select(func.count()).select_from(tables.dead)).scalar_one())
 
     def _hold(self, where: str) -> Connection:
         """The lock of a server's database lasts as long as this connection."""

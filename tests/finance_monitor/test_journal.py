@@ -126,6 +126,8 @@ def test_a_second_monitor_on_the_same_state_is_refused(tmp_path: Path) -> None:
     record = Journal(str(tmp_path / "monitor.db"))
     with pytest.raises(InputError, match="another monitor is writing it"):
         Journal(str(tmp_path / "monitor.db"))
+    with pytest.raises(InputError, match="another monitor is writing it"):
+        Journal(f"sqlite:///{tmp_path}/monitor.db")
     record.close()
     Journal(str(tmp_path / "monitor.db")).close()
     with pytest.raises(InputError, match="cannot be written"):
