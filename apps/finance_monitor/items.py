@@ -53,7 +53,15 @@ class DeadLetter:
 
 
 class Bad(ValueError):
-    """Why something is no news item, naming the field and the remedy."""
+    """Why something is no news item, naming the field and the remedy.
+
+    Attributes:
+        field: the field at fault; None: there are no fields yet.
+    """
+
+    def __init__(self, reason: str, field: str | None = None) -> None:
+        super().__init__(reason)
+        self.field = field
 
 
 def parse(raw: bytes, make: Callable[[dict[str, Any]], NewsItem] | None = None) -> NewsItem:
@@ -92,7 +100,7 @@ def item(values: dict[str, Any]) -> NewsItem:
     published = _time(values, "published")
     tickers = values.get("tickers") or []
     if not isinstance(tickers, list) or not all(isinstance(ticker, str) for ticker in tickers):
-        raise Bad("field 'tickers' is not a list of texts; send a list of symbols")
+        raise Bad("field 'tickers' is not a list of texts; send a list of symbols", "tickers")
     return NewsItem(
         id=_text(values, "id"),
         published=published,
@@ -119,9 +127,9 @@ def _text(values: dict[str, Any], field: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and field in IDS:
         return str(value)
     if not isinstance(value, str) or not value.strip():
-        raise Bad(f"field '{field}' is missing or no text; every item needs id, published, title")
+        raise Bad(f"field '{field}' is missing or no text; every item needs id, published, title", field)
     if "\x00" in value:
-        raise Bad(f"field '{field}' holds NUL bytes; clean the feed")
+        raise Bad(f"field '{field}' holds NUL bytes; clean the feed", field)
     return value.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -131,7 +139,7 @@ def _optional(values: dict[str, Any], field: str) -> str | None:
         return None
     if not isinstance(value, str) and not (isinstance(value, int) and field in IDS):
         kind = "an id" if field in IDS else "a text"
-        raise Bad(f"field '{field}' is a {type(value).__name__}; send {kind}, or leave it out")
+        raise Bad(f"field '{field}' is a {type(value).__name__}; send {kind}, or leave it out", field)
     return _text(values, field) if not isinstance(value, str) or value.strip() else None
 
 
@@ -142,5 +150,5 @@ def _time(values: dict[str, Any], field: str) -> datetime:
     except ValueError:
         raise Bad(f"field '{field}' is {str(value)[:40]!r}, no time; write RFC 3339, as 2026-03-02T08:15:00Z") from None
     if found.tzinfo is None:
-        raise Bad(f"field '{field}' has no zone; write 2026-03-02T08:15:00Z or +01:00 at its end")
+        raise Bad(f"field '{field}' has no zone; write 2026-03-02T08:15:00Z or +01:00 at its end", field)
     return found.astimezone(UTC)
