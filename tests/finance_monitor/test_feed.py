@@ -131,6 +131,9 @@ class Told:
     def committed(self, chunk: object) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
 
 def told(chunk: list[Entry]) -> str:
     return " ".join(entry.found.id for entry in chunk if isinstance(entry.found, NewsItem))

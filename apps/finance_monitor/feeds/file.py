@@ -115,6 +115,9 @@ class File:
     def committed(self, chunk: Sequence[Entry]) -> None:
         """Nobody waits to be told."""
 
+    def close(self) -> None:
+        """Nothing is open any more."""
+
     def _lines(self, start: Position, *, torn: bool) -> Iterator[Line | None]:
         if self._feed == "-":
             return _piped(sys.stdin.buffer)

@@ -41,6 +41,9 @@ class Glob:
     def committed(self, chunk: Sequence[Entry]) -> None:
         """Nobody waits to be told."""
 
+    def close(self) -> None:
+        """Nothing is open any more."""
+
     def _watch(self, streams: list[Stream], start: Start | None) -> Iterator[None]:
         """A stream that never has anything, but puts new files beside itself."""
         known: set[str] = set()

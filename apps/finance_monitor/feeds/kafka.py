@@ -77,29 +77,26 @@ class KafkaTopic:
         self._start = start
         ended: set[int] = set()
         self._consumer.subscribe([self._topic], on_assign=self._assigned)
-        try:
-            while True:
-                message = self._consumer.poll(0)
-                fault = message.error() if message is not None else self._fault
-                if fault is not None and fault.code() == self._kafka.KafkaError._PARTITION_EOF:
-                    ended.add(message.partition())
-                elif fault is not None and not self._follow:
-                    raise InputError(f"--feed {self.name}: {fault.str()}; are broker and topic there?")
-                elif fault is not None:
-                    _LOG.warning("%s: %s", self.name, fault.str())
-                    self._fault = None
-                    yield None
-                elif message is None:
-                    yield None
-                elif message.offset() >= self._next.get(message.partition(), 0):
-                    ended.discard(message.partition())
-                    self._next[message.partition()] = message.offset() + 1
-                    feed = self._feed(message.partition())
-                    yield Entry(self._found(message), feed, str(message.offset() + 1))
-                if not self._follow and ended and len(ended) == len(self._consumer.assignment()):
-                    return
-        finally:
-            self._consumer.close()
+        while True:
+            message = self._consumer.poll(0)
+            fault = message.error() if message is not None else self._fault
+            if fault is not None and fault.code() == self._kafka.KafkaError._PARTITION_EOF:
+                ended.add(message.partition())
+            elif fault is not None and not self._follow:
+                raise InputError(f"--feed {self.name}: {fault.str()}; are broker and topic there?")
+            elif fault is not None:
+                _LOG.warning("%s: %s", self.name, fault.str())
+                self._fault = None
+                yield None
+            elif message is None:
+                yield None
+            elif message.offset() >= self._next.get(message.partition(), 0):
+                ended.discard(message.partition())
+                self._next[message.partition()] = message.offset() + 1
+                feed = self._feed(message.partition())
+                yield Entry(self._found(message), feed, str(message.offset() + 1))
+            if not self._follow and ended and len(ended) == len(self._consumer.assignment()):
+                return
 
     def committed(self, chunk: Sequence[Entry]) -> None:
         """Move the group's offsets. Where that fails the next commit makes good for it."""
@@ -114,6 +111,10 @@ class KafkaTopic:
                 self._consumer.commit(offsets=mine, asynchronous=True)
         except (self._kafka.KafkaException, RuntimeError) as fault:
             _LOG.warning("%s: %s; committed later", self.name, fault)
+
+    def close(self) -> None:
+        """Leave the group, once the last commit is through."""
+        self._consumer.close()
 
     def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
         """Set where reading goes on, of each partition that the group gives to us."""

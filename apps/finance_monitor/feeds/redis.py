@@ -67,7 +67,7 @@ class RedisStream:
             )
         except ValueError as fault:
             raise InputError(f"--feed {self.name}: {fault}") from None
-        self._away = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ReadOnlyError)
+        self._away = (redis.ConnectionError, redis.TimeoutError)
         self._refused = redis.ResponseError
         self._committed = _NONE
 
@@ -83,40 +83,37 @@ class RedisStream:
         pause, due, answered = FIRST, 0.0, False
         pending: Id | None = _NONE
         """Up to where entries that were given out before have been looked at; None: all have."""
-        try:
-            while True:
-                if time.monotonic() < due:
-                    yield None
-                    continue
-                try:
-                    rows = self._read(pending)
-                except (*self._away, self._refused) as fault:
-                    if not answered and (not self._follow or isinstance(fault, self._refused)):
-                        raise InputError(f"--feed {self.name}: {fault}; is it there, and is it a stream?") from None
-                    _LOG.warning("%s: %s; next try in %g s", self.name, fault, pause)
-                    due, pause = time.monotonic() + pause, min(2 * pause, LONGEST)
-                    pending = _NONE  # an answer may have been lost on its way
-                    continue
-                pause, answered = FIRST, True
-                again = []
-                for identity, fields in rows:
-                    at = _id(identity)
-                    if at > seen:
-                        seen = at
-                        yield Entry(self._found(identity.decode(), fields), self.name, identity.decode())
-                    elif at <= self._committed:
-                        again.append(identity)
-                self._acknowledge(again)
-                if rows:
-                    pending = pending and _id(rows[-1][0])
-                elif pending is not None:
-                    pending = None
-                elif self._follow:
-                    yield None
-                else:
-                    return
-        finally:
-            self._client.close()
+        while True:
+            if time.monotonic() < due:
+                yield None
+                continue
+            try:
+                rows = self._read(pending)
+            except (*self._away, self._refused) as fault:
+                if not self._follow or (isinstance(fault, self._refused) and not answered):
+                    raise InputError(f"--feed {self.name}: {fault}; is it there, and is it a stream?") from None
+                _LOG.warning("%s: %s; next try in %g s", self.name, fault, pause)
+                due, pause = time.monotonic() + pause, min(2 * pause, LONGEST)
+                pending = _NONE  # an answer may have been lost on its way
+                continue
+            pause, answered = FIRST, True
+            again = []
+            for identity, fields in rows:
+                at = _id(identity)
+                if at > seen:
+                    seen = at
+                    yield Entry(self._found(identity.decode(), fields), self.name, identity.decode())
+                elif at <= self._committed:
+                    again.append(identity)
+            self._acknowledge(again)
+            if rows:
+                pending = pending and _id(rows[-1][0])
+            elif pending is not None:
+                pending = None
+            elif self._follow:
+                yield None
+            else:
+                return
 
     def committed(self, chunk: Sequence[Entry]) -> None:
         """Acknowledge its entries of this stream. Where Redis is away, they are given out again, and that is known."""
@@ -124,6 +121,10 @@ class RedisStream:
         if mine:
             self._committed = _id(mine[-1])
             self._acknowledge(mine)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.close()
 
     def _acknowledge(self, identities: list[bytes]) -> None:
         try:

@@ -128,6 +128,9 @@ class WebFeed:
     def committed(self, chunk: Sequence[Entry]) -> None:
         """Nobody waits to be told."""
 
+    def close(self) -> None:
+        """Nothing is open any more."""
+
     def _entries(self, document: Document, before: Cursor) -> Iterator[Entry]:
         source = _text(document.parsed.feed.get("title")) or httpx.URL(self._url).host
         language = (document.parsed.feed.get("language") or "").split("-")[0].lower() or None
