@@ -128,7 +128,7 @@ class Alert:
             "alpha": self.alpha,
             "related": [_key(key) for key in self.related],
             "evidence": [_evidence(mention) for mention in self.evidence.values()],
-            "corrected": self.corrected,
+            "corrected": list(self.corrected),
             "reason": self.reason,
             "model": self.model,
         }
