@@ -6,16 +6,21 @@ Tried against the broker that librdkafka carries for tests, which speaks Kafka's
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from apps.finance_monitor.feeds.source import Entry, Start
+from apps.finance_monitor.feeds.source import Entry, Start, Stream, merged
 from apps.finance_monitor.items import Bad, DeadLetter, NewsItem, letter, parse
 from apps.finance_monitor.mapping import Mapping
 from engine.errors import InputError
 
 TIMEOUT = 10.0
+IN_FLIGHT = 0.1
+"""Seconds that a partition is waited for which has more, so that none runs ahead of another through a backlog."""
+MOST_HELD = 20_000
+"""Messages of partitions that are ahead; beyond it they run ahead."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -52,6 +57,11 @@ class KafkaTopic:
         self._follow = follow
         self._mapping = mapping
         self._start: Start | None = None
+        self._streams: list[Stream] = []
+        self._held: dict[int, deque[Any]] = {}
+        """Partition -> messages of it that wait for their turn."""
+        self._ended: set[int] = set()
+        """Partitions with nothing more now."""
         self._next: dict[int, int] = {}
         self._fault: Any = None
         settings = {
@@ -69,34 +79,15 @@ class KafkaTopic:
             raise InputError(f"--feed {self.name}: {fault.args[0].str()}") from None
 
     def entries(self, start: Start | None) -> Iterator[Entry | None]:
-        """As `Source` says.
+        """As `Source` says; partitions are read in order of event time, too.
 
         Raises:
             InputError: the topic is to be read once and is not there.
         """
         self._start = start
-        ended: set[int] = set()
-        self._consumer.subscribe([self._topic], on_assign=self._assigned)
-        while True:
-            message = self._consumer.poll(0)
-            fault = message.error() if message is not None else self._fault
-            if fault is not None and fault.code() == self._kafka.KafkaError._PARTITION_EOF:
-                ended.add(message.partition())
-            elif fault is not None and not self._follow:
-                raise InputError(f"--feed {self.name}: {fault.str()}; are broker and topic there?")
-            elif fault is not None:
-                _LOG.warning("%s: %s", self.name, fault.str())
-                self._fault = None
-                yield None
-            elif message is None:
-                yield None
-            elif message.offset() >= self._next.get(message.partition(), 0):
-                ended.discard(message.partition())
-                self._next[message.partition()] = message.offset() + 1
-                feed = self._feed(message.partition())
-                yield Entry(self._found(message), feed, str(message.offset() + 1))
-            if not self._follow and ended and len(ended) == len(self._consumer.assignment()):
-                return
+        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked)
+        self._streams.append(Stream(self._watch()))
+        return merged(self._streams)
 
     def committed(self, chunk: Sequence[Entry]) -> None:
         """Move the group's offsets. Where that fails the next commit makes good for it."""
@@ -116,21 +107,72 @@ class KafkaTopic:
         """Leave the group, once the last commit is through."""
         self._consumer.close()
 
+    def _watch(self) -> Iterator[None]:
+        """A stream that has nothing itself, but takes what comes to any partition."""
+        while self._follow or not self._held or self._ended != self._held.keys():
+            while self._taken(0.0):
+                pass
+            yield None
+
+    def _partition(self, number: int) -> Iterator[Entry | None]:
+        held = self._held[number]
+        while True:
+            while not held and number not in self._ended and self._taken(IN_FLIGHT):
+                pass
+            if held:
+                message = held.popleft()
+                yield Entry(self._found(message), self._feed(number), str(message.offset() + 1))
+            elif self._follow or number not in self._ended:
+                yield None
+            else:
+                return
+
+    def _taken(self, wait: float) -> bool:
+        """Put the next message with its partition's; whether there was one, and room for it."""
+        if sum(map(len, self._held.values())) >= MOST_HELD:
+            return False
+        message = self._consumer.poll(wait)
+        fault = message.error() if message is not None else self._fault
+        if fault is None:
+            if message is None:
+                return False
+            number = message.partition()
+            self._ended.discard(number)
+            if message.offset() >= self._next.get(number, 0):  # else given out again as the group was dealt anew
+                self._next[number] = message.offset() + 1
+                self._held[number].append(message)
+            return True
+        if fault.code() == self._kafka.KafkaError._PARTITION_EOF:
+            self._ended.add(message.partition())
+            return True
+        if not self._follow:
+            raise InputError(f"--feed {self.name}: {fault.str()}; are broker and topic there?")
+        _LOG.warning("%s: %s", self.name, fault.str())
+        self._fault = None
+        self._ended |= self._held.keys()  # nobody is waited for
+        return False
+
     def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
         """Set where reading goes on, of each partition that the group gives to us."""
-        for known in consumer.committed(partitions, timeout=TIMEOUT):
+        found = consumer.committed(partitions, timeout=TIMEOUT)
+        for known in found:
             kept = self._start and self._start(self._feed(known.partition))
             at = max(known.offset, int(kept or 0), self._next.get(known.partition, 0))
-            if at > 0:
-                self._next[known.partition] = at
-        consumer.assign(
-            [
-                self._kafka.TopicPartition(
-                    self._topic, each.partition, self._next.get(each.partition, self._kafka.OFFSET_BEGINNING)
-                )
-                for each in partitions
-            ]
-        )
+            known.offset = at if at > 0 else self._kafka.OFFSET_BEGINNING
+            self._next[known.partition] = max(at, 0)
+            self._ended.discard(known.partition)
+            if known.partition not in self._held:
+                self._held[known.partition] = deque()
+                self._streams.append(Stream(self._partition(known.partition)))
+        consumer.assign(found)
+
+    def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
+        """Another member reads on; what waits here was not committed and goes to it."""
+        for number in (each.partition for each in partitions):
+            if held := self._held[number]:
+                self._next[number] = held[0].offset()
+                held.clear()
+            self._ended.add(number)
 
     def _feed(self, partition: int) -> str:
         return f"{self.name}#{partition}"
