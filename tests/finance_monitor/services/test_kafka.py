@@ -16,6 +16,10 @@ from engine.errors import InputError
 from tests.finance_monitor.test_feed import START, line
 
 
+QUICK = "&session.timeout.ms=6000&heartbeat.interval.ms=500"
+"""This broker holds a member that left until its time is out."""
+
+
 @pytest.fixture
 def producer() -> Iterator[Any]:
     """The broker lives in this client; its topics have four partitions."""
@@ -24,9 +28,9 @@ def producer() -> Iterator[Any]:
     made.flush()
 
 
-def address(producer: Any, topic: str = "news") -> str:
+def address(producer: Any) -> str:
     (broker,) = producer.list_topics(timeout=10).brokers.values()
-    return f"kafka://{broker.host}:{broker.port}/{topic}?group=desk"
+    return f"kafka://{broker.host}:{broker.port}/news?group=desk"
 
 
 def add(producer: Any, numbers: range) -> None:
@@ -37,7 +41,7 @@ def add(producer: Any, numbers: range) -> None:
 
 
 def read(url: str, kept: dict[str, str]) -> list[Any]:
-    topic = KafkaTopic(url)
+    topic = KafkaTopic(url + QUICK)
     found = []
     for chunk in source.chunks([topic], 64, kept.get):
         found += [entry.found for entry in chunk if entry.found]
