@@ -15,7 +15,6 @@ from apps.finance_monitor.items import DeadLetter
 from engine.errors import InputError
 from tests.finance_monitor.test_feed import START, line
 
-
 QUICK = "&session.timeout.ms=6000&heartbeat.interval.ms=500"
 """This broker holds a member that left until its time is out."""
 
