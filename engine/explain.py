@@ -81,6 +81,9 @@ class Explanation:
 class Explainer:
     """Explains the answers of a stored model; its fp32 PyTorch form is explained, whichever answers.
 
+    Attributes:
+        predictor: what answers.
+
     Args:
         predictor: made by `engine.load`.
 
@@ -97,7 +100,7 @@ class Explainer:
         from engine.tasks import encoder
 
         folder = predictor.version.folder / "model"
-        self._predictor = predictor
+        self.predictor = predictor
         self._model = encoder.load(folder).requires_grad_(False)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         # Masks and padding explain alike (taking out the two first words costs .37 and .31 of the probability, measured
@@ -121,8 +124,8 @@ class Explainer:
             KeelError: the attributions do not add up, however many the steps.
         """
         chosen = self._chosen(head, label)
-        tokens = self._predictor.texts.tokens(text)
-        (answer,) = self._predictor.predict([text])
+        tokens = self.predictor.texts.tokens(text)
+        (answer,) = self.predictor.predict([text])
         found = []
         for spec in chosen:
             if spec.kind == "relevance":
@@ -137,14 +140,14 @@ class Explainer:
     def _chosen(self, head: str | None, label: str | None) -> list[HeadSpec]:
         known = {spec.name: spec for spec in self.heads}
         if head is not None and head not in known:
-            raise InputError(f"{self._predictor.model} has no head '{head}' to explain; it has: {', '.join(known)}")
+            raise InputError(f"{self.predictor.model} has no head '{head}' to explain; it has: {', '.join(known)}")
         chosen = [known[head]] if head is not None else list(known.values())
         if label is None:
             return chosen
         having = [spec for spec in chosen if label in spec.labels]
         if not having:
             labels = ", ".join(name for spec in chosen for name in spec.labels) or "none: its one output is relevance"
-            raise InputError(f"{self._predictor.model} has no label '{label}' here; it has: {labels}")
+            raise InputError(f"{self.predictor.model} has no label '{label}' here; it has: {labels}")
         return having
 
     def _one(
@@ -162,12 +165,12 @@ class Explainer:
                 break
             if steps >= MOST_STEPS:
                 raise KeelError(
-                    f"{self._predictor.model}, {spec.name}: after {steps} steps the attributions still miss the "
+                    f"{self.predictor.model}, {spec.name}: after {steps} steps the attributions still miss the "
                     f"difference of the logits, {difference:.3f}, by {gap:+.3f}; this text cannot be explained"
                 )
             steps *= 2
         first, second = (text, None) if isinstance(text, str) else text
-        calibrated = probabilities(logits, self._predictor.temperatures[spec.name], multi_label=spec.kind != "single")
+        calibrated = probabilities(logits, self.predictor.temperatures[spec.name], multi_label=spec.kind != "single")
         return Explanation(
             first,
             second,
@@ -180,8 +183,8 @@ class Explainer:
             steps=steps,
             probability=float(calibrated[place]),
             answered=answered,
-            backend=self._predictor.backend,
-            model=self._predictor.model,
+            backend=self.predictor.backend,
+            model=self.predictor.model,
         )
 
     def _logits(self, ids: NDArray[np.int64], spec: HeadSpec) -> NDArray[np.float64]:

@@ -10,7 +10,6 @@ from apps.finance_monitor.windows import Mention
 from engine.text import languages
 
 if TYPE_CHECKING:
-    from engine import Predictor
     from engine.explain import Explainer, Explanation
 
 TOP = 3
@@ -60,8 +59,9 @@ def decisive(moments: Iterable[Moment]) -> list[Mention]:
     return sorted(out.values(), key=lambda mention: (mention.time, mention.item_id))
 
 
-def worst(titles: Sequence[str], explainer: Explainer, labeller: Predictor, *, top: int = TOP) -> list[Explanation]:
-    """Why the main labeller finds the most negative of the titles in its languages negative, the worst first."""
+def worst(titles: Sequence[str], explainer: Explainer, *, top: int = TOP) -> list[Explanation]:
+    """Why the labeller finds the most negative of the titles in its languages negative, the worst first."""
+    labeller = explainer.predictor
     mine = [title for title in dict.fromkeys(titles[:READ]) if languages.detect(title) in labeller.spec.languages]
     negative = [found["sentiment"].probabilities["negative"] for found in labeller.predict(mine)]
     order = sorted(range(len(mine)), key=lambda place: (-negative[place], place))

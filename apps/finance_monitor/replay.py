@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apps.finance_monitor import explanation
-from apps.finance_monitor.alarms import BUDGET, LEAST_STORIES, Alarms, Alert
+from apps.finance_monitor.alarms import BUDGET, LEAST_STORIES, Alarms
+from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.arrivals import Arrivals
+from apps.finance_monitor.baseline import Tails
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.explanation import Moment
 from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.stories import Stories
-from apps.finance_monitor.windows import STEP, Key, Mention, Window
+from apps.finance_monitor.windows import Key, Mention
 
 
 @dataclass(frozen=True)
@@ -122,28 +124,18 @@ class _Noting(Alarms):
         super().__init__(model, budget=budget)
         self.moments: dict[str, list[Moment]] = {}
 
-    def step(self, now: datetime, window: Window) -> list[Alert]:
-        fired = self._fired(window)
-        changed = super().step(now, window)
-        for key, moment in fired.items():
-            if key in self.firing:
-                self.moments.setdefault(self.firing[key].id, []).append(moment)
-        return changed
+    def _judge(
+        self, key: Key, mentions: list[Mention], tails: Tails, stories: int, alpha: float, now: datetime
+    ) -> None:
+        super()._judge(key, mentions, tails, stories, alpha, now)
+        if key not in self.firing or len(mentions) < LEAST_STORIES or tails.p_value >= alpha:
+            return
 
-    def _fired(self, window: Window) -> dict[Key, Moment]:
-        """The keys below the level, before the step teaches the baseline."""
-        negative, stories = window.negative(), window.stories()
-        alpha = self.budget * (STEP / timedelta(days=1)) / max(1, self._baseline.known(negative))
-        found = {}
-        for key, mentions in negative.items():
-            p_value = self._p_value(key, max(1, stories - len(mentions)))
-            if len(mentions) >= LEAST_STORIES and p_value(len(mentions)) < alpha:
-                found[key] = explanation.moment(mentions, p_value, alpha=alpha, least=LEAST_STORIES)
-        return found
+        def p_value(count: int) -> float:
+            return self.baseline.tails(key, count, stories - len(mentions) + count, now).p_value
 
-    def _p_value(self, key: Key, others: int) -> Callable[[int], float]:
-        """The statistic of a window as a function of the key's negative stories; the wire's other stories stay."""
-        return lambda count: self._baseline.p_value(key, count, others)
+        moment = explanation.moment(mentions, p_value, alpha=alpha, least=LEAST_STORIES)
+        self.moments.setdefault(self.firing[key].id, []).append(moment)
 
 
 class _Noted(Stories):

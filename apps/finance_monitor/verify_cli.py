@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from apps.finance_monitor.labels import Labelled
     from apps.finance_monitor.replay import Replay, Settings
     from apps.finance_monitor.run import Models
-    from engine.explain import Explainer, Explanation
+    from apps.finance_monitor.verification import Verdict
+    from engine import Progress
+    from engine.explain import Explanation
 
 Companies = Annotated[Path | None, typer.Option(help="The watch list of that run.")]
 Budget = Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms of that run.")]
@@ -51,14 +53,15 @@ def explain(
 
     Example: finance-monitor explain 3f1c2a9b8d7e6f50 --state monitor.db
     """
-    from apps.finance_monitor import journal, verification
-    from engine import Progress, Store
+    from apps.finance_monitor import explanation, journal, verification
+    from engine import Progress, Store, load
+    from engine.explain import Explainer
 
     told = _one(alert, state, only)
     settings = _settings(false_alarms_per_day, 5.0 if lateness is None else lateness, companies)
     with Progress(quiet=as_json) as progress:
         progress.stage(f"explaining {told['id']}")
-        labeller = _labeller(verification.check_model(told["model"], Store()))
+        explainer = Explainer(load(verification.check_model(told["model"], Store())))
         document: dict[str, Any] = {"id": told["id"], "key": told["key"], "decisive": None}
         if state:
             from apps.finance_monitor.replay import replay
@@ -67,11 +70,11 @@ def explain(
             seen = replay(items, settings, told["model"])
             if told["id"] not in seen.alerts:
                 raise errors.InputError(
-                    f"{state}: its news raises no alert {told['id']} with these settings; give the "
+                    f"--state {state}: its news raises no alert {told['id']} with these settings; give the "
                     "--false-alarms-per-day, --lateness and --companies of the run"
                 )
             document["decisive"] = _decisive(told["id"], items, seen, settings)
-        words = _words(told, labeller)
+        words = explanation.worst(_titles(told), explainer)
     if as_json:
         _print_json({**document, "words": [asdict(one) for one in words]})
         return
@@ -99,54 +102,95 @@ def verify(
     Example: finance-monitor verify alerts.jsonl --feed data/finance/news.jsonl
     """
     from apps.finance_monitor import journal, verification
-    from apps.finance_monitor.replay import replay
-    from engine import Progress, Store
+    from engine import Progress
 
     told = verification.read(alerts, only=only)
     settings = _settings(false_alarms_per_day, 5.0 if lateness is None and state else lateness, companies)
     for source in feed:
         if not Path(source).is_file():
             raise errors.InputError(f"--feed {source}: no such file; give the news that the alert came of")
-    documents, holds = [], True
     with Progress(quiet=as_json) as progress:
         known = journal.recorded_in(state) if state else []
-        for model in {json.dumps(one["model"], sort_keys=True): one["model"] for one in told}.values():
-            reference = verification.check_model(model, Store())
-            progress.stage(f"reading {', '.join(feed)} with {reference}")
-            models = _models(reference)
-            items, anew = _labelled(feed, models, known)
-            seen = replay(items, settings, model)
-            for one in [one for one in told if one["model"] == model]:
-                verdict = verification.verify(one, seen)
-                holds &= verdict.holds
-                document = {
-                    "id": one["id"],
-                    "key": one["key"],
-                    "verified": verdict.holds,
-                    "compared": verdict.compared,
-                    "differences": [asdict(difference) for difference in verdict.differences],
-                }
-                words: list[Explanation] = []
-                if explained:
-                    progress.stage(f"explaining {one['id']}")
-                    here = one["id"] in seen.alerts
-                    document["decisive"] = _decisive(one["id"], items, seen, settings) if here else None
-                    words = _words(one, models.labellers[0])
-                    document["words"] = [asdict(word) for word in words]
-                documents.append(document)
-                if not as_json:
-                    _show_verdict(one, document, words)
+        found = [
+            one
+            for model in {json.dumps(one["model"], sort_keys=True): one["model"] for one in told}.values()
+            for one in _checked(
+                [one for one in told if one["model"] == model], feed, known, settings, explained, progress
+            )
+        ]
+    holds = all(one.verdict.holds for one in found)
     if as_json:
-        _print_json({"verified": holds, "items": len(items), "labelled_anew": anew, "alerts": documents})
+        _print_json({"verified": holds, "alerts": [one.document() for one in found]})
     else:
-        good = sum(document["verified"] for document in documents)
-        typer.echo(
-            f"{good} of {len(documents)} alerts verified over {len(items):,} items, {anew:,} of them labelled anew"
-        )
+        for one in found:
+            _show_verdict(one)
+        typer.echo(f"{sum(one.verdict.holds for one in found)} of {len(found)} alerts verified")
         if not holds:
             typer.echo("If the run had other settings, give its --false-alarms-per-day, --lateness and --companies.")
     if not holds:
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """An alert that was verified, and why it fired.
+
+    Attributes:
+        items: of the news that was read.
+        anew: those of them that the model labelled, the others' labels being the state's.
+    """
+
+    verdict: Verdict
+    items: int
+    anew: int
+    decisive: dict[str, Any] | None
+    words: list[Explanation]
+
+    def document(self) -> dict[str, Any]:
+        told = self.verdict.told
+        return {
+            "id": told["id"],
+            "key": told["key"],
+            "verified": self.verdict.holds,
+            "model": told["model"],
+            "items": self.items,
+            "labelled_anew": self.anew,
+            "compared": self.verdict.compared,
+            "differences": [asdict(one) for one in self.verdict.differences],
+            "decisive": self.decisive,
+            "words": [asdict(one) for one in self.words],
+        }
+
+
+def _checked(
+    told: Sequence[Mapping[str, Any]],
+    feeds: Sequence[str],
+    known: Sequence[Labelled],
+    settings: Settings,
+    explained: bool,
+    progress: Progress,
+) -> list[_Checked]:
+    """Alerts of one model, verified."""
+    from apps.finance_monitor import explanation, verification
+    from apps.finance_monitor.replay import replay
+    from engine import Store
+    from engine.explain import Explainer
+
+    reference = verification.check_model(told[0]["model"], Store())
+    progress.stage(f"reading {', '.join(feeds)} with {reference}")
+    models = _models(reference)
+    items, anew = _labelled(feeds, models, known)
+    seen = replay(items, settings, told[0]["model"])
+    explainer = Explainer(models.labellers[0]) if explained else None
+    found = []
+    for one in told:
+        decisive, words = None, []
+        if explainer:
+            progress.stage(f"explaining {one['id']}")
+            decisive = _decisive(one["id"], items, seen, settings)
+            words = explanation.worst(_titles(one), explainer)
+        found.append(_Checked(verification.verify(one, seen), len(items), anew, decisive, words))
+    return found
 
 
 def _one(alert: str, state: str | None, only: str | None) -> Mapping[str, Any]:
@@ -169,12 +213,6 @@ def _settings(budget: float, lateness: float | None, companies: Path | None) -> 
 
     names = run.companies_in(companies) if companies else []
     return Settings(budget, None if lateness is None else timedelta(minutes=lateness), tuple(names))
-
-
-def _labeller(reference: str) -> Any:
-    from engine import load
-
-    return load(reference)
 
 
 def _models(reference: str) -> Models:
@@ -220,33 +258,30 @@ def _decisive(name: str, items: Sequence[Labelled], seen: Replay, settings: Sett
     }
 
 
-def _words(told: Mapping[str, Any], labeller: Any) -> list[Explanation]:
-    from apps.finance_monitor import explanation
-    from engine.explain import Explainer
-
-    explainer: Explainer = Explainer(labeller)
-    return explanation.worst([one["title"] for one in told["evidence"]], explainer, labeller)
+def _titles(told: Mapping[str, Any]) -> list[str]:
+    return [one["title"] for one in told["evidence"]]
 
 
-def _show_verdict(told: Mapping[str, Any], document: Mapping[str, Any], words: Sequence[Explanation]) -> None:
+def _show_verdict(one: _Checked) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    if document["verified"]:
-        compared = ", ".join(document["compared"])
-        console.print(Text.assemble(("verified ", "bold green"), f"{_title(told)}\n  equal: {compared}"))
+    console, told = Console(), one.verdict.told
+    if one.verdict.holds:
+        console.print(Text.assemble(("verified ", "bold green"), _title(told)))
+        console.print(Text(f"  equal: {', '.join(one.verdict.compared)}"))
+        labels = f"{one.anew:,} labelled anew by {told['model']['name']}@{told['model']['version']}"
+        console.print(Text(f"  over {one.items:,} items, {labels}, the others as the state has them"))
     else:
         console.print(Text.assemble(("differs  ", "bold red"), _title(told)))
         table = Table()
         for column in ("field", "as told", "recomputed"):
             table.add_column(column, overflow="fold")
-        for one in document["differences"]:
-            table.add_row(*(Text(_value(one[column])) for column in ("field", "told", "recomputed")))
+        for found in one.verdict.differences:
+            table.add_row(*(Text(_value(value)) for value in (found.field, found.told, found.recomputed)))
         console.print(table)
-    if "words" in document:
-        _show_explanation(told, document["decisive"], words)
+    _show_explanation(told, one.decisive, one.words)
 
 
 def _show_explanation(told: Mapping[str, Any], decisive: dict[str, Any] | None, words: Sequence[Explanation]) -> None:
