@@ -16,6 +16,7 @@ from engine import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from apps.finance_monitor.feeds.source import Source
     from apps.finance_monitor.labels import Labelled
     from apps.finance_monitor.replay import Replay, Settings
     from apps.finance_monitor.run import Models
@@ -85,7 +86,7 @@ def explain(
 
 def verify(
     alerts: Annotated[Path, typer.Argument(help="An alert's JSON, or a log of alerts.")],
-    feed: Annotated[list[str], typer.Option(help="The news, again for each file.")],
+    feed: Annotated[list[str], typer.Option(help="The news that it came of, again for each feed.")],
     state: State = None,
     only: Only = None,
     explained: Annotated[bool, typer.Option("--explain/--no-explain", help="Say why each alert fired.")] = True,
@@ -102,20 +103,19 @@ def verify(
     Example: finance-monitor verify alerts.jsonl --feed data/finance/news.jsonl
     """
     from apps.finance_monitor import journal, verification
+    from apps.finance_monitor.feeds import named
     from engine import Progress
 
     told = verification.read(alerts, only=only)
     settings = _settings(false_alarms_per_day, 5.0 if lateness is None and state else lateness, companies)
-    for source in feed:
-        if not Path(source).is_file():
-            raise errors.InputError(f"--feed {source}: no such file; give the news that the alert came of")
+    sources = [named(one) for one in feed]
     with Progress(quiet=as_json) as progress:
         known = journal.recorded_in(state) if state else []
         found = [
             one
             for model in {json.dumps(one["model"], sort_keys=True): one["model"] for one in told}.values()
             for one in _checked(
-                [one for one in told if one["model"] == model], feed, known, settings, explained, progress
+                [one for one in told if one["model"] == model], sources, known, settings, explained, progress
             )
         ]
     holds = all(one.verdict.holds for one in found)
@@ -164,7 +164,7 @@ class _Checked:
 
 def _checked(
     told: Sequence[Mapping[str, Any]],
-    feeds: Sequence[str],
+    sources: Sequence[Source],
     known: Sequence[Labelled],
     settings: Settings,
     explained: bool,
@@ -177,9 +177,9 @@ def _checked(
     from engine.explain import Explainer
 
     reference = verification.check_model(told[0]["model"], Store())
-    progress.stage(f"reading {', '.join(feeds)} with {reference}")
+    progress.stage(f"reading {', '.join(source.name for source in sources)} with {reference}")
     models = _models(reference)
-    items, anew = _labelled(feeds, models, known)
+    items, anew = _labelled(sources, models, known)
     seen = replay(items, settings, told[0]["model"])
     explainer = Explainer(models.labellers[0]) if explained else None
     found = []
@@ -224,21 +224,22 @@ def _models(reference: str) -> Models:
     return Models([load(name) for name in names], Embedder("minilm"))
 
 
-def _labelled(feeds: Sequence[str], models: Models, known: Sequence[Labelled]) -> tuple[list[Labelled], int]:
-    """The news of the feeds with its labels, and how many of them were not known."""
-    from apps.finance_monitor import feed, labels
+def _labelled(sources: Sequence[Source], models: Models, known: Sequence[Labelled]) -> tuple[list[Labelled], int]:
+    """The news of the sources with its labels, and how many of them were not known."""
+    from apps.finance_monitor import labels
+    from apps.finance_monitor.feeds.source import chunks
+    from apps.finance_monitor.items import NewsItem
     from apps.finance_monitor.run import CHUNK
 
     recorded = {one.item: one for one in known}
     found: list[Labelled] = []
     anew = 0
-    for source in feeds:
-        for chunk in feed.chunks(feed.entries(source), CHUNK):
-            items = [entry.found for entry in chunk if isinstance(entry.found, feed.NewsItem)]
-            new = [item for item in items if item not in recorded]
-            anew += len(new)
-            made = dict(zip(new, labels.label(new, models.labellers, models.embedder), strict=True))
-            found += [recorded.get(item) or made[item] for item in items]
+    for chunk in chunks(sources, CHUNK):
+        items = [entry.found for entry in chunk if isinstance(entry.found, NewsItem)]
+        new = [item for item in items if item not in recorded]
+        anew += len(new)
+        made = dict(zip(new, labels.label(new, models.labellers, models.embedder), strict=True))
+        found += [recorded.get(item) or made[item] for item in items]
     return found, anew
 
 

@@ -19,6 +19,7 @@ import engine
 from apps.finance_monitor import journal, replay, run, verification
 from apps.finance_monitor.cli import app
 from apps.finance_monitor.explanation import Moment, decisive, moment
+from apps.finance_monitor.feeds import named
 from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.replay import Settings
 from apps.finance_monitor.windows import Mention
@@ -182,7 +183,7 @@ def test_a_real_run_is_verified_and_what_changed_since_is_found(
 ) -> None:
     models = run.Models([load("toy")], OneHot())  # type: ignore[arg-type]
     log, state = tmp_path / "alerts.jsonl", str(tmp_path / "monitor.db")
-    result = run.monitor(str(wire), models, log=log, state=state)
+    result = run.monitor([named(str(wire))], models, log=log, state=state)
     (alert,) = result.alerts.values()
 
     verify = ("verify", str(log), "--feed", str(wire))
@@ -244,7 +245,7 @@ def test_a_state_that_no_longer_holds_its_first_news_says_what_to_do(tmp_path: P
     record = journal.Journal(place)
     items = [changed(one, vector=None) for one in news()[:4]]
     state = journal.State(journal.Arrivals(None), None)  # type: ignore[arg-type]
-    record.write("f", journal.Position(4), items, [], [], state)
+    record.write({"f": "4"}, items, [], [], state)
     assert journal.recorded_in(place) == items  # beside the monitor that holds the state
     with record.database.write() as connection:
         connection.execute(journal.tables.items.delete().where(journal.tables.items.c.number == 1))
