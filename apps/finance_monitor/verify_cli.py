@@ -272,8 +272,9 @@ def _show_verdict(one: _Checked) -> None:
     if one.verdict.holds:
         console.print(Text.assemble(("verified ", "bold green"), _title(told)))
         console.print(Text(f"  equal: {', '.join(one.verdict.compared)}"))
-        labels = f"{one.anew:,} labelled anew by {told['model']['name']}@{told['model']['version']}"
-        console.print(Text(f"  over {one.items:,} items, {labels}, the others as the state has them"))
+        model = f"{told['model']['name']}@{told['model']['version']}"
+        kept = one.items - one.anew
+        console.print(Text(f"  over {one.items:,} items, {one.anew:,} labelled anew by {model}, {kept:,} by the state"))
     else:
         console.print(Text.assemble(("differs  ", "bold red"), _title(told)))
         table = Table()
