@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 DAY = timedelta(days=1)
@@ -60,8 +60,8 @@ class Volume:
         self._steps = 0
         self._level = 0.0
         self._variance = 0.0
-        self._hours = _Season(24, self._day / 24, POOL[0])
-        self._weekdays = _Season(7, self._day, POOL[1])
+        self._hours = _Offsets(24, self._day / 24, POOL[0])
+        self._weekdays = _Offsets(7, self._day, POOL[1])
         self._largest: deque[tuple[int, float]] = deque()
         self._peaks = PRIOR_PEAKS
         self._excess = PRIOR_PEAKS * PRIOR_SHAPE
@@ -117,7 +117,7 @@ class Volume:
             self._excess += math.log(deviation / TAIL)
 
 
-class _Season:
+class _Offsets:
     """Offsets of the cells of a cycle, partially pooled: one seen little says little."""
 
     def __init__(self, cells: int, a_day: float, pool: float) -> None:
