@@ -1,8 +1,8 @@
 """NAB's ten counts of tweets: the volume detector against NAB's windowed Gaussian, all three profiles.
 
 The detector's constants were chosen on series of our own making (bench/bursts.py; the settings tell its scores on
-twenty others of that kind), its form with the ten in view; none differs from series to series. `standard_held_out` takes
-each series' threshold from the other nine, where NAB takes one from all ten.
+twenty others of that kind), its form with the ten in view; none differs from series to series. `standard_held_out`
+takes each series' threshold from the other nine, where NAB takes one from all ten.
 """
 
 from __future__ import annotations
