@@ -34,12 +34,14 @@ class Notices:
         self._watch.budget = budget
         told = []
         for one in self._watch.step(now, came):
+            place = one.kind, one.key
             if one.opened and self.told:
                 tails = Tails(one.expected, one.expected / max(stories, one.expected), one.p_value, one.p_value)
                 share = one.observed / max(stories, one.observed, 1)
                 alert = Alert(one.key, one.since, one.observed, share, tails, None, model, one.kind, severity="info")
-                self._open[one.kind, one.key] = alert
-            elif (alert := self._open.pop((one.kind, one.key), None)) is not None:  # type: ignore[assignment]
+                self._open[place] = alert
+            elif not one.opened and place in self._open:
+                alert = self._open.pop(place)
                 alert.closed, alert.reason = now, "calm"
             else:
                 continue
