@@ -127,6 +127,10 @@ class Alarms:
         self._baseline.learn(now, count, counts)
         return changed
 
+    def expected(self, key: Key, stories: int) -> float:
+        """Negative stories of the key that are usual among so many of the wire."""
+        return self._baseline.expected(key, stories)
+
     def _same_event(self, mentions: list[Mention]) -> Alert | None:
         stories = {mention.story for mention in mentions}
         for alert in self.firing.values():

@@ -19,7 +19,7 @@ from apps.finance_monitor.windows import WINDOW, Key
 
 PRIOR_STORIES = 200.0
 """Stories of the wire that the prior is worth."""
-PRIOR_RATE = {"topic": 0.02, "company": 0.005}
+PRIOR_RATE = {"topic": 0.02, "company": 0.005, "all": 0.1}
 """Negative stories of one key a story of the wire, before anything is seen."""
 MEMORY = timedelta(days=10)
 """Mean age of what is remembered: old counts fade by exp(-age / MEMORY)."""

@@ -23,12 +23,13 @@ from typing import Any, TextIO
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from apps.finance_monitor import tables
+from apps.finance_monitor import series, tables
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.feed import DeadLetter, NewsItem, Position
 from apps.finance_monitor.labels import Label, Labelled
 from apps.finance_monitor.monitor import Monitor
-from engine.db import Database
+from apps.finance_monitor.series import Point
+from apps.finance_monitor.silences import Silences
 from engine.errors import InputError
 
 KEPT_EVERY = 500
@@ -72,8 +73,7 @@ class Journal:
     def __init__(self, where: str) -> None:
         file = where.removeprefix("sqlite:///")
         self._lock = None if "://" in file else _lock(Path(file))
-        url = where if "://" in file else f"sqlite:///{file}"
-        self.database = Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS)
+        self.database = tables.opened(file)
         self._held = self._hold(where) if self.database.engine.dialect.name == "postgresql" else None
         self._items = 0
         self._kept = 0
@@ -106,6 +106,7 @@ class Journal:
             for row in rows:
                 for _ in state.monitor.take(state.arrivals.add(_labelled(row.data, row.vector))):
                     pass  # told when it happened
+                state.monitor.points()  # and kept
                 self._items = row.number
         return state
 
@@ -117,6 +118,7 @@ class Journal:
         dead: Sequence[DeadLetter],
         changes: Sequence[Change],
         state: State,
+        points: Sequence[Point] = (),
     ) -> None:
         """Keep what came of a chunk, all of it or nothing."""
         with self.database.write() as connection:
@@ -129,7 +131,9 @@ class Journal:
                 connection.execute(tables.dead.insert(), [{"data": _json(vars(letter))} for letter in dead])
             for change in changes:
                 row = {"alert": change.alert, "status": change.status, "data": change.line}
-                connection.execute(tables.changes.insert().values(**row))
+                number = connection.execute(tables.changes.insert().values(**row)).inserted_primary_key[0]
+                Silences(connection).mark(number, json.loads(change.line))
+            series.write(connection, points)
             self._items += len(items)
             if self._items - self._kept >= KEPT_EVERY:
                 self._keep(connection, state)

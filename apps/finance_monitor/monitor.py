@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from apps.finance_monitor.alarms import Alarms, Alert
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.labels import PRICE_RECAP, Labelled
+from apps.finance_monitor.series import Point, Steps
 from apps.finance_monitor.stories import Stories
 from apps.finance_monitor.windows import STEP, WINDOW, Key, Mention, Window
 
@@ -45,6 +46,8 @@ class Monitor:
         self._stories = stories
         self.companies = companies
         self._window = Window()
+        self._steps = Steps()
+        self._points: list[Point] = []
         self._next: datetime | None = None
 
     def take(self, items: Iterable[Labelled]) -> Iterator[Alert]:
@@ -58,6 +61,11 @@ class Monitor:
         if self.tally.last:
             yield from self._advance(self.tally.last + 3 * WINDOW)
 
+    def points(self) -> list[Point]:
+        """Counts of the steps that ended since this was last asked."""
+        points, self._points = self._points, []
+        return points
+
     def _advance(self, now: datetime) -> Iterator[Alert]:
         if self._next is None:
             self._next = _step_after(now)
@@ -66,6 +74,7 @@ class Monitor:
             for alert in self.alarms.step(self._next, self._window):
                 self.alerts[alert.id] = alert
                 yield alert
+            self._points += self._steps.close(self._next, self.alarms.expected)
             self._next += STEP
 
     def _take(self, labelled: Labelled) -> None:
@@ -85,14 +94,14 @@ class Monitor:
         if label.topics:
             tally.sentiments[label.sentiment] += 1
         names = self.companies.find(item.title, item.tickers, item.time)
+        keys = [*(Key("topic", topic) for topic in label.topics), *(Key("company", name) for name in names)]
+        self._steps.add(keys, story, negative=label.counts_as_negative)
         if not label.counts_as_negative:
             return
         tally.negative_topics.update(label.topics)
         mention = Mention(item.time, story, item.id, item.title)
-        for topic in label.topics:
-            self._window.add_negative(Key("topic", topic), mention)
-        for name in names:
-            self._window.add_negative(Key("company", name), mention)
+        for key in keys:
+            self._window.add_negative(key, mention)
 
 
 def _step_after(time: datetime) -> datetime:

@@ -75,14 +75,18 @@ class Outbox:
             self._ending.wait(self._poll)
 
     def _next(self, sink: Sink) -> bool:
-        changes, deliveries = tables.changes, tables.deliveries
+        changes, deliveries, silenced = tables.changes, tables.deliveries, tables.silenced
         with self._database.read() as connection:
             state = connection.execute(select(deliveries).where(deliveries.c.sink == sink.name)).one_or_none()
             told, attempts, due = (state.number, state.attempts, state.due) if state else (0, 0, 0.0)
             query = select(changes).where(changes.c.number > told).order_by(changes.c.number).limit(1)
             change = connection.execute(query).one_or_none()
+            hidden = change and connection.execute(select(silenced).where(silenced.c.number == change.number)).first()
         if change is None or time.time() < due:
             return False
+        if hidden:
+            self._note(sink, change.number, 0, 0.0)
+            return True
         try:
             sink.send(f"{change.alert}-{change.status}", json.loads(change.data))
         except Refused as fault:

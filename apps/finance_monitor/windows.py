@@ -13,9 +13,9 @@ STEP = timedelta(minutes=15)
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """What is watched: a topic or a company."""
+    """What is watched: a topic, a company, or everything."""
 
-    type: Literal["topic", "company"]
+    type: Literal["topic", "company", "all"]
     value: str
 
 
