@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, tuple_
 
 from apps.finance_monitor import tables
-from apps.finance_monitor.windows import STEP, Key
+from apps.finance_monitor.windows import Key
 
 KEPT = timedelta(days=60)
 DAY = timedelta(days=1)
@@ -88,31 +88,24 @@ def write(connection: Connection, points: Sequence[Point]) -> None:
         connection.execute(table.delete().where(table.c.time < rfc3339(points[-1].time - KEPT)))
 
 
-def read(connection: Connection, key: Key, since: datetime, until: datetime, every: timedelta) -> list[dict[str, Any]]:
-    """Points of one key, summed over spans of `every`, by time; spans without any are zeros."""
+def read(
+    connection: Connection, keys: Sequence[Key], since: datetime, spans: int, every: timedelta
+) -> dict[Key, dict[str, list[float]]]:
+    """Key -> stories, negative and expected of so many spans of `every` from `since` on, zeros where nothing is kept."""
     table = tables.series
     query = select(table).where(
-        table.c.key_type == key.type,
-        table.c.key_value == key.value,
+        tuple_(table.c.key_type, table.c.key_value).in_([(key.type, key.value) for key in keys]),
         table.c.time > rfc3339(since),
-        table.c.time <= rfc3339(until),
+        table.c.time <= rfc3339(since + spans * every),
     )
-    spans = {time: Point(time, key, 0, 0, 0.0) for time in _ends(since, until, every)}
+    found = {key: {name: [0.0] * spans for name in ("stories", "negative", "expected")} for key in keys}
     for row in connection.execute(query):
-        end = since + -((since - datetime.fromisoformat(row.time)) // every) * every
-        sum_ = spans[end]
-        spans[end] = Point(
-            end, key, sum_.stories + row.stories, sum_.negative + row.negative, sum_.expected + row.expected
-        )
-    return [
-        {
-            "time": rfc3339(one.time),
-            "stories": one.stories,
-            "negative": one.negative,
-            "expected": round(one.expected, 4),
-        }
-        for one in spans.values()
-    ]
+        span = -((since - datetime.fromisoformat(row.time)) // every) - 1  # a point at its end belongs to it
+        sums = found[Key(row.key_type, row.key_value)]
+        sums["stories"][span] += row.stories
+        sums["negative"][span] += row.negative
+        sums["expected"][span] += row.expected
+    return found
 
 
 def busiest(connection: Connection, since: datetime, limit: int) -> list[dict[str, Any]]:
@@ -157,13 +150,6 @@ def now(connection: Connection) -> datetime:
 
 def rfc3339(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _ends(since: datetime, until: datetime, every: timedelta) -> Iterator[datetime]:
-    end = since
-    while end < until:
-        end += every
-        yield end
 
 
 def _row(point: Point) -> dict[str, Any]:

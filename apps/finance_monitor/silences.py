@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from apps.finance_monitor import tables
+from apps.finance_monitor import changelog, tables
+from apps.finance_monitor.changelog import changed
 from apps.finance_monitor.series import rfc3339
 from engine.errors import InputError
 
@@ -113,20 +114,20 @@ class Silences:
         Raises:
             InputError: there is no such silence, or it is over.
         """
-        found = [one for one in self.all() if one.id == id]
-        if not found:
-            raise InputError(f"no silence {id}; see: finance-monitor silence list")
-        if found[0].ends is not None and found[0].ends <= now:
-            raise InputError(f"silence {id} is over since {rfc3339(found[0].ends)}")
         table = tables.silences
+        row = self._connection.execute(select(table).where(table.c.id == id)).one_or_none()
+        if row is None:
+            raise InputError(f"no silence {id}; see: finance-monitor silence list")
+        one = _silence(row)
+        if one.ends is not None and one.ends <= now:
+            raise InputError(f"silence {id} is over since {rfc3339(one.ends)}")
         self._connection.execute(table.update().where(table.c.id == id).values(ends=rfc3339(now)))
-        return next(one for one in self.all() if one.id == id)
+        return replace(one, ends=now)
 
     def hides(self, alert: dict[str, Any], at: datetime | None = None) -> str | None:
         """Id of the silence that hides an alert, as it is at its last change or at another time."""
         for one in self.all():
-            time = at or datetime.fromisoformat(alert["closed"] or alert.get("updated") or alert["opened"])
-            if one.hides(alert["key"], time):
+            if one.hides(alert["key"], at or changed(alert)):
                 return one.id
         return None
 
@@ -136,22 +137,13 @@ class Silences:
         The end of an alert goes wherever one of its changes went: a sink must not hold it firing for ever.
         """
         hidden = self.hides(alert)
-        earlier = self._earlier(number, alert) if alert.get("status") == "resolved" else []
+        earlier: list[str | None] = []
+        if alert.get("status") == "resolved":
+            earlier = [one.silence for one in changelog.of(self._connection, alert["id"]) if one.number < number]
         if earlier:
             hidden = earlier[-1] if all(earlier) else None
         if hidden:
             self._connection.execute(tables.silenced.insert().values(number=number, silence=hidden))
-
-    def _earlier(self, number: int, alert: dict[str, Any]) -> list[str | None]:
-        """What hid each of an alert's changes so far; None: it was told."""
-        changes, silenced = tables.changes, tables.silenced
-        query = (
-            select(silenced.c.silence)
-            .select_from(changes.outerjoin(silenced, silenced.c.number == changes.c.number))
-            .where(changes.c.alert == alert["id"], changes.c.number < number)
-            .order_by(changes.c.number)
-        )
-        return list(self._connection.execute(query).scalars())
 
 
 def parsed(key: str) -> tuple[str, str]:
@@ -183,6 +175,4 @@ def _window(weekly: str) -> tuple[timedelta, timedelta]:
 def _silence(row: Row[Any]) -> Silence:
     ends = datetime.fromisoformat(row.ends) if row.ends else None
     starts, made = datetime.fromisoformat(row.starts), datetime.fromisoformat(row.made)
-    return Silence(
-        row.id, row.key_type, row.key_value, starts, ends, row.weekly, row.reason, row.author, made
-    )
+    return Silence(row.id, row.key_type, row.key_value, starts, ends, row.weekly, row.reason, row.author, made)
