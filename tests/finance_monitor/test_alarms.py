@@ -16,7 +16,7 @@ from apps.finance_monitor import backtest
 from apps.finance_monitor.alarms import Alarms, Alert
 from apps.finance_monitor.baseline import Baseline
 from apps.finance_monitor.companies import Companies
-from apps.finance_monitor.feed import NewsItem
+from apps.finance_monitor.items import NewsItem
 from apps.finance_monitor.labels import Label, Labelled
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.stories import Stories
