@@ -62,9 +62,10 @@ def routes(database: Database, ended: Callable[[], bool]) -> APIRouter:
                 now = await run_in_threadpool(_look, database, number)
                 for told in now.changes:
                     yield _event("change", told.as_dict(), told.number)
-                for name in ("step", "silences") if before else ():
-                    if getattr(now, name) != getattr(before, name):
-                        yield _event(name, {})
+                if before and now.step != before.step:
+                    yield _event("step", {})
+                if before and now.silences != before.silences:
+                    yield _event("silences", {})
                 silent = 0.0 if now != before else silent + POLL_SECONDS
                 if silent >= ALIVE_SECONDS:
                     silent = 0.0

@@ -7,17 +7,18 @@ monitor knows it by its id.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 
-from apps.finance_monitor import feed, tables
+from apps.finance_monitor import tables
+from apps.finance_monitor.items import Bad, parse
 from engine.db import Database
 
-NAME = "push"
-"""Of the feed, in the journal."""
 ROOM = 100_000
 """Lines that may wait."""
 
@@ -47,7 +48,6 @@ class Inbox:
         self._database = database
         self._room = room
         self._lock = threading.Lock()  # numbers become visible in their order: a reader passes over none
-        self.filled = threading.Event()
 
     def put(self, lines: Iterable[bytes]) -> list[Verdict]:
         """Keep lines, all of them or none.
@@ -56,7 +56,8 @@ class Inbox:
             Full: there is no room for them.
         """
         table = tables.inbox
-        judged = [(line, _judge(line)) for line in lines]
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        judged = [(line, _judge(line)) for line in (_received(line, now) for line in lines)]
         with self._lock, self._database.write() as connection:
             waiting = connection.execute(select(func.count()).select_from(table)).scalar_one()
             if waiting + len(judged) > self._room:
@@ -67,7 +68,6 @@ class Inbox:
                 if verdict.id is None or verdict.id not in known:
                     connection.execute(table.insert().values(item=verdict.id, data=line))
                 known.add(verdict.id)
-        self.filled.set()
         return [verdict for _, verdict in judged]
 
     def waiting(self, after: int, limit: int) -> list[tuple[int, bytes]]:
@@ -83,8 +83,19 @@ class Inbox:
             connection.execute(tables.inbox.delete().where(tables.inbox.c.number <= up_to))
 
 
+def _received(line: bytes, now: str) -> bytes:
+    """The line with its time of receipt, unless it tells one: a publisher's clock is measured by it."""
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    if not isinstance(values, dict) or values.get("received"):
+        return line
+    return json.dumps({**values, "received": now}).encode()
+
+
 def _judge(line: bytes) -> Verdict:
     try:
-        return Verdict(feed.parse(line).id, "accepted")
-    except ValueError as fault:
+        return Verdict(parse(line).id, "accepted")
+    except Bad as fault:
         return Verdict(None, "dead letter", str(fault))

@@ -135,7 +135,8 @@ class Journal:
                 connection.execute(tables.dead.insert(), [{"data": _json(vars(letter))} for letter in dead])
             for change in changes:
                 row = {"alert": change.alert, "status": change.status, "data": change.line}
-                number = connection.execute(tables.changes.insert().values(**row)).inserted_primary_key[0]
+                insert = tables.changes.insert().values(**row).returning(tables.changes.c.number)
+                number = connection.execute(insert).scalar_one()
                 Silences(connection).mark(number, json.loads(change.line))
             series.write(connection, points)
             self._items += len(items)

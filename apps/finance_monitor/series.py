@@ -91,7 +91,7 @@ def write(connection: Connection, points: Sequence[Point]) -> None:
 def read(
     connection: Connection, keys: Sequence[Key], since: datetime, spans: int, every: timedelta
 ) -> dict[Key, dict[str, list[float]]]:
-    """Key -> stories, negative and expected of so many spans of `every` from `since` on, zeros where nothing is kept."""
+    """Key -> stories, negative and expected of so many spans of `every` from `since` on; zeros where none is kept."""
     table = tables.series
     query = select(table).where(
         tuple_(table.c.key_type, table.c.key_value).in_([(key.type, key.value) for key in keys]),

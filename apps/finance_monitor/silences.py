@@ -57,6 +57,14 @@ class Silence:
             "made": rfc3339(self.made),
         }
 
+    def told(self) -> str:
+        """One line for people."""
+        what = "every key" if self.key_type == "*" else f"{self.key_type}:{self.key_value}"
+        until = f" until {rfc3339(self.ends)}" if self.ends else ""
+        window = f", {self.weekly} UTC" if self.weekly else ""
+        why = ", ".join(filter(None, (self.reason, self.author)))
+        return f"{what} from {rfc3339(self.starts)}{until}{window}" + (f" ({why})" if why else "")
+
     def _in_window(self, time: datetime) -> bool:
         if self.weekly is None:
             return True
