@@ -26,10 +26,14 @@ function shape(tag, attributes) {
   return made;
 }
 
+/** A number with two digits that say something. */
+export function amount(value) {
+  return value >= 10 ? value.toFixed(0) : String(Number(value.toPrecision(2)));
+}
+
 /** What a span holds, in words. */
 export function words(times, one, at) {
-  const expected = one.expected[at].toFixed(1);
-  return `to ${clock(times[at])}: ${one.negative[at]} of ${one.stories[at]} negative, ${expected} expected`;
+  return `to ${clock(times[at])}: ${one.negative[at]} of ${one.stories[at]} negative, ${amount(one.expected[at])} expected`;
 }
 
 /**
@@ -38,7 +42,7 @@ export function words(times, one, at) {
  */
 export function chart(times, one, spans, height, label, readout) {
   const width = times.length;
-  const most = Math.max(4, ...one.stories, ...one.expected);
+  const most = Math.max(3, ...one.stories, ...one.expected);
   const svg = shape("svg", {
     viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", height, role: "img", tabindex: 0, "aria-label": label,
   });

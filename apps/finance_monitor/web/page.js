@@ -1,13 +1,13 @@
 // The page: asks the API for all it shows, and hears by Server-Sent Events when to ask again.
 
-import { chart, clock, element, words } from "./charts.js";
+import { amount, chart, clock, element, words } from "./charts.js";
 
 const HEADLINES = 4; // of evidence shown at once
 const KEYS = 60;
 const SOON = 300; // milliseconds in which several events are answered by one look
 const RETRY = 3000;
 const at = (id) => document.getElementById(id);
-const named = (key) => (key.type === "all" ? "All news" : key.value);
+const named = (key) => (key.type === "all" ? "All news" : key.type === "topic" ? key.value.replaceAll("_", " ") : key.value);
 const spoken = (key) => (key.type === "*" ? "*" : `${key.type}:${key.value}`);
 
 const shown = { alerts: [], silences: [], keys: [], series: null };
@@ -45,13 +45,13 @@ function alert(one) {
   const card = element("article", {
     className: `alert ${firing ? (one.silence ? "silenced" : one.severity) : "resolved"}${fresh.has(one.id) ? " fresh" : ""}`,
   });
-  const ratio = one.expected > 0 ? `, ${(one.observed / one.expected).toFixed(0)} times` : "";
+  const ratio = one.expected > 0 ? `: ${(one.observed / one.expected).toFixed(0)} times as many` : "";
   card.append(
     element("h3", {},
       element("span", { className: "tag" }, firing ? one.severity : "ended"),
       named(one.key),
       element("span", { className: "kind" }, [one.key.type, one.kind].filter(Boolean).join(", "))),
-    element("p", {}, `${one.observed} negative stories in ${one.window_minutes} minutes, ${one.expected.toFixed(1)} expected${ratio}`),
+    element("p", {}, `${one.observed} negative stories in ${one.window_minutes} minutes, ${amount(one.expected)} expected${ratio}`),
     element("p", { className: "soft" },
       `${clock(one.opened)}${one.closed ? ` to ${clock(one.closed)}` : " until now"} UTC; p = ${one.p_value.toExponential(1)}`),
   );
@@ -141,20 +141,26 @@ function spansOf(key) {
     .map((one) => [Date.parse(one.opened), one.closed ? Date.parse(one.closed) : until]);
 }
 
+function firingOf(key) {
+  return shown.alerts.find((one) => one.status === "firing" && [one.key, ...one.related].some((other) => spoken(other) === spoken(key)));
+}
+
 function card(one, height) {
   const { times } = shown.series;
   const [stories, negative] = [one.stories, one.negative].map((values) => values.reduce((sum, value) => sum + value, 0));
   const expected = one.expected.reduce((sum, value) => sum + value, 0);
-  const firing = shown.alerts.find((other) => other.status === "firing" && spoken(other.key) === spoken(one.key));
+  const firing = firingOf(one.key);
   const readout = element("p", { className: "readout", "aria-live": "polite" });
-  const label = `${named(one.key)}: ${negative} of ${stories} stories negative, ${expected.toFixed(1)} expected; arrow keys go through it`;
-  const svg = chart(times, one, spansOf(one.key), height, label, (place) => {
-    readout.textContent = place === null ? "" : words(times, one, place);
-  });
+  const label = `${named(one.key)}: ${negative} of ${stories} stories negative, ${amount(expected)} expected; arrow keys go through it`;
+  const read = (place) => {
+    readout.textContent = place === null ? `${clock(times[0])} to ${clock(times.at(-1))} UTC` : words(times, one, place);
+  };
+  read(null);
+  const svg = chart(times, one, spansOf(one.key), height, label, read);
   return element("article", { className: `card${firing ? (firing.silence ? " silenced" : " firing") : ""}` },
     element("div", { className: "head" },
       element("button", { type: "button", className: "name", title: named(one.key), onclick: () => enlarge(one.key) }, named(one.key)),
-      element("span", { className: "sum" }, element("b", {}, String(negative)), ` of ${stories}, ${expected.toFixed(1)} exp.`)),
+      element("span", { className: "sum" }, element("b", {}, String(negative)), ` of ${stories}, ${amount(expected)} expected`)),
     svg, readout);
 }
 
@@ -164,6 +170,7 @@ function drawCharts() {
   const fits = (one) => named(one.key).toLowerCase().includes(wanted);
   for (const type of ["all", "topic", "company"]) {
     const mine = shown.series.series.filter((one) => one.key.type === type && (type === "all" || fits(one)));
+    mine.sort((one, other) => Boolean(firingOf(other.key)) - Boolean(firingOf(one.key)));
     fill(type, mine.map((one) => card(one, type === "all" ? 110 : 56)), "None in this time.");
   }
   at("known").replaceChildren(...shown.keys.map((one) => element("option", { value: spoken(one.key) })));
@@ -179,7 +186,7 @@ function enlarge(key) {
   const places = times.map((_, place) => place).filter((place) => one.stories[place]).reverse();
   const rows = places.slice(0, 200).map((place) => element("tr", {},
     element("td", {}, clock(times[place])),
-    ...[one.stories[place], one.negative[place], one.expected[place].toFixed(2)].map((value) => element("td", {}, String(value)))));
+    ...[one.stories[place], one.negative[place], amount(one.expected[place])].map((value) => element("td", {}, String(value)))));
   dialog.replaceChildren(
     element("div", { className: "row" }, element("h2", { id: "large-title" }, named(key)),
       element("button", { type: "button", onclick: () => dialog.close() }, "Close")),
