@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from apps.finance_monitor import changelog, events, page, series
+from apps.finance_monitor import changelog, charts, events, page
 from apps.finance_monitor.inbox import Full, Inbox
 from apps.finance_monitor.meter import Meter
 from apps.finance_monitor.series import rfc3339
@@ -133,7 +133,7 @@ def _alerts(database: Database) -> APIRouter:
         wanted = _key(key) if key else None
         found: list[dict[str, Any]] = []
         with database.read() as connection:
-            silences, now = Silences(connection), series.now(connection)
+            silences, now = Silences(connection), charts.now(connection)
             for told in changelog.latest(connection, status):
                 if len(found) == limit:
                     break
@@ -171,10 +171,10 @@ def _figures(database: Database, meter: Meter) -> APIRouter:
         span = timedelta(minutes=int(every))
         wanted = [_key(one) for one in key]
         with database.read() as connection:
-            at = until or series.now(connection)
+            at = until or charts.now(connection)
             end = at + (datetime(1970, 1, 1, tzinfo=UTC) - at) % span
             number = max(1, timedelta(hours=hours) // span)
-            found = series.read(connection, wanted, end - number * span, number, span)
+            found = charts.read(connection, wanted, end - number * span, number, span)
         times = [rfc3339(end - (number - 1 - place) * span) for place in range(number)]
         return {"times": times, "series": [{"key": asdict(one), **found[one]} for one in wanted]}
 
@@ -186,7 +186,7 @@ def _figures(database: Database, meter: Meter) -> APIRouter:
     ) -> list[dict[str, Any]]:
         """Topics and companies with their counts of the last hours, those with most negative stories first."""
         with database.read() as connection:
-            return series.busiest(connection, series.now(connection) - timedelta(hours=hours), limit)
+            return charts.busiest(connection, charts.now(connection) - timedelta(hours=hours), limit)
 
     @routes.get("/status")
     def status(caller: Desk) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def _figures(database: Database, meter: Meter) -> APIRouter:
         pulse = meter.pulse
         counted = ("items", "late", "duplicates", "dead")
         with database.read() as connection:
-            now = series.now(connection)
+            now = charts.now(connection)
         return {
             "time": rfc3339(now),
             "newest": rfc3339(pulse.event) if pulse and pulse.event else None,
@@ -212,7 +212,7 @@ def _silences(database: Database) -> APIRouter:
     def silences(caller: Desk, all: bool = False) -> list[dict[str, Any]]:
         """Those that are not over, or all, the newest first."""
         with database.read() as connection:
-            now = series.now(connection)
+            now = charts.now(connection)
             found = Silences(connection).all()
         return [one.as_dict() for one in found if all or one.ends is None or one.ends > now]
 
@@ -220,7 +220,7 @@ def _silences(database: Database) -> APIRouter:
     def silence(caller: Desk, body: NewSilence) -> dict[str, Any]:
         """Keep alerts of a key from the sinks for a time."""
         with database.write() as connection:
-            starts = body.starts or series.now(connection)
+            starts = body.starts or charts.now(connection)
             ends = starts + timedelta(hours=body.hours) if body.hours else body.ends
             author = body.author or caller.name
             made = Silences(connection).add(
@@ -233,7 +233,7 @@ def _silences(database: Database) -> APIRouter:
         """Let it hide nothing from now on."""
         with database.write() as connection:
             try:
-                return Silences(connection).end(id, series.now(connection)).as_dict()
+                return Silences(connection).end(id, charts.now(connection)).as_dict()
             except InputError as fault:
                 raise Problem(404, str(fault)) from None
 

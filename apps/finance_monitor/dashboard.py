@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from apps.finance_monitor.series import EVERYTHING
+from apps.finance_monitor.windows import ALL
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -109,9 +109,9 @@ class Dashboard:
         totals = {
             key: (sum(step[2] for step in steps), sum(step[1] for step in steps)) for key, steps in self._steps.items()
         }
-        for key in sorted(totals, key=lambda key: (key != EVERYTHING, [-total for total in totals[key]], key))[:TRENDS]:
+        for key in sorted(totals, key=lambda key: (key != ALL, [-total for total in totals[key]], key))[:TRENDS]:
             negative, stories = totals[key]
-            name = "all news" if key == EVERYTHING else key.value
+            name = "all news" if key == ALL else key.value
             line = sparkline([step[2] for step in self._steps[key]], width)
             table.add_row(Text(name), Text(line, style="red"), str(negative), str(stories))
         return table

@@ -17,7 +17,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from apps.finance_monitor import changelog, series
+from apps.finance_monitor import changelog, charts
 from apps.finance_monitor.changelog import Told
 from apps.finance_monitor.silences import Silence, Silences
 from engine.db import Database
@@ -96,7 +96,7 @@ def _look(database: Database, number: int | None) -> _Look:
         start = changelog.last(connection) if number is None else number
         changes = tuple(changelog.after(connection, start, AT_ONCE))
         end = changes[-1].number if changes else start
-        return _Look(end, changes, series.newest(connection), tuple(Silences(connection).all()))
+        return _Look(end, changes, charts.newest(connection), tuple(Silences(connection).all()))
 
 
 def _event(name: str, data: dict[str, Any], number: int | None = None) -> str:

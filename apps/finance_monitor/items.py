@@ -143,4 +143,7 @@ def _time(values: dict[str, Any], field: str) -> datetime:
         raise Bad(f"field '{field}' is {str(value)[:40]!r}, no time; write RFC 3339, as 2026-03-02T08:15:00Z") from None
     if found.tzinfo is None:
         raise Bad(f"field '{field}' has no zone; write 2026-03-02T08:15:00Z or +01:00 at its end")
-    return found.astimezone(UTC)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise Bad(f"field '{field}' is {str(value)[:40]!r}, before or after all years; correct it") from None

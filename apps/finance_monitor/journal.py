@@ -23,7 +23,7 @@ from typing import Any, TextIO
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from apps.finance_monitor import series, tables
+from apps.finance_monitor import charts, tables
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.labels import Label, Labelled
@@ -52,9 +52,10 @@ class State:
 
 @dataclass(frozen=True)
 class Change:
-    """An alert that opened or ended."""
+    """An alert that opened, changed or ended."""
 
     alert: str
+    revision: int
     status: str
     line: str
     """The alert at that moment, one JSON object."""
@@ -106,7 +107,7 @@ class Journal:
             for row in rows:
                 for _ in state.monitor.take(state.arrivals.add(_labelled(row.data, row.vector))):
                     pass  # told when it happened
-                state.monitor.points()  # and kept
+                state.monitor.points.clear()  # and kept
                 self._items = row.number
         return state
 
@@ -134,11 +135,10 @@ class Journal:
             if dead:
                 connection.execute(tables.dead.insert(), [{"data": _json(vars(letter))} for letter in dead])
             for change in changes:
-                row = {"alert": change.alert, "status": change.status, "data": change.line}
+                row = {"alert": change.alert, "revision": change.revision, "status": change.status, "data": change.line}
                 insert = tables.changes.insert().values(**row).returning(tables.changes.c.number)
-                number = connection.execute(insert).scalar_one()
-                Silences(connection).mark(number, json.loads(change.line))
-            series.write(connection, points)
+                Silences(connection).mark(connection.execute(insert).scalar_one(), json.loads(change.line))
+            charts.write(connection, points)
             self._items += len(items)
             if self._items - self._kept >= KEPT_EVERY:
                 self._keep(connection, state)

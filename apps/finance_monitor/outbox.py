@@ -85,7 +85,7 @@ class Outbox:
             self._note(sink, change.number, 0, 0.0)
             return True
         try:
-            sink.send(f"{change.alert}-{change.status}", json.loads(change.data))
+            sink.send(f"{change.alert}-{change.revision}", json.loads(change.data))
         except Refused as fault:
             attempts += 1
             _LOG.warning("%s: %s; try %d of %d", sink.name, fault, attempts, TRIES)

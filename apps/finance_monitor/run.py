@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from apps.finance_monitor import labels
-from apps.finance_monitor.alarms import BUDGET, Alarms, Alert
+from apps.finance_monitor.alarms import BUDGET, Alarms
+from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.feeds.source import Source, chunks
@@ -123,7 +124,10 @@ def monitor(
         log.touch()
 
     def tell(alerts: Iterable[Alert]) -> list[Change]:
-        return [Change(alert.id, alert.status, json.dumps(alert.as_dict(), ensure_ascii=False)) for alert in alerts]
+        return [
+            Change(alert.id, alert.revision, alert.status, json.dumps(alert.as_dict(), ensure_ascii=False))
+            for alert in alerts
+        ]
 
     def publish(changes: list[Change]) -> None:
         told.write(change.line for change in changes)
@@ -151,7 +155,7 @@ def monitor(
             letters = [one for one in found if isinstance(one, DeadLetter)]
             complete = (ready for item in items for ready in now.arrivals.add(item))
             changes = tell(now.monitor.take(complete))
-            points = now.monitor.points()
+            points, now.monitor.points = now.monitor.points, []
             if journal:
                 journal.write({entry.feed: entry.after for entry in chunk}, items, letters, changes, now, points)
             dead.write(json.dumps(vars(letter), ensure_ascii=False) for letter in letters)

@@ -40,7 +40,7 @@ def add(
     """
     from datetime import UTC, timedelta
 
-    from apps.finance_monitor import series, tables
+    from apps.finance_monitor import charts, tables
     from apps.finance_monitor.silences import Silences
     from engine.errors import InputError
 
@@ -52,7 +52,7 @@ def add(
             raise InputError(f"--from {starts!r}: no time; write 2026-03-02T08:15:00Z") from None
         begin = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
     with tables.opened(state).write() as connection:
-        begin = begin or series.now(connection)
+        begin = begin or charts.now(connection)
         ends = begin + timedelta(hours=hours) if hours else None
         made = Silences(connection).add(key, begin, ends, weekly=weekly, reason=reason, author=author)
     if as_json:
@@ -71,11 +71,11 @@ def list_(
 
     Example: finance-monitor silence list --state monitor.db
     """
-    from apps.finance_monitor import series, tables
+    from apps.finance_monitor import charts, tables
     from apps.finance_monitor.silences import Silences
 
     with tables.opened(state).read() as connection:
-        now = series.now(connection)
+        now = charts.now(connection)
         found = [one for one in Silences(connection).all() if all_ or one.ends is None or one.ends > now]
     if as_json:
         sys.stdout.write(json.dumps([one.as_dict() for one in found], ensure_ascii=False, indent=2) + "\n")
@@ -92,9 +92,9 @@ def end(id: Annotated[str, typer.Argument(help="As `silence list` shows it.")], 
 
     Example: finance-monitor silence end 0f3a61c29d5b7e48 --state monitor.db
     """
-    from apps.finance_monitor import series, tables
+    from apps.finance_monitor import charts, tables
     from apps.finance_monitor.silences import Silences
 
     with tables.opened(state).write() as connection:
-        Silences(connection).end(id, series.now(connection))
+        Silences(connection).end(id, charts.now(connection))
     typer.echo(f"{id} is over")

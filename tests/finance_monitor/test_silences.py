@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -102,32 +103,34 @@ def test_a_silence_ends_once_and_stays_on_record(database: Database) -> None:
 @dataclass
 class Sink:
     name: str = "sink"
-    told: list[str] = field(default_factory=list)
+    told: list[int] = field(default_factory=list)
 
     def send(self, message: str, alert: dict[str, Any]) -> None:
-        self.told.append(alert["status"])
+        self.told.append(alert["revision"])
 
 
 @pytest.mark.parametrize(
-    ("begins", "ends", "told"),
+    ("first", "behind", "told"),
     [
-        (None, None, ["firing", "resolved"]),
-        (-1, 100, []),  # over the whole alert
-        (-1, 1, []),  # over its start: who was not told that it fires need not hear that it does not
-        (1, 100, ["firing", "resolved"]),  # over its end: who was told is told that it is over
+        (None, None, [1, 2, 3, 4]),
+        (1, None, []),  # all of it
+        (1, 4, []),  # all but its end: who was not told that it fires need not hear that it does not
+        (1, 2, [2, 3, 4]),
+        (2, None, [1, 4]),  # its end too: who was told is told that it is over
     ],
 )
 def test_sinks_hear_what_no_silence_hides_and_the_log_has_it_all(
-    tmp_path: Path, begins: float | None, ends: float | None, told: list[str]
+    record: Journal, first: int | None, behind: int | None, told: list[int]
 ) -> None:
-    record = Journal(str(tmp_path / "monitor.db"))
     state = record.restore(fresh)
     items = news()
     lines = taken(state, items)
-    opened = next(iter(state.monitor.alerts.values())).opened
-    if begins is not None and ends is not None:
+    times = [changelog.changed(json.loads(line)) for line in lines]
+    assert len(lines) == 4
+    if first:
         with record.database.write() as connection:
-            Silences(connection).add("topic:cyber", opened + timedelta(hours=begins), opened + timedelta(hours=ends))
+            ends = times[behind - 1] if behind else None
+            Silences(connection).add("topic:cyber", times[first - 1], ends)
     record.write({}, items, [], changes(lines), state)
     sink = Sink()
     box = Outbox(record.database, [sink])
@@ -138,5 +141,11 @@ def test_sinks_hear_what_no_silence_hides_and_the_log_has_it_all(
     assert list(record.changes()) == lines
     with record.database.read() as connection:
         found = changelog.of(connection, next(iter(state.monitor.alerts)))
-    assert [one.silence is None for one in found] == [status in told for status in ("firing", "resolved")]
-    record.close()
+    assert [one.number for one in found if one.silence is None] == told
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Journal]:
+    found = Journal(str(tmp_path / "monitor.db"))
+    yield found
+    found.close()
