@@ -23,6 +23,7 @@ STEPS = 96
 TRENDS, ALERTS, HEADLINES = 10, 4, 2
 SECONDS = 10.0
 """Over which throughput is measured."""
+STYLES = {"critical": "bold red", "warning": "bold yellow", "info": "bold blue"}
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -119,12 +120,11 @@ class Dashboard:
     def _alerts(self, pulse: Pulse) -> Iterator[RenderableType]:
         from rich.text import Text
 
-        firing = sorted(pulse.firing, key=lambda alert: (alert["severity"], alert["opened"]))
+        firing = sorted(pulse.firing, key=lambda alert: (list(STYLES).index(alert["severity"]), alert["opened"]))
         yield Text(f"{len(firing)} firing" if firing else "nothing fires", style="bold")
         for alert in firing[:ALERTS]:
-            style = "red" if alert["severity"] == "critical" else "yellow"
             line = Text(no_wrap=True, overflow="ellipsis")
-            line.append(f"{alert['severity'].upper()} {alert['key']['value']}", style=f"bold {style}")
+            line.append(f"{alert['severity'].upper()} {alert['key']['value']}", style=STYLES[alert["severity"]])
             line.append(
                 f"  {alert['observed']} stories, {alert['expected']:.1f} expected, since {alert['opened'][11:16]}"
             )

@@ -4,6 +4,7 @@ import { amount, chart, clock, element, words } from "./charts.js";
 
 const HEADLINES = 4; // of evidence shown at once
 const KEYS = 60;
+const SEVERITIES = ["critical", "warning", "info"];
 const SOON = 300; // milliseconds in which several events are answered by one look
 const RETRY = 3000;
 const at = (id) => document.getElementById(id);
@@ -45,13 +46,13 @@ function alert(one) {
   const card = element("article", {
     className: `alert ${firing ? (one.silence ? "silenced" : one.severity) : "resolved"}${fresh.has(one.id) ? " fresh" : ""}`,
   });
-  const ratio = one.expected > 0 ? `: ${(one.observed / one.expected).toFixed(0)} times as many` : "";
+  const what = one.kind === "volume" ? "stories" : "negative stories";
   card.append(
     element("h3", {},
       element("span", { className: "tag" }, firing ? one.severity : "ended"),
       named(one.key),
-      element("span", { className: "kind" }, [one.key.type, one.kind].filter(Boolean).join(", "))),
-    element("p", {}, `${one.observed} negative stories in ${one.window_minutes} minutes, ${amount(one.expected)} expected${ratio}`),
+      element("span", { className: "kind" }, one.key.type === "all" ? one.kind : `${one.key.type}, ${one.kind}`)),
+    element("p", {}, `${one.observed} ${what} in ${one.window_minutes} minutes, ${amount(one.expected)} expected: ${amount(one.ratio)} times as many`),
     element("p", { className: "soft" },
       `${clock(one.opened)}${one.closed ? ` to ${clock(one.closed)}` : " until now"} UTC; p = ${one.p_value.toExponential(1)}`),
   );
@@ -118,7 +119,7 @@ function drawAlerts() {
   const firing = shown.alerts.filter((one) => one.status === "firing");
   const ended = shown.alerts.filter((one) => one.status !== "firing");
   const loud = firing.filter((one) => !one.silence);
-  firing.sort((one, other) => Boolean(one.silence) - Boolean(other.silence) || one.severity.localeCompare(other.severity));
+  firing.sort((one, other) => Boolean(one.silence) - Boolean(other.silence) || SEVERITIES.indexOf(one.severity) - SEVERITIES.indexOf(other.severity));
   fill("firing", firing.map(alert), "Nothing fires.");
   fill("ended", ended.slice(0, 20).map(alert), "None yet.");
   fill("silences", shown.silences.map(silenceLine), "None.");
