@@ -9,6 +9,7 @@ const SOON = 300; // milliseconds in which several events are answered by one lo
 const RETRY = 3000;
 const at = (id) => document.getElementById(id);
 const named = (key) => (key.type === "all" ? "All news" : key.type === "topic" ? key.value.replaceAll("_", " ") : key.value);
+const counted = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
 const spoken = (key) => (key.type === "*" ? "*" : `${key.type}:${key.value}`);
 
 const shown = { alerts: [], silences: [], keys: [], series: null };
@@ -57,17 +58,17 @@ function alert(one) {
       `${clock(one.opened)}${one.closed ? ` to ${clock(one.closed)}` : " until now"} UTC; p = ${one.p_value.toExponential(1)}`),
   );
   if (one.related.length) card.append(element("p", { className: "soft" }, `also: ${one.related.map(named).join(", ")}`));
-  const items = one.evidence.map((item) => element("li", {}, headline(item), item.source ? element("span", { className: "soft" }, ` ${item.source}`) : null));
+  const items = one.evidence.map((item) => element("li", {}, headline(item), item.source && item.source !== "unknown" ? element("span", { className: "soft" }, ` ${item.source}`) : null));
   const list = element("ol", {}, ...items.slice(0, HEADLINES));
   const more = items.length > HEADLINES
-    ? element("details", {}, element("summary", {}, `${items.length - HEADLINES} more headlines`),
+    ? element("details", {}, element("summary", {}, counted(items.length - HEADLINES, "more headline")),
         element("ol", { start: HEADLINES + 1 }, ...items.slice(HEADLINES))) : null;
   if (firing) {
     card.append(list);
     if (more) card.append(more);
     card.append(silence ? silencedRow(silence) : silenceRow(one));
   } else {
-    card.append(element("details", {}, element("summary", {}, `${items.length} headlines`), element("ol", {}, ...items)));
+    card.append(element("details", {}, element("summary", {}, counted(items.length, "headline")), element("ol", {}, ...items)));
     if (one.silence) card.append(element("p", { className: "soft" }, "silenced"));
   }
   return card;
@@ -154,7 +155,7 @@ function card(one, height) {
   const readout = element("p", { className: "readout", "aria-live": "polite" });
   const label = `${named(one.key)}: ${negative} of ${stories} stories negative, ${amount(expected)} expected; arrow keys go through it`;
   const read = (place) => {
-    readout.textContent = place === null ? `${clock(times[0])} to ${clock(times.at(-1))} UTC` : words(times, one, place);
+    readout.textContent = place === null ? `${clock(times[0])} to ${clock(times.at(-1))} UTC, up to ${Math.max(...one.stories)} at once` : words(times, one, place);
   };
   read(null);
   const svg = chart(times, one, spansOf(one.key), height, label, read);
