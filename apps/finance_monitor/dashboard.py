@@ -94,7 +94,7 @@ class Dashboard:
         line.append("\n" + "  ".join(f"{count:,} {name}" for name, count in wrong.items()), style="not bold")
         for sink, count in self._waiting().items():
             if count:
-                line.append(f"\n{sink} waits for {count:,} changes", style="not bold yellow")
+                line.append(f"\n{sink} has {count:,} to be told", style="not bold yellow")
         return line
 
     def _trends(self) -> Table:
@@ -110,10 +110,12 @@ class Dashboard:
         totals = {
             key: (sum(step[2] for step in steps), sum(step[1] for step in steps)) for key, steps in self._steps.items()
         }
+        longest = max(map(len, self._steps.values()), default=0)
         for key in sorted(totals, key=lambda key: (key != ALL, [-total for total in totals[key]], key))[:TRENDS]:
             negative, stories = totals[key]
             name = "all news" if key == ALL else key.value
-            line = sparkline([step[2] for step in self._steps[key]], width)
+            counts = [step[2] for step in self._steps[key]]
+            line = sparkline([0] * (longest - len(counts)) + counts, width)
             table.add_row(Text(name), Text(line, style="red"), str(negative), str(stories))
         return table
 
@@ -126,7 +128,7 @@ class Dashboard:
             line = Text(no_wrap=True, overflow="ellipsis")
             line.append(f"{alert['severity'].upper()} {alert['key']['value']}", style=STYLES[alert["severity"]])
             line.append(
-                f"  {alert['observed']} stories, {alert['expected']:.1f} expected, since {alert['opened'][11:16]}"
+                f"  {alert['observed']} stories, {alert['expected']:.2g} expected, since {alert['opened'][11:16]}"
             )
             for mention in alert["evidence"][-HEADLINES:]:
                 line.append(f"\n  {mention['title']}", style="dim")

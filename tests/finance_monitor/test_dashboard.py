@@ -53,7 +53,7 @@ def test_it_shows_trends_alerts_throughput_and_what_is_wrong_in_80_columns() -> 
     text = "\n".join(lines)
     for piece in ("12,345 items  32/s", "behind the clock", "2 late  3 twice  1 dead letters"):
         assert piece in text
-    assert "webhook desk waits for 4 changes" in text
+    assert "webhook desk has 4 to be told" in text
     assert "slack" not in text
     assert "CRITICAL 中国工商银行" in text
     assert "[red]储户[/red]" in text  # a title is text, not markup
