@@ -107,7 +107,7 @@ def monitor(
         on_pulse: called at the start and after each chunk.
         until: reading ends when this is set.
     """
-    names = _watch_list(watch_list) if watch_list else []
+    names = companies_in(watch_list) if watch_list else []
     journal = Journal(state) if state else None
 
     def fresh() -> State:
@@ -188,7 +188,8 @@ def write_alerts(alerts: dict[str, Alert], path: Path) -> None:
     replace(path, (json.dumps(alert.as_dict(), ensure_ascii=False) for alert in alerts.values()))
 
 
-def _watch_list(path: Path) -> list[str]:
+def companies_in(path: Path) -> list[str]:
+    """The names of a watch list."""
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as fault:
