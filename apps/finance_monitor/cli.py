@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.finance_monitor import verify_cli
+from apps.finance_monitor import serve_cli, silence_cli, verify_cli
 from engine import errors
 
 if TYPE_CHECKING:
+    from apps.finance_monitor.dashboard import Dashboard
     from apps.finance_monitor.journal import Change
     from apps.finance_monitor.run import Result
 
@@ -72,6 +73,9 @@ def follow_feed(
     slack: Annotated[list[str] | None, typer.Option(help="Post them here as Slack reads them; with --state.")] = None,
     companies: Companies = None,
     dead_letters: Dead = Path("dead_letters.jsonl"),
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Draw trends and alerts on the terminal while the news is read.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read a feed in order of time and raise alarms."""
@@ -97,6 +101,7 @@ def follow_feed(
         slacks=slack or [],
         budget=false_alarms_per_day,
         lateness=lateness,
+        dashboard=dashboard,
     )
     from apps.finance_monitor.run import write_alerts
 
@@ -153,6 +158,11 @@ def backtest(
     typer.echo(f"recall {found.recall:.2f}, largest delay {delay:.2f} windows, {false} false")
 
 
+app.command("serve")(serve_cli.serve)
+app.add_typer(serve_cli.keys, name="keys")
+app.add_typer(silence_cli.silence, name="silence")
+
+
 def main() -> None:
     """Entry point of `finance-monitor`."""
     errors.run(lambda: app(standalone_mode=True))
@@ -173,6 +183,7 @@ def _run(
     slacks: Sequence[str] = (),
     budget: float = 0.5,
     lateness: float = 5.0,
+    dashboard: bool = False,
 ) -> Result:
     from datetime import timedelta
 
@@ -184,11 +195,12 @@ def _run(
     from apps.finance_monitor import run, sinks
     from engine import Progress
 
-    key = sinks.secret(os.environ.get(sinks.SECRET))
-    hooks = [sinks.Webhook(sinks.checked(url, "--webhook"), key) for url in webhooks]
+    told = sinks.configured(webhooks, slacks)
     with Progress(quiet=quiet) as progress:
         loaded = run.models(progress)
         progress.stage(f"reading {', '.join(source.name for source in sources)}")
+    board = _dashboard(state, [sink.name for sink in told]) if dashboard and not quiet and sys.stdout.isatty() else None
+    with board or contextlib.nullcontext():
         return run.monitor(
             sources,
             loaded,
@@ -197,11 +209,24 @@ def _run(
             dead_letters=dead_letters,
             log=log,
             state=state,
-            sinks=[*hooks, *(sinks.Slack(sinks.checked(url, "--slack")) for url in slacks)],
+            sinks=told,
             budget=budget,
             lateness=timedelta(minutes=lateness),
-            on_change=_tell if follow and not quiet else None,
+            on_change=_tell if (follow or dashboard) and not quiet and not board else None,
+            on_pulse=board.take if board else None,
         )
+
+
+def _dashboard(state: str | None, sinks: list[str]) -> Dashboard:
+    from rich.console import Console
+
+    from apps.finance_monitor import outbox, tables
+    from apps.finance_monitor.dashboard import Dashboard
+
+    if not (state and sinks):
+        return Dashboard(Console())
+    database = tables.opened(state)
+    return Dashboard(Console(), waiting=lambda: outbox.waiting(database, sinks))
 
 
 def _tell(change: Change) -> None:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from apps.finance_monitor import tables
 from apps.finance_monitor.sinks import Refused, Sink
@@ -51,11 +51,8 @@ class Outbox:
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
-        with self._database.read() as connection:
-            told = {row.sink: row.number for row in connection.execute(select(tables.deliveries))}
-            numbers = connection.execute(select(tables.changes.c.number)).scalars().all()
-        waiting = {sink.name: sum(number > told.get(sink.name, 0) for number in numbers) for sink in self._sinks}
-        return {name: count for name, count in waiting.items() if count}
+        left = waiting(self._database, [sink.name for sink in self._sinks])
+        return {name: count for name, count in left.items() if count}
 
     def deliver(self) -> bool:
         """Try what is due, once for each sink; whether anything was sent."""
@@ -75,14 +72,18 @@ class Outbox:
             self._ending.wait(self._poll)
 
     def _next(self, sink: Sink) -> bool:
-        changes, deliveries = tables.changes, tables.deliveries
+        changes, deliveries, silenced = tables.changes, tables.deliveries, tables.silenced
         with self._database.read() as connection:
             state = connection.execute(select(deliveries).where(deliveries.c.sink == sink.name)).one_or_none()
             told, attempts, due = (state.number, state.attempts, state.due) if state else (0, 0, 0.0)
             query = select(changes).where(changes.c.number > told).order_by(changes.c.number).limit(1)
             change = connection.execute(query).one_or_none()
+            hidden = change and connection.execute(select(silenced).where(silenced.c.number == change.number)).first()
         if change is None or time.time() < due:
             return False
+        if hidden:
+            self._note(sink, change.number, 0, 0.0)
+            return True
         try:
             sink.send(f"{change.alert}-{change.revision}", json.loads(change.data))
         except Refused as fault:
@@ -104,3 +105,12 @@ class Outbox:
             connection.execute(tables.deliveries.insert().values(**row))
             if reason is not None:
                 connection.execute(tables.undelivered.insert().values(sink=sink.name, number=number, reason=reason))
+
+
+def waiting(database: Database, sinks: Sequence[str]) -> dict[str, int]:
+    """Sink -> changes that it has not been told yet."""
+    number = tables.changes.c.number
+    with database.read() as connection:
+        told = {row.sink: row.number for row in connection.execute(select(tables.deliveries))}
+        counts = {name: select(func.count()).where(number > told.get(name, 0)) for name in sinks}
+        return {name: connection.execute(count).scalar_one() for name, count in counts.items()}

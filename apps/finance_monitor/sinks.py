@@ -7,7 +7,9 @@ import binascii
 import hashlib
 import hmac
 import json
+import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,6 +90,17 @@ class Slack:
         headlines = "".join(f"\n\u2022 {one['title']}" for one in alert["evidence"][:HEADLINES])
         text = f"*{headline(alert)}*{headlines}"
         _post(self.url, json.dumps({"text": text}, ensure_ascii=False).encode(), {"content-type": "application/json"})
+
+
+def configured(webhooks: Sequence[str], slacks: Sequence[str]) -> list[Sink]:
+    """The sinks of a command's options.
+
+    Raises:
+        InputError: a URL is none, or KEEL_WEBHOOK_SECRET is no key.
+    """
+    key = secret(os.environ.get(SECRET))
+    hooks = [Webhook(checked(url, "--webhook"), key) for url in webhooks]
+    return [*hooks, *(Slack(checked(url, "--slack")) for url in slacks)]
 
 
 def headline(alert: Alert) -> str:
