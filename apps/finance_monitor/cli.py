@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from apps.finance_monitor import backtest_cli
 from engine import errors
 
 if TYPE_CHECKING:
@@ -100,45 +101,7 @@ def follow_feed(
         typer.echo(f"{len(result.alerts)} alerts in {alerts}")
 
 
-@app.command()
-def backtest(
-    feed: Annotated[str, typer.Option(help="A file of news items as JSON lines.")],
-    events: Annotated[Path, typer.Option(help="Planted events: kind, key, start, end a line.")],
-    false_alarms_per_day: Budget = 0.5,
-    companies: Companies = None,
-    dead_letters: Dead = Path("dead_letters.jsonl"),
-    as_json: Json = False,
-) -> None:
-    """Score the alarms on a feed whose surges and decoys are known.
-
-    Example: finance-monitor backtest --feed data/finance/news.jsonl --events data/finance/news.events.jsonl
-    """
-    from apps.finance_monitor import backtest as scoring
-
-    planted = scoring.events(events)
-    result = _run(feed, companies=companies, dead_letters=dead_letters, quiet=as_json, budget=false_alarms_per_day)
-    found = scoring.score(result.alerts.values(), planted)
-    document = {
-        "recall": found.recall,
-        "max_delay_windows": found.max_delay_windows,
-        "false_alarms": len(found.false_alarms),
-        "delays": found.found,
-        "missed": found.missed,
-        "false": [alert.as_dict() for alert in found.false_alarms],
-    }
-    if as_json:
-        _print_json(document)
-        return
-    for name, delay in found.found.items():
-        typer.echo(f"found   {name}, {delay:.2f} windows after its start")
-    for name in found.missed:
-        typer.echo(f"missed  {name}")
-    for alert in found.false_alarms:
-        typer.echo(
-            f"false   {alert.key.type} {alert.key.value} at {alert.opened:%Y-%m-%d %H:%M}, {alert.observed} stories"
-        )
-    delay, false = found.max_delay_windows, len(found.false_alarms)
-    typer.echo(f"recall {found.recall:.2f}, largest delay {delay:.2f} windows, {false} false")
+app.command()(backtest_cli.backtest)
 
 
 def main() -> None:

@@ -95,7 +95,7 @@ def monitor(
         lateness: how long an item of a live feed or one with a state is waited for.
         on_change: called as an alert opens and as it ends.
     """
-    names = _watch_list(watch_list) if watch_list else []
+    names = watched_names(watch_list) if watch_list else []
     journal = Journal(state) if state else None
 
     def fresh() -> State:
@@ -164,7 +164,12 @@ def write_alerts(alerts: dict[str, Alert], path: Path) -> None:
     replace(path, (json.dumps(alert.as_dict(), ensure_ascii=False) for alert in alerts.values()))
 
 
-def _watch_list(path: Path) -> list[str]:
+def watched_names(path: Path) -> list[str]:
+    """Names on a watch list.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as fault:
