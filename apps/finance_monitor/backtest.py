@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import fmean, median
 
-from apps.finance_monitor.alarms import Alert
+from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.windows import WINDOW, Key
 from engine.errors import InputError
 
@@ -44,7 +44,7 @@ class Event:
         return self.start <= time <= self.end + WINDOW
 
     def told_by(self, alert: Alert) -> bool:
-        return self.spans(alert.opened) and any(map(self.concerns, (alert.key, *alert.related)))
+        return self.spans(alert.opened) and any(map(self.concerns, alert.keys))
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ def score(alerts: Iterable[Alert], events: Iterable[Event]) -> Score:
     surges = [event for event in events if event.kind == "surge"]
     found = {place: Match(surges[place], waiting[mine]) for place, mine in _pairs(surges, waiting)}
     matched = {id(match.alert) for match in found.values()}
-    repeats, false = [], []
+    repeats: list[Alert] = []
+    false: list[Alert] = []
     for alert in waiting:
         if id(alert) not in matched:
             (repeats if any(event.told_by(alert) for event in surges) else false).append(alert)

@@ -14,7 +14,7 @@ from engine import errors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.finance_monitor.alarms import Alert
+    from apps.finance_monitor.alert import Alert
     from apps.finance_monitor.backtest import Event
     from apps.finance_monitor.chance import Chance
     from apps.finance_monitor.history import History
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def backtest(
-    feed: Annotated[str, typer.Option(help="A file of news items as JSON lines.")],
+    feed: Annotated[list[str], typer.Option(help="A file of news items as JSON lines; more than once for more.")],
     events: Annotated[
         Path | None,
         typer.Option(help="What happened: kind, key, start, end a line. Without it alarms are counted, not judged."),
@@ -40,8 +40,6 @@ def backtest(
 
     Example: finance-monitor backtest --feed data/finance/news.jsonl --events data/finance/news.events.jsonl --sweep
     """
-    if feed != "-" and not Path(feed).is_file():
-        raise errors.InputError(f"{feed}: no such feed; give a file of JSON lines, or - for standard input")
     if html and not html.parent.is_dir():
         raise errors.InputError(f"--html {html}: the folder {html.parent} does not exist; make it first")
     from apps.finance_monitor import backtest as scoring
@@ -66,7 +64,7 @@ def backtest(
         typer.echo(f"plots in {html}", err=as_json)
 
 
-def _history(feed: str, companies: Path | None, dead_letters: Path, *, quiet: bool) -> History:
+def _history(feeds: Sequence[str], companies: Path | None, dead_letters: Path, *, quiet: bool) -> History:
     from apps.finance_monitor import run
     from apps.finance_monitor.history import History
     from engine import Progress
@@ -74,8 +72,8 @@ def _history(feed: str, companies: Path | None, dead_letters: Path, *, quiet: bo
     with Progress(quiet=quiet) as progress:
         names = run.watched_names(companies) if companies else []
         loaded = run.models(progress)
-        progress.stage(f"reading {feed}")
-        return History.read(feed, loaded, names, dead_letters)
+        progress.stage(f"reading {', '.join(feeds)}")
+        return History.read(feeds, loaded, names, dead_letters)
 
 
 def told(trial: Trial, against: Chance | None) -> list[str]:

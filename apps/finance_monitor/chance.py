@@ -41,7 +41,7 @@ def chance(replay: Replay, score: Score) -> Chance:
     if not score.found:
         return Chance(1.0)
     thrown = Thrown.like(replay, surges)
-    keys = [1 + len(alert.related) for alert in replay.alerts]
+    keys = [len(alert.keys) for alert in replay.alerts]
     if thrown.apart and len(surges) <= EXACT:
         return Chance(max(thrown.exact(keys, len(score.found)), sys.float_info.min))
     return Chance(thrown.drawn(keys, len(score.found)), 1 / (1 + DRAWS))
@@ -65,7 +65,7 @@ class Thrown:
     def like(cls, replay: Replay, surges: Sequence[Event]) -> Thrown:
         """Keys by the steps at which they have negative news, and one more, as a key without any may be a surge's."""
         steps = {key: len(counts) for key, counts in replay.counts.items() if key.type != "all"}
-        named = {key for alert in replay.alerts for key in (alert.key, *alert.related)}
+        named = {key for alert in replay.alerts for key in alert.keys}
         keys = sorted(steps.keys() | named | {event.key for event in surges if event.key.type != "all"})
         weights = np.array([1.0 + steps.get(key, 0) for key in keys])
         return cls(
@@ -106,10 +106,11 @@ class Thrown:
 
         random = np.random.default_rng(SEED)
         ends = np.cumsum(keys)
+        starts = [0, *ends[:-1]]
         reached = 0
         for _ in range(draws):
             named = self.concerns[random.choice(len(self.weights), size=ends[-1], p=self.weights)]
-            told = np.logical_or.reduceat(named, ends - keys, axis=0)
+            told = np.logical_or.reduceat(named, starts, axis=0)
             told &= self.spans[random.integers(len(self.spans), size=len(keys))]
             if told.any(axis=0).sum() >= found:
                 matched = maximum_bipartite_matching(csr_array(told.astype(np.int8)), perm_type="row")

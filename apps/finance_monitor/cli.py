@@ -35,7 +35,7 @@ Dead = Annotated[Path, typer.Option(help="Where lines that are no news items go.
 def follow_feed(
     context: typer.Context,
     feed: Annotated[
-        str | None, typer.Option(help="A file of news items as JSON lines, or - for standard input.")
+        list[str] | None, typer.Option(help="A file of news items as JSON lines, or - for standard input.")
     ] = None,
     alerts: Annotated[
         Path | None,
@@ -68,7 +68,7 @@ def follow_feed(
     """Read a feed in order of time and raise alarms."""
     if context.invoked_subcommand:
         return
-    if feed is None:
+    if not feed:
         raise errors.InputError("no feed; try: finance-monitor --feed news.jsonl, or finance-monitor --help")
     _check_writable(alerts)
     if (webhook or slack) and state is None:
@@ -110,7 +110,7 @@ def main() -> None:
 
 
 def _run(
-    feed: str,
+    feeds: Sequence[str],
     *,
     companies: Path | None,
     dead_letters: Path,
@@ -123,10 +123,11 @@ def _run(
     budget: float = 0.5,
     lateness: float = 5.0,
 ) -> Result:
-    if feed != "-" and not follow and not Path(feed).is_file():
-        raise errors.InputError(f"{feed}: no such feed; give a file of JSON lines, or - for standard input")
     from datetime import timedelta
 
+    from apps.finance_monitor.feeds import named
+
+    sources = [named(feed, follow=follow) for feed in feeds]
     from apps.finance_monitor import run, sinks
     from engine import Progress
 
@@ -134,9 +135,9 @@ def _run(
     hooks = [sinks.Webhook(sinks.checked(url, "--webhook"), key) for url in webhooks]
     with Progress(quiet=quiet) as progress:
         loaded = run.models(progress)
-        progress.stage(f"reading {feed}")
+        progress.stage(f"reading {', '.join(source.name for source in sources)}")
         return run.monitor(
-            feed,
+            sources,
             loaded,
             follow=follow,
             watch_list=companies,
@@ -152,10 +153,10 @@ def _run(
 
 def _tell(change: Change) -> None:
     alert = json.loads(change.line)
-    ended = change.status == "resolved"
-    time = alert["closed" if ended else "opened"]
+    word = "ended " if change.status == "resolved" else "ALARM " if change.revision == 1 else "update"
+    time = alert["updated"]
     typer.echo(
-        f"{time[:10]} {time[11:16]}  {'ended ' if ended else 'ALARM '} {alert['key']['type']} {alert['key']['value']}: "
+        f"{time[:10]} {time[11:16]}  {word} {alert['key']['type']} {alert['key']['value']}: "
         f"{alert['observed']} negative stories"
     )
 

@@ -10,16 +10,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from apps.finance_monitor import feed, labels
-from apps.finance_monitor.alarms import Alarms, Alert
+from apps.finance_monitor import labels
+from apps.finance_monitor.alarms import Alarms
+from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
+from apps.finance_monitor.feeds import named
+from apps.finance_monitor.feeds.source import chunks
+from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.lines import Lines
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.run import CHUNK, Models
 from apps.finance_monitor.stories import Stories
-from apps.finance_monitor.windows import STEP, Key, Window
+from apps.finance_monitor.windows import STEP, Key, Step, Window
 from engine.errors import InputError
 
 
@@ -32,8 +36,7 @@ class Replay:
     steps: list[datetime]
     """Ends of all steps."""
     counts: dict[Key, dict[datetime, int]]
-    """Key -> end of a step -> negative stories of the window that ends there, where there were any; of the key "all"
-    those of any key."""
+    """Key -> end of a step -> negative stories of the window that ends there, where there were any."""
 
     @property
     def days(self) -> float:
@@ -52,24 +55,20 @@ class History:
     items: Sequence[Labelled]
     names: Sequence[str] = ()
     model: dict[str, Any] = field(default_factory=dict)
-    late_or_twice: int = 0
-    dead: int = 0
 
     @classmethod
-    def read(cls, source: str, models: Models, names: Sequence[str], dead_letters: Path | None) -> History:
-        """Label a feed that is read to its end.
+    def read(cls, feeds: Sequence[str], models: Models, names: Sequence[str], dead_letters: Path | None) -> History:
+        """Label feeds that are read to their end.
 
         Raises:
-            InputError: it holds no news.
+            InputError: one cannot be read, or they hold no news.
         """
         arrivals, dead = Arrivals(None), Lines(dead_letters)
         try:
-            for chunk in feed.chunks(feed.entries(source), CHUNK):
+            for chunk in chunks([named(feed) for feed in feeds], CHUNK):
                 found = [entry.found for entry in chunk]
-                dead.write(
-                    json.dumps(vars(one), ensure_ascii=False) for one in found if isinstance(one, feed.DeadLetter)
-                )
-                items = [one for one in found if isinstance(one, feed.NewsItem)]
+                dead.write(json.dumps(vars(one), ensure_ascii=False) for one in found if isinstance(one, DeadLetter))
+                items = [one for one in found if isinstance(one, NewsItem)]
                 for item in labels.label(items, models.labellers, models.embedder):
                     for _ in arrivals.add(item):
                         pass  # nothing is complete before the end
@@ -77,8 +76,10 @@ class History:
             dead.close()
         ordered = list(arrivals.rest())
         if not ordered:
-            raise InputError(f"{source}: no news to test on; its lines are in {dead_letters}, each with what is wrong")
-        return cls(ordered, names, models.lineage(), arrivals.late + arrivals.duplicates, dead.count)
+            raise InputError(
+                f"{', '.join(feeds)}: no news to test on; the lines are in {dead_letters}, each with what is wrong"
+            )
+        return cls(ordered, names, models.lineage())
 
     def replay(self, budget: float) -> Replay:
         """Run the monitor anew under so many false alarms a day."""
@@ -97,12 +98,8 @@ class _Watched(Alarms):
         self.steps: list[datetime] = []
         self.counts: dict[Key, dict[datetime, int]] = defaultdict(dict)
 
-    def step(self, now: datetime, window: Window) -> list[Alert]:
+    def step(self, now: datetime, window: Window, came: Step) -> list[Alert]:
         self.steps.append(now)
-        negative = window.negative()
-        for key, mentions in negative.items():
+        for key, mentions in window.negative().items():
             self.counts[key][now] = len(mentions)
-        if negative:
-            stories = {mention.story for mentions in negative.values() for mention in mentions}
-            self.counts[Key("all", "all")][now] = len(stories)
-        return super().step(now, window)
+        return super().step(now, window, came)

@@ -1,6 +1,6 @@
 """Journal: what a monitor has read and raised, so that a restart goes on where it was, exactly.
 
-Each chunk of a feed is one transaction: how far the feed was read, its items with their labels, its dead letters and
+Each chunk of entries is one transaction: how far the feeds were read, its items with their labels, its dead letters and
 the changes of alerts that came of it. Windows, stories and baseline are no more than what those items made of them:
 they are kept now and then, and the items since are taken again, with the labels that they were given. What was not
 committed is read again from the feed; it comes to the same, as labels and alerts depend on the items alone.
@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
@@ -25,7 +25,7 @@ from sqlalchemy import Connection, func, select
 
 from apps.finance_monitor import tables
 from apps.finance_monitor.arrivals import Arrivals
-from apps.finance_monitor.feed import DeadLetter, NewsItem, Position
+from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.labels import Label, Labelled
 from apps.finance_monitor.monitor import Monitor
 from engine.db import Database
@@ -51,9 +51,10 @@ class State:
 
 @dataclass(frozen=True)
 class Change:
-    """An alert that opened or ended."""
+    """An alert that opened, changed or ended."""
 
     alert: str
+    revision: int
     status: str
     line: str
     """The alert at that moment, one JSON object."""
@@ -85,11 +86,11 @@ class Journal:
         if self._lock:
             self._lock.close()
 
-    def position(self, feed: str) -> Position:
-        """Where reading goes on."""
+    def position(self, feed: str) -> str | None:
+        """The cursor where reading goes on; None: the feed was not read before."""
+        query = select(tables.feeds.c.position).where(tables.feeds.c.feed == feed)
         with self.database.read() as connection:
-            row = connection.execute(select(tables.feeds).where(tables.feeds.c.feed == feed)).one_or_none()
-        return Position(row.line, row.byte, row.inode) if row else Position()
+            return connection.execute(query).scalar_one_or_none()
 
     def restore(self, fresh: Callable[[], State]) -> State:
         """The state as it was after the last chunk: the one that was kept, and the items since.
@@ -111,24 +112,28 @@ class Journal:
 
     def write(
         self,
-        feed: str,
-        after: Position,
+        positions: Mapping[str, str],
         items: Sequence[Labelled],
         dead: Sequence[DeadLetter],
         changes: Sequence[Change],
         state: State,
     ) -> None:
-        """Keep what came of a chunk, all of it or nothing."""
+        """Keep what came of a chunk, all of it or nothing.
+
+        Args:
+            positions: feed -> the cursor behind what was read of it.
+        """
         with self.database.write() as connection:
-            connection.execute(tables.feeds.delete().where(tables.feeds.c.feed == feed))
-            connection.execute(tables.feeds.insert().values(feed=feed, **asdict(after)))
+            for feed, position in positions.items():
+                connection.execute(tables.feeds.delete().where(tables.feeds.c.feed == feed))
+                connection.execute(tables.feeds.insert().values(feed=feed, position=position))
             if items:
                 rows = [{"number": self._items + at, **_row(one)} for at, one in enumerate(items, 1)]
                 connection.execute(tables.items.insert(), rows)
             if dead:
                 connection.execute(tables.dead.insert(), [{"data": _json(vars(letter))} for letter in dead])
             for change in changes:
-                row = {"alert": change.alert, "status": change.status, "data": change.line}
+                row = {"alert": change.alert, "revision": change.revision, "status": change.status, "data": change.line}
                 connection.execute(tables.changes.insert().values(**row))
             self._items += len(items)
             if self._items - self._kept >= KEPT_EVERY:
@@ -171,13 +176,9 @@ class Journal:
 def _row(one: Labelled) -> dict[str, Any]:
     item = one.item
     data = {
-        "id": item.id,
+        **asdict(item),
         "published": item.published.isoformat(),
         "received": item.received.isoformat(),
-        "title": item.title,
-        "source": item.source,
-        "lang": item.lang,
-        "tickers": item.tickers,
         "language": one.language,
         "label": asdict(one.label) if one.label else None,
     }

@@ -8,23 +8,19 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from apps.finance_monitor.alarms import Alert
+from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.backtest import Event
 from apps.finance_monitor.trial import Trial
 from apps.finance_monitor.windows import STEP, Key
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 AROUND = timedelta(hours=12)
 """Shown before an event and after it."""
 ROWS = 30
 """Keys of an overview; those with the most alarms."""
 INK, SURGE, DECOY, FOUND, FALSE = "#2864b4", "#f2c46d", "#c9d1da", "#187a4c", "#c2410c"
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "keel",  # the same plot has the same bytes
     "text.parse_math": False,  # a ticker's $ is a dollar
@@ -37,7 +33,6 @@ _STYLE = {
 
 def overview(trial: Trial, events: Sequence[Event]) -> str:
     """The whole history: a row a key, its events as bars, its alarms as marks."""
-    false = {alert.id for alert in trial.score.false_alarms} if trial.score else set()
     alerts: dict[Key, list[Alert]] = {event.key: [] for event in events}
     for alert in trial.replay.alerts:
         alerts.setdefault(alert.key, []).append(alert)
@@ -48,8 +43,7 @@ def overview(trial: Trial, events: Sequence[Event]) -> str:
             for event in (one for one in events if one.key == key):
                 _bar(axes, event, row - 0.35, row + 0.35)
             for alert in alerts[key]:
-                mark = {"marker": "v", "color": FALSE if alert.id in false else FOUND, "markersize": 7}
-                axes.plot([alert.opened], [row], **mark)
+                axes.plot([alert.opened], [row], marker="v", color=_colour(trial, alert), markersize=7)
         axes.set_yticks(range(len(keys)), [f"{key.type} {key.value}" for key in keys])
         axes.set_ylim(len(keys) - 0.4, -0.6)
         axes.set_xlim(trial.replay.steps[0], trial.replay.steps[-1])
@@ -72,8 +66,8 @@ def around(trial: Trial, event: Event) -> str:
         for alert in trial.replay.alerts:
             if alert.opened > end or (alert.closed or trial.replay.steps[-1]) < start:
                 continue
-            if any(event.concerns(key) for key in (alert.key, *alert.related)):
-                colour = FOUND if event.told_by(alert) and event.kind == "surge" else FALSE
+            if any(event.concerns(key) for key in alert.keys):
+                colour = _colour(trial, alert)
                 last = alert.closed or trial.replay.steps[-1]
                 axes.hlines(1.12 * top, alert.opened, last, colors=colour, linewidth=3)
                 axes.plot([alert.opened], [1.12 * top], marker="v", color=colour, markersize=7)
@@ -114,8 +108,11 @@ def curve(trials: Sequence[Trial]) -> str:
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple[Figure, list[str]]]:
-    """A figure of so many inches; at the end its SVG, to stand in a page, is in the list."""
+def _figure(width: float, height: float) -> Iterator[tuple[Any, list[str]]]:
+    """A figure of so many inches; at the end its SVG, to stand in a page, is in the list.
+
+    Figures are untyped here: matplotlib's stubs take no times.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -129,18 +126,23 @@ def _figure(width: float, height: float) -> Iterator[tuple[Figure, list[str]]]:
     drawn.append(re.sub(r"^.*?(?=<svg)", "", written.getvalue(), flags=re.DOTALL))
 
 
-def _bar(axes: Axes, event: Event, low: float, high: float) -> None:
+def _bar(axes: Any, event: Event, low: float, high: float) -> None:
     ends: Any = [event.start, max(event.end, event.start + STEP)]
     axes.fill_between(ends, low, high, color=SURGE if event.kind == "surge" else DECOY, linewidth=0)
+
+
+def _colour(trial: Trial, alert: Alert) -> str:
+    false = trial.score.false_alarms if trial.score else ()
+    return FALSE if any(alert is one for one in false) else FOUND
 
 
 def _same(event: Event, key: Key) -> bool:
     return key.type == "all" if event.key.type == "all" else event.concerns(key)
 
 
-def _dates(axes: Axes) -> None:
+def _dates(axes: Any) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(tz=UTC)
+    locator = AutoDateLocator(tz=UTC)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))  # type: ignore[no-untyped-call]

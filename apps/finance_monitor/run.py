@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from apps.finance_monitor import feed, labels
-from apps.finance_monitor.alarms import BUDGET, Alarms, Alert
+from apps.finance_monitor import labels
+from apps.finance_monitor.alarms import BUDGET, Alarms
+from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
+from apps.finance_monitor.feeds.source import Source, chunks
+from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.journal import Change, Journal, State
 from apps.finance_monitor.lines import Lines, replace
 from apps.finance_monitor.monitor import Monitor, Tally
@@ -71,7 +75,7 @@ def models(progress: Progress) -> Models:
 
 
 def monitor(
-    source: str,
+    sources: Sequence[Source],
     models: Models,
     *,
     follow: bool = False,
@@ -83,8 +87,9 @@ def monitor(
     budget: float = BUDGET,
     lateness: timedelta = LATENESS,
     on_change: Callable[[Change], None] | None = None,
+    until: threading.Event | None = None,
 ) -> Result:
-    """Read the feed to its end (or, with `follow`, until interrupted) and follow its topics and companies.
+    """Read all feeds to their end (or, with `follow`, until interrupted) and follow their topics and companies.
 
     Args:
         log: alerts are written here as they open and end, one JSON object a line.
@@ -94,6 +99,7 @@ def monitor(
         budget: false alarms a day.
         lateness: how long an item of a live feed or one with a state is waited for.
         on_change: called as an alert opens and as it ends.
+        until: reading ends when this is set.
     """
     names = watched_names(watch_list) if watch_list else []
     journal = Journal(state) if state else None
@@ -110,10 +116,12 @@ def monitor(
     dead = Lines(dead_letters, journal.dead() if journal else ())
     if log:
         log.touch()
-    name = source if source == "-" else str(Path(source).resolve())
 
     def tell(alerts: Iterable[Alert]) -> list[Change]:
-        return [Change(alert.id, alert.status, json.dumps(alert.as_dict(), ensure_ascii=False)) for alert in alerts]
+        return [
+            Change(alert.id, alert.revision, alert.status, json.dumps(alert.as_dict(), ensure_ascii=False))
+            for alert in alerts
+        ]
 
     def publish(changes: list[Change]) -> None:
         told.write(change.line for change in changes)
@@ -125,20 +133,18 @@ def monitor(
     try:
         if outbox:
             outbox.start()
-        for chunk in feed.chunks(
-            feed.entries(source, follow=follow, start=journal.position(name) if journal else None), CHUNK
-        ):
+        for chunk in chunks(sources, CHUNK, journal.position if journal else None, until=until):
             found = [entry.found for entry in chunk]
-            items = labels.label(
-                [one for one in found if isinstance(one, feed.NewsItem)], models.labellers, models.embedder
-            )
-            letters = [one for one in found if isinstance(one, feed.DeadLetter)]
+            items = labels.label([one for one in found if isinstance(one, NewsItem)], models.labellers, models.embedder)
+            letters = [one for one in found if isinstance(one, DeadLetter)]
             complete = (ready for item in items for ready in now.arrivals.add(item))
             changes = tell(now.monitor.take(complete))
             if journal:
-                journal.write(name, chunk[-1].after, items, letters, changes, now)
+                journal.write({entry.feed: entry.after for entry in chunk}, items, letters, changes, now)
             dead.write(json.dumps(vars(letter), ensure_ascii=False) for letter in letters)
             publish(changes)
+            for source in sources:
+                source.committed(chunk)
         if journal:
             journal.keep(now)
         else:

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from scipy.stats import poisson
 
 from apps.finance_monitor import backtest
-from apps.finance_monitor.alarms import Alert
+from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.backtest import Event, score
 from apps.finance_monitor.backtest_page import page
+from apps.finance_monitor.baseline import Tails
 from apps.finance_monitor.chance import Thrown, chance
 from apps.finance_monitor.history import History, Replay
 from apps.finance_monitor.rate import Rate
@@ -40,7 +41,8 @@ def event(
 
 
 def alert(hour: float, key: Key = CYBER, related: Sequence[Key] = ()) -> Alert:
-    return Alert(key, START + timedelta(hours=hour), 9, 0.1, 0.5, 1e-9, {}, related=list(related))
+    tails = Tails(0.1, 0.01, 1e-9, 1e-9)
+    return Alert(key, START + timedelta(hours=hour), 9, 0.5, tails, 1e-5, {}, related=list(related))
 
 
 def test_found_missed_repeated_and_false_are_told_apart() -> None:
