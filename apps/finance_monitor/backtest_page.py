@@ -54,7 +54,7 @@ def page(trial: Trial, events: Sequence[Event], against: Chance | None, others: 
     for event in events[:EVENTS]:
         parts += [
             f"<h3>{escape(event.name)}</h3>",
-            f'<p class="note">{escape(_became(trial, event))} {escape(event.note)}</p>',
+            f'<p class="note">{escape(_became(trial, event))}</p>',
             plots.around(trial, event),
         ]
     if len(events) > EVENTS:
@@ -65,12 +65,13 @@ def page(trial: Trial, events: Sequence[Event], against: Chance | None, others: 
 
 
 def _became(trial: Trial, event: Event) -> str:
+    note = f" Known: {event.note}" if event.note else ""
     if event.kind != "surge":
-        return "Decoy."
+        return f"Decoy.{note}"
     for match in trial.score.found if trial.score else ():
         if match.event is event:
-            return f"Found {match.delay:.2f} windows ({minutes(match.delay):.0f} minutes) after its start."
-    return "Missed."
+            return f"Found {match.delay:.2f} windows ({minutes(match.delay):.0f} minutes) after its start.{note}"
+    return f"Missed.{note}"
 
 
 def _table(trials: Sequence[Trial]) -> str:

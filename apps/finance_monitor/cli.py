@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from engine import errors
 if TYPE_CHECKING:
     from apps.finance_monitor.journal import Change
     from apps.finance_monitor.run import Result
+    from apps.finance_monitor.sinks import Sink
 
 app = typer.Typer(
     add_completion=False,
@@ -61,6 +61,20 @@ def follow_feed(
         typer.Option(help="Post alerts here in Alertmanager's shape, signed by KEEL_WEBHOOK_SECRET; with --state."),
     ] = None,
     slack: Annotated[list[str] | None, typer.Option(help="Post them here as Slack reads them; with --state.")] = None,
+    smtp: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Mail them: smtp://USER@HOST:PORT/?from=ADDRESS&to=ADDRESS&starttls=1, the password in "
+            "KEEL_SMTP_PASSWORD; with --state."
+        ),
+    ] = None,
+    escalate_to: Annotated[
+        list[str] | None,
+        typer.Option(help="A webhook or smtp:// that is told of critical alerts, and of those that go on firing."),
+    ] = None,
+    escalate_after: Annotated[
+        float, typer.Option(min=0, help="Minutes of event time after which an alert that still fires is escalated.")
+    ] = 30.0,
     companies: Companies = None,
     dead_letters: Dead = Path("dead_letters.jsonl"),
     as_json: Json = False,
@@ -71,8 +85,13 @@ def follow_feed(
     if not feed:
         raise errors.InputError("no feed; try: finance-monitor --feed news.jsonl, or finance-monitor --help")
     _check_writable(alerts)
-    if (webhook or slack) and state is None:
-        raise errors.InputError("--webhook and --slack need --state FILE, which keeps what they have been told")
+    if (webhook or slack or smtp or escalate_to) and state is None:
+        raise errors.InputError(
+            "--webhook, --slack, --smtp and --escalate-to need --state FILE, which keeps what they have been told"
+        )
+    from apps.finance_monitor import sinks
+
+    told = sinks.configured(webhook or (), slack or (), smtp or (), escalate_to or (), escalate_after)
     live = follow or state is not None
     result = _run(
         feed,
@@ -82,8 +101,7 @@ def follow_feed(
         follow=follow,
         log=alerts if live else None,
         state=state,
-        webhooks=webhook or [],
-        slacks=slack or [],
+        sinks=told,
         budget=false_alarms_per_day,
         lateness=lateness,
     )
@@ -118,8 +136,7 @@ def _run(
     follow: bool = False,
     log: Path | None = None,
     state: str | None = None,
-    webhooks: Sequence[str] = (),
-    slacks: Sequence[str] = (),
+    sinks: Sequence[Sink] = (),
     budget: float = 0.5,
     lateness: float = 5.0,
 ) -> Result:
@@ -128,11 +145,9 @@ def _run(
     from apps.finance_monitor.feeds import named
 
     sources = [named(feed, follow=follow) for feed in feeds]
-    from apps.finance_monitor import run, sinks
+    from apps.finance_monitor import run
     from engine import Progress
 
-    key = sinks.secret(os.environ.get(sinks.SECRET))
-    hooks = [sinks.Webhook(sinks.checked(url, "--webhook"), key) for url in webhooks]
     with Progress(quiet=quiet) as progress:
         loaded = run.models(progress)
         progress.stage(f"reading {', '.join(source.name for source in sources)}")
@@ -144,7 +159,7 @@ def _run(
             dead_letters=dead_letters,
             log=log,
             state=state,
-            sinks=[*hooks, *(sinks.Slack(sinks.checked(url, "--slack")) for url in slacks)],
+            sinks=sinks,
             budget=budget,
             lateness=timedelta(minutes=lateness),
             on_change=_tell if follow and not quiet else None,

@@ -74,6 +74,7 @@ def around(trial: Trial, event: Event) -> str:
         axes.set_xlim(start, end)
         axes.set_ylim(0, 1.25 * top)
         axes.set_ylabel("negative stories")
+        axes.locator_params(axis="y", integer=True, nbins=4)
         _dates(axes)
     return drawn[0]
 

@@ -132,6 +132,7 @@ def monitor(
     outbox = Outbox(journal.database, sinks) if journal else None
     try:
         if outbox:
+            outbox.clock = now.monitor.tally.last
             outbox.start()
         for chunk in chunks(sources, CHUNK, journal.position if journal else None, until=until):
             found = [entry.found for entry in chunk]
@@ -141,6 +142,8 @@ def monitor(
             changes = tell(now.monitor.take(complete))
             if journal:
                 journal.write({entry.feed: entry.after for entry in chunk}, items, letters, changes, now)
+            if outbox:
+                outbox.clock = now.monitor.tally.last
             dead.write(json.dumps(vars(letter), ensure_ascii=False) for letter in letters)
             publish(changes)
             for source in sources:
