@@ -80,7 +80,7 @@ class Escalated(Queue):
         clock = self._clock()  # first: what lies before it can be read
         number = tables.changes.c.number
         new = select(number, tables.changes.c.data).where(number > self._moments.seen).order_by(number)
-        self._moments.see(connection.execute(new).tuples(), clock)
+        self._moments.see(((row.number, row.data) for row in connection.execute(new)), clock)
 
 
 def _change(

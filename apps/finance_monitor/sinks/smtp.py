@@ -92,18 +92,13 @@ def mailboxes(url: str, option: str, password: str | None) -> list[Mailbox]:
         parts = urlsplit(url)
         port, query = parts.port, parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError as fault:
-        raise InputError(f"{option} {url}: no URL ({fault}); {_HOW}") from None
-    wrong = query.keys() - {"from", "to", "starttls"}
-    if (
-        parts.scheme not in _PORTS
-        or not parts.hostname
-        or wrong
-        or len(query.get("from", ())) != 1
-        or "to" not in query
-    ):
-        raise InputError(f"{option} {url}: {'unknown ' + ', '.join(sorted(wrong)) if wrong else 'not whole'}; {_HOW}")
+        raise InputError(f"{option}: no URL ({fault}); {_HOW}") from None
     if parts.password is not None:
         raise InputError(f"{option}: a password in a URL is seen by all who list processes; set {PASSWORD}")
+    if unknown := query.keys() - {"from", "to", "starttls"}:
+        raise InputError(f"{option} {url}: unknown {', '.join(sorted(unknown))}; {_HOW}")
+    if parts.scheme not in _PORTS or not parts.hostname or len(query.get("from", ())) != 1 or "to" not in query:
+        raise InputError(f"{option} {url}: no whole SMTP URL; {_HOW}")
     sender, recipients = query["from"][0], [one for many in query["to"] for one in many.split(",")]
     for address in (sender, *recipients):
         _check_address(address, option)
@@ -179,9 +174,7 @@ def _text(alert: Alert) -> str:
 
 
 def _html(alert: Alert) -> str:
-    rows = "".join(
-        f"<tr><th align=left>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in _told(alert)
-    )
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in _told(alert))
     items = "".join(f"<li>{_linked(one)}</li>" for one in alert["evidence"][:HEADLINES])
     return f"<html><body><h3>{escape(headline(alert))}</h3><table>{rows}</table><ul>{items}</ul></body></html>\n"
 
