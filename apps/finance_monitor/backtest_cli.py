@@ -49,7 +49,7 @@ def backtest(
     planted = None if events is None else scoring.events(events)
     history = _history(feed, companies, dead_letters, quiet=as_json)
     trial = Trial.of(history, planted, false_alarms_per_day)
-    against = chance(trial.replay, trial.score) if trial.score else None
+    against = chance(trial.course, trial.score) if trial.score else None
     others = [Trial.of(history, planted, budget) for budget in BUDGETS] if sweep else []
     if as_json:
         document = _document(trial, against, others)
@@ -70,7 +70,7 @@ def _history(feeds: Sequence[str], companies: Path | None, dead_letters: Path, *
     from engine import Progress
 
     with Progress(quiet=quiet) as progress:
-        names = run.watched_names(companies) if companies else []
+        names = run.companies_in(companies) if companies else []
         loaded = run.models(progress)
         progress.stage(f"reading {', '.join(feeds)}")
         return History.read(feeds, loaded, names, dead_letters)
@@ -116,7 +116,7 @@ def _tell(trial: Trial, against: Chance | None, others: Sequence[Trial]) -> None
         for alert in trial.score.false_alarms:
             typer.echo(f"false   {_named(alert)}")
     else:
-        for alert in trial.replay.alerts:
+        for alert in trial.course.alerts:
             typer.echo(f"alarm   {_named(alert)}")
     for line in told(trial, against):
         typer.echo(line)
@@ -147,7 +147,7 @@ def _document(trial: Trial, against: Chance | None, others: Sequence[Trial]) -> 
             "false": [alert.as_dict() for alert in score.false_alarms],
         }  # fmt: skip
     else:
-        document["alerts"] = [alert.as_dict() for alert in trial.replay.alerts]
+        document["alerts"] = [alert.as_dict() for alert in trial.course.alerts]
     if others:
         document["sweep"] = [one.as_dict() for one in others]
     return document

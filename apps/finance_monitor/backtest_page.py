@@ -31,7 +31,7 @@ def page(trial: Trial, events: Sequence[Event], against: Chance | None, others: 
         events: what is known to have happened, decoys too.
         others: the trials of a sweep.
     """
-    steps = trial.replay.steps
+    steps = trial.course.steps
     parts = [
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.finance_monitor.backtest import Event, Score
-from apps.finance_monitor.history import Replay
+from apps.finance_monitor.history import Course
 
 EXACT = 12
 """Surges up to which the probability is summed over all sets of them; it is drawn beyond."""
@@ -35,13 +35,13 @@ class Chance:
     resolution: float | None = None
 
 
-def chance(replay: Replay, score: Score) -> Chance:
+def chance(course: Course, score: Score) -> Chance:
     """Of alarms like those of the score. It is exact where no alarm could tell of two surges."""
     surges = [*(match.event for match in score.found), *score.missed]
     if not score.found:
         return Chance(1.0)
-    thrown = Thrown.like(replay, surges)
-    keys = [len(alert.keys) for alert in replay.alerts]
+    thrown = Thrown.like(course, surges)
+    keys = [len(alert.keys) for alert in course.alerts]
     if thrown.apart and len(surges) <= EXACT:
         return Chance(max(thrown.exact(keys, len(score.found)), sys.float_info.min))
     return Chance(thrown.drawn(keys, len(score.found)), 1 / (1 + DRAWS))
@@ -62,14 +62,14 @@ class Thrown:
     weights: NDArray[np.float64]
 
     @classmethod
-    def like(cls, replay: Replay, surges: Sequence[Event]) -> Thrown:
+    def like(cls, course: Course, surges: Sequence[Event]) -> Thrown:
         """Keys by the steps at which they have negative news, and one more, as a key without any may be a surge's."""
-        steps = {key: len(counts) for key, counts in replay.counts.items() if key.type != "all"}
-        named = {key for alert in replay.alerts for key in alert.keys}
+        steps = {key: len(counts) for key, counts in course.counts.items() if key.type != "all"}
+        named = {key for alert in course.alerts for key in alert.keys}
         keys = sorted(steps.keys() | named | {event.key for event in surges if event.key.type != "all"})
         weights = np.array([1.0 + steps.get(key, 0) for key in keys])
         return cls(
-            np.array([[event.spans(step) for event in surges] for step in replay.steps]),
+            np.array([[event.spans(step) for event in surges] for step in course.steps]),
             np.array([[event.concerns(key) for event in surges] for key in keys]),
             weights / weights.sum(),
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.finance_monitor import backtest_cli
+from apps.finance_monitor import backtest_cli, verify_cli
 from engine import errors
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ app = typer.Typer(
     help="Follow news by topic and company; raise an alarm when negative news surges.\n\n"
     "Example: finance-monitor --feed news.jsonl --alerts alerts.jsonl",
 )
+verify_cli.add(app)
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 Companies = Annotated[Path | None, typer.Option(help="A watch list, a company's name a line.")]
 Budget = Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")]

@@ -28,7 +28,7 @@ from engine.errors import InputError
 
 
 @dataclass(frozen=True)
-class Replay:
+class Course:
     """What the monitor made of a history."""
 
     alerts: list[Alert]
@@ -81,13 +81,13 @@ class History:
             )
         return cls(ordered, names, models.lineage())
 
-    def replay(self, budget: float) -> Replay:
+    def replay(self, budget: float) -> Course:
         """Run the monitor anew under so many false alarms a day."""
         alarms = _Watched(self.model, budget=budget)
         monitor = Monitor(Stories(), Companies(self.names), alarms)
         for _ in (*monitor.take(self.items), *monitor.end()):
             pass
-        return Replay(list(monitor.alerts.values()), alarms.steps, alarms.counts)
+        return Course(list(monitor.alerts.values()), alarms.steps, alarms.counts)
 
 
 class _Watched(Alarms):

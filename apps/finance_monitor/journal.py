@@ -14,6 +14,7 @@ import io
 import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
@@ -229,3 +230,50 @@ def _lock(path: Path) -> TextIO:
         stream.close()
         raise InputError(_BUSY.format(path)) from None
     return stream
+
+
+def recorded_in(where: str) -> list[Labelled]:
+    """All items of a state, in the order that they came in; a monitor may go on writing it.
+
+    Raises:
+        InputError: there is no such state, or the first of its items are no longer kept.
+    """
+    with _reading(where) as connection:
+        rows = connection.execute(select(tables.items).order_by(tables.items.c.number)).all()
+    if rows and rows[0].number != 1:
+        raise InputError(
+            f"--state {where}: no longer holds the first news that it read, and what came later hangs on it; "
+            "use: finance-monitor verify ALERT --feed FILE"
+        )
+    return [_labelled(row.data, row.vector) for row in rows]
+
+
+def alert_in(where: str, name: str) -> dict[str, Any]:
+    """An alert of a state, as it was told last.
+
+    Raises:
+        InputError: there is no such state, or no such alert in it.
+    """
+    changes = tables.changes
+    with _reading(where) as connection:
+        query = select(changes.c.data).where(changes.c.alert == name).order_by(changes.c.number.desc()).limit(1)
+        found = connection.execute(query).scalar_one_or_none()
+        known = connection.execute(select(changes.c.alert).distinct()).scalars().all() if found is None else []
+    if found is None:
+        raise InputError(f"--state {where}: holds no alert {name}; it has: {', '.join(sorted(known)) or 'none yet'}")
+    alert: dict[str, Any] = json.loads(found)
+    return alert
+
+
+@contextmanager
+def _reading(where: str) -> Iterator[Connection]:
+    file = where.removeprefix("sqlite:///")
+    if "://" not in file and not Path(file).is_file():
+        raise InputError(f"--state {where}: no such file; name the one that the monitor was given")
+    url = where if "://" in file else f"sqlite:///{file}"
+    database = Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS)
+    try:
+        with database.read() as connection:
+            yield connection
+    finally:
+        database.close()

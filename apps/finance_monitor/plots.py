@@ -34,7 +34,7 @@ _STYLE: Any = {
 def overview(trial: Trial, events: Sequence[Event]) -> str:
     """The whole history: a row a key, its events as bars, its alarms as marks."""
     alerts: dict[Key, list[Alert]] = {event.key: [] for event in events}
-    for alert in trial.replay.alerts:
+    for alert in trial.course.alerts:
         alerts.setdefault(alert.key, []).append(alert)
     keys = sorted(alerts, key=lambda key: (key not in {event.key for event in events}, -len(alerts[key]), key))[:ROWS]
     with _figure(9.6, 0.9 + 0.32 * max(1, len(keys))) as (figure, drawn):
@@ -46,7 +46,7 @@ def overview(trial: Trial, events: Sequence[Event]) -> str:
                 axes.plot([alert.opened], [row], marker="v", color=_colour(trial, alert), markersize=7)
         axes.set_yticks(range(len(keys)), [f"{key.type} {key.value}" for key in keys])
         axes.set_ylim(len(keys) - 0.4, -0.6)
-        axes.set_xlim(trial.replay.steps[0], trial.replay.steps[-1])
+        axes.set_xlim(trial.course.steps[0], trial.course.steps[-1])
         _dates(axes)
     return drawn[0]
 
@@ -55,20 +55,20 @@ def around(trial: Trial, event: Event) -> str:
     """Half a day on both sides of an event: its key's negative stories in each window, and its alarms from opening to
     end."""
     start, end = event.start - AROUND, event.end + AROUND
-    counts = [own for key, own in trial.replay.counts.items() if _same(event, key)]
-    steps = [step for step in trial.replay.steps if start <= step <= end]
+    counts = [own for key, own in trial.course.counts.items() if _same(event, key)]
+    steps = [step for step in trial.course.steps if start <= step <= end]
     heights = [max((own.get(step, 0) for own in counts), default=0) for step in steps]
     with _figure(9.6, 1.9) as (figure, drawn):
         axes = figure.subplots()
         top = max([1, *heights])
         _bar(axes, event, 0, 1.25 * top)
         axes.step(steps, heights, where="pre", color=INK, linewidth=1.4)
-        for alert in trial.replay.alerts:
-            if alert.opened > end or (alert.closed or trial.replay.steps[-1]) < start:
+        for alert in trial.course.alerts:
+            if alert.opened > end or (alert.closed or trial.course.steps[-1]) < start:
                 continue
             if any(event.concerns(key) for key in alert.keys):
                 colour = _colour(trial, alert)
-                last = alert.closed or trial.replay.steps[-1]
+                last = alert.closed or trial.course.steps[-1]
                 axes.hlines(1.12 * top, alert.opened, last, colors=colour, linewidth=3)
                 axes.plot([alert.opened], [1.12 * top], marker="v", color=colour, markersize=7)
         axes.set_xlim(start, end)

@@ -101,7 +101,7 @@ def monitor(
         on_change: called as an alert opens and as it ends.
         until: reading ends when this is set.
     """
-    names = watched_names(watch_list) if watch_list else []
+    names = companies_in(watch_list) if watch_list else []
     journal = Journal(state) if state else None
 
     def fresh() -> State:
@@ -173,12 +173,8 @@ def write_alerts(alerts: dict[str, Alert], path: Path) -> None:
     replace(path, (json.dumps(alert.as_dict(), ensure_ascii=False) for alert in alerts.values()))
 
 
-def watched_names(path: Path) -> list[str]:
-    """Names on a watch list.
-
-    Raises:
-        InputError: it cannot be read.
-    """
+def companies_in(path: Path) -> list[str]:
+    """The names of a watch list."""
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as fault:

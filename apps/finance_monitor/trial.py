@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from apps.finance_monitor.backtest import Event, Score, score
-from apps.finance_monitor.history import History, Replay
+from apps.finance_monitor.history import Course, History
 from apps.finance_monitor.rate import Rate
 from apps.finance_monitor.windows import WINDOW
 
@@ -20,24 +20,24 @@ BUDGETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0)
 class Trial:
     budget: float
     """False alarms a day that were allowed."""
-    replay: Replay
+    course: Course
     score: Score | None
     """None: nobody knows what was planted."""
 
     @classmethod
     def of(cls, history: History, events: Sequence[Event] | None, budget: float) -> Trial:
-        replay = history.replay(budget)
-        return cls(budget, replay, None if events is None else score(replay.alerts, events))
+        course = history.replay(budget)
+        return cls(budget, course, None if events is None else score(course.alerts, events))
 
     @property
     def alarms(self) -> Rate:
-        return Rate(len(self.replay.alerts), self.replay.days)
+        return Rate(len(self.course.alerts), self.course.days)
 
     def as_dict(self) -> dict[str, Any]:
         """Figures as one JSON object."""
         found: dict[str, Any] = {
             "budget": self.budget,
-            "days": round(self.replay.days, 4),
+            "days": round(self.course.days, 4),
             "alarms": self.alarms.count,
             "alarms_per_day": self.alarms.a_day,
             "alarms_per_day_95": self.alarms.interval,
@@ -63,7 +63,7 @@ class Trial:
         }
 
     def false_alarms(self, of: Score) -> Rate:
-        return Rate(len(of.false_alarms), self.replay.days)
+        return Rate(len(of.false_alarms), self.course.days)
 
 
 def minutes(windows: float) -> float:

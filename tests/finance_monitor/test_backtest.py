@@ -22,7 +22,7 @@ from apps.finance_monitor.backtest import Event, score
 from apps.finance_monitor.backtest_page import page
 from apps.finance_monitor.baseline import Tails
 from apps.finance_monitor.chance import Thrown, chance
-from apps.finance_monitor.history import History, Replay
+from apps.finance_monitor.history import Course, History
 from apps.finance_monitor.rate import Rate
 from apps.finance_monitor.trial import Trial
 from apps.finance_monitor.windows import STEP, WINDOW, Key
@@ -110,16 +110,16 @@ def test_a_rates_interval_is_garwoods(count: int, days: float) -> None:
         assert poisson.sf(count - 1, low * days) == pytest.approx(0.025)
 
 
-def replayed(alerts: list[Alert], *, days: int = 4, negative: dict[Key, int]) -> Replay:
+def course_of(alerts: list[Alert], *, days: int = 4, negative: dict[Key, int]) -> Course:
     steps = [START + STEP * number for number in range(1, days * 96 + 1)]
-    return Replay(alerts, steps, {key: dict.fromkeys(steps[:count], 1) for key, count in negative.items()})
+    return Course(alerts, steps, {key: dict.fromkeys(steps[:count], 1) for key, count in negative.items()})
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=6), st.integers(1, 3))
 @settings(max_examples=8, deadline=None)
 def test_the_exact_chance_is_that_of_draws(keys: list[int], found: int) -> None:
     planted = [event(10, hours=8), event(30, CREDIT, hours=12), event(60, Key("all", "all"))]
-    thrown = Thrown.like(replayed([], negative={CYBER: 40, CREDIT: 100, Key("topic", "macro"): 3}), planted)
+    thrown = Thrown.like(course_of([], negative={CYBER: 40, CREDIT: 100, Key("topic", "macro"): 3}), planted)
     assert thrown.apart
     exact, draws = thrown.exact(keys, found), 4000
     drawn = thrown.drawn(keys, found, draws=draws)
@@ -127,15 +127,15 @@ def test_the_exact_chance_is_that_of_draws(keys: list[int], found: int) -> None:
 
 
 def test_one_alarm_on_one_surge_is_as_likely_as_its_share_of_steps_and_keys() -> None:
-    replay = replayed([alert(10.25)], negative={CYBER: 99, CREDIT: 299})
-    found = chance(replay, score(replay.alerts, [event(10, hours=0.75)]))
+    course = course_of([alert(10.25)], negative={CYBER: 99, CREDIT: 299})
+    found = chance(course, score(course.alerts, [event(10, hours=0.75)]))
     assert found.resolution is None
     assert found.p_value == pytest.approx(8 / 384 * 100 / 400)  # 10:00 to 11:45, both included
 
 
 def test_chance_is_never_nothing_and_says_how_finely_it_was_drawn() -> None:
     over = [event(10), event(11, CREDIT)]
-    sure = replayed([alert(10.5, Key("company", f"c{n}")) for n in range(2)] + [alert(10.5), alert(11.5, CREDIT)],
+    sure = course_of([alert(10.5, Key("company", f"c{n}")) for n in range(2)] + [alert(10.5), alert(11.5, CREDIT)],
                     days=100, negative={Key("topic", "macro"): 9000})  # fmt: skip
     drawn = chance(sure, score(sure.alerts, over))
     assert drawn.resolution is not None
@@ -155,7 +155,7 @@ def test_a_sweep_runs_over_news_that_was_labelled_once(history: History) -> None
     assert counts == sorted(counts)
     assert trials[1].score is not None
     assert trials[1].score.recall == 1
-    assert trials[1].replay.counts[CYBER][START + timedelta(hours=132)] == 10
+    assert trials[1].course.counts[CYBER][START + timedelta(hours=132)] == 10
     figures = trials[1].as_dict()
     assert (figures["precision"], figures["max_delay_minutes"]) == (1, 60 * figures["max_delay_windows"])
     assert Trial.of(history, None, 0.5).as_dict().keys() < figures.keys()
@@ -182,7 +182,7 @@ def test_the_page_needs_nothing_else_and_keeps_every_name_as_it_is(history: Hist
     planted[1] = replace(planted[1], note="<script>alert(1)</script>")
     trials = [Trial.of(history, planted, budget) for budget in (0.5, 50.0)]
     assert trials[0].score is not None
-    text = page(trials[0], planted, chance(trials[0].replay, trials[0].score), trials)
+    text = page(trials[0], planted, chance(trials[0].course, trials[0].score), trials)
     found = Parsed(text)
     assert found.tags.count("svg") == 1 + len(planted) + 1
     assert "script" not in found.tags
