@@ -156,10 +156,12 @@ def events(path: Path) -> list[Event]:
     """
     found = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as fault:
         raise InputError(f"--events {path}: not readable ({fault})") from None
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             found.append(_event(line))
         except (ValueError, KeyError, TypeError) as fault:

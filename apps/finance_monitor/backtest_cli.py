@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from apps.finance_monitor.alert import Alert
     from apps.finance_monitor.backtest import Event
     from apps.finance_monitor.chance import Chance
+    from apps.finance_monitor.feeds.source import Source
     from apps.finance_monitor.history import History
     from apps.finance_monitor.trial import Trial
 
@@ -26,6 +27,9 @@ def backtest(
     events: Annotated[
         Path | None,
         typer.Option(help="What happened: kind, key, start, end a line. Without it alarms are counted, not judged."),
+    ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="A YAML file that tells how items of another shape are read; or ninjs, or csv.")
     ] = None,
     false_alarms_per_day: Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")] = 0.5,
     sweep: Annotated[bool, typer.Option("--sweep", help="Try other budgets too; the news is labelled once.")] = False,
@@ -44,10 +48,13 @@ def backtest(
         raise errors.InputError(f"--html {html}: the folder {html.parent} does not exist; make it first")
     from apps.finance_monitor import backtest as scoring
     from apps.finance_monitor.chance import chance
+    from apps.finance_monitor.feeds import named
+    from apps.finance_monitor.mapping import Mapping
     from apps.finance_monitor.trial import BUDGETS, Trial
 
     planted = None if events is None else scoring.events(events)
-    history = _history(feed, companies, dead_letters, quiet=as_json)
+    shape = Mapping.load(mapping) if mapping else None
+    history = _history([named(one, mapping=shape) for one in feed], companies, dead_letters, quiet=as_json)
     trial = Trial.of(history, planted, false_alarms_per_day)
     against = chance(trial.course, trial.score) if trial.score else None
     others = [Trial.of(history, planted, budget) for budget in BUDGETS] if sweep else []
@@ -64,7 +71,7 @@ def backtest(
         typer.echo(f"plots in {html}", err=as_json)
 
 
-def _history(feeds: Sequence[str], companies: Path | None, dead_letters: Path, *, quiet: bool) -> History:
+def _history(sources: Sequence[Source], companies: Path | None, dead_letters: Path, *, quiet: bool) -> History:
     from apps.finance_monitor import run
     from apps.finance_monitor.history import History
     from engine import Progress
@@ -72,8 +79,8 @@ def _history(feeds: Sequence[str], companies: Path | None, dead_letters: Path, *
     with Progress(quiet=quiet) as progress:
         names = run.companies_in(companies) if companies else []
         loaded = run.models(progress)
-        progress.stage(f"reading {', '.join(feeds)}")
-        return History.read(feeds, loaded, names, dead_letters)
+        progress.stage(f"reading {', '.join(source.name for source in sources)}")
+        return History.read(sources, loaded, names, dead_letters)
 
 
 def told(trial: Trial, against: Chance | None) -> list[str]:

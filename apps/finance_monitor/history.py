@@ -15,8 +15,7 @@ from apps.finance_monitor.alarms import Alarms
 from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
-from apps.finance_monitor.feeds import named
-from apps.finance_monitor.feeds.source import chunks
+from apps.finance_monitor.feeds.source import Source, chunks
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.lines import Lines
@@ -57,7 +56,9 @@ class History:
     model: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, feeds: Sequence[str], models: Models, names: Sequence[str], dead_letters: Path | None) -> History:
+    def read(
+        cls, sources: Sequence[Source], models: Models, names: Sequence[str], dead_letters: Path | None
+    ) -> History:
         """Label feeds that are read to their end.
 
         Raises:
@@ -65,7 +66,7 @@ class History:
         """
         arrivals, dead = Arrivals(None), Lines(dead_letters)
         try:
-            for chunk in chunks([named(feed) for feed in feeds], CHUNK):
+            for chunk in chunks(sources, CHUNK):
                 found = [entry.found for entry in chunk]
                 dead.write(json.dumps(vars(one), ensure_ascii=False) for one in found if isinstance(one, DeadLetter))
                 items = [one for one in found if isinstance(one, NewsItem)]
@@ -76,9 +77,8 @@ class History:
             dead.close()
         ordered = list(arrivals.rest())
         if not ordered:
-            raise InputError(
-                f"{', '.join(feeds)}: no news to test on; the lines are in {dead_letters}, each with what is wrong"
-            )
+            read = ", ".join(source.name for source in sources)
+            raise InputError(f"{read}: no news to test on; the lines are in {dead_letters}, each with what is wrong")
         return cls(ordered, names, models.lineage())
 
     def replay(self, budget: float) -> Course:

@@ -130,11 +130,12 @@ def monitor(
                 on_change(change)
 
     outbox = Outbox(journal.database, sinks) if journal else None
+    reading = chunks(sources, CHUNK, journal.position if journal else None, until=until)
     try:
         if outbox:
             outbox.clock = now.monitor.tally.last
             outbox.start()
-        for chunk in chunks(sources, CHUNK, journal.position if journal else None, until=until):
+        for chunk in reading:
             found = [entry.found for entry in chunk]
             items = labels.label([one for one in found if isinstance(one, NewsItem)], models.labellers, models.embedder)
             letters = [one for one in found if isinstance(one, DeadLetter)]
@@ -159,6 +160,9 @@ def monitor(
         if journal is None:
             publish(tell(now.monitor.take(now.arrivals.rest())))
     finally:
+        reading.close()
+        for source in sources:
+            source.close()
         told.close()
         dead.close()
         waiting = outbox.end() if outbox else {}
