@@ -23,6 +23,7 @@ NAMES = {
     "shuffled": "fifty months of usual news: false alarms a day against the budget",
     "nab": "NAB's counts of tweets: the volume detector against a windowed Gaussian",
     "crash_monitor": "finance-monitor killed a hundred times: its alerts against those of a run left alone",
+    "fuzz": "ten minutes of feeds full of whatever may come: crashes, and lines not counted once",
     "banking77": "Banking77: full tuning and LoRA",
     "fewshot": "Banking77 with ten rows a label: contrastive tuning against the head alone",
     "clinc": "CLINC150: intents, and questions that none of them fits",

@@ -33,4 +33,11 @@ def run(*, seeds: int) -> Figures:
         for score in scores
         for alert in score.false_alarms
     ]
-    return Figures(figures, settings={"seeds": seeds, "missed": [s.missed for s in scores], "false": false})
+    return Figures(
+        figures,
+        settings={
+            "seeds": seeds,
+            "missed": [[event.name for event in score.missed] for score in scores],
+            "false": false,
+        },
+    )

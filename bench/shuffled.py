@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from scipy.stats import chi2
-
 from apps.finance_monitor.alarms import BUDGET
+from apps.finance_monitor.rate import Rate
 from bench import streams
 from bench.contract import Figures
 from engine import Progress
@@ -20,9 +19,9 @@ def run(*, seeds: int) -> Figures:
         for number in range(STREAMS):
             progress.stage(f"stream {number + 1} of {STREAMS}: {false} false alarms so far")
             false += len(parts.dealt(number).alerts(BUDGET))
-    days = STREAMS * streams.DAYS
+    rate = Rate(false, STREAMS * streams.DAYS)
     return Figures(
-        {"false_alarms_per_day": false / days, "upper_95": float(chi2.ppf(0.95, 2 * false + 2) / 2 / days)},
+        {"false_alarms_per_day": rate.a_day, "upper_95": rate.upper},
         {},
-        {"seeds": 1, "streams": STREAMS, "days": days, "budget": BUDGET, "false_alarms": false},
+        {"seeds": 1, "streams": STREAMS, "days": rate.days, "budget": BUDGET, "false_alarms": false},
     )

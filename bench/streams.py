@@ -10,15 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from apps.finance_monitor import backtest, labels
-from apps.finance_monitor.alarms import Alarms
 from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.backtest import Event
-from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.feeds.file import File
+from apps.finance_monitor.history import History
 from apps.finance_monitor.items import NewsItem
 from apps.finance_monitor.labels import Labelled
-from apps.finance_monitor.monitor import Monitor
-from apps.finance_monitor.stories import Stories
 from bench.seeds import trained
 from engine import Embedder, Predictor, Progress, Recipe
 from engine.resources import find
@@ -36,10 +33,7 @@ class Stream:
 
     def alerts(self, budget: float) -> list[Alert]:
         """What the monitor raises under so many false alarms a day."""
-        monitor = Monitor(Stories(), Companies(), Alarms({}, budget=budget))
-        for _ in (*monitor.take(self.items), *monitor.end()):
-            pass
-        return list(monitor.alerts.values())
+        return History(self.items).replay(budget).alerts
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import chi2
 
 from apps.finance_monitor import backtest
 from apps.finance_monitor.alarms import BUDGET
+from apps.finance_monitor.rate import Rate
 from bench import streams
 from bench.contract import Figures
 from engine import Progress
@@ -24,27 +24,20 @@ def run(*, seeds: int) -> Figures:
             progress.stage(f"stream {number} of {len(made)}")
             scores.append(backtest.score(stream.alerts(BUDGET), stream.events))
     found, missed = sum(len(one.found) for one in scores), sum(len(one.missed) for one in scores)
-    delays = [delay for one in scores for delay in one.found.values()]
-    false = sum(len(one.false_alarms) for one in scores)
-    days = len(made) * streams.DAYS
+    delays = [delay for one in scores for delay in one.delays]
+    false = Rate(sum(len(one.false_alarms) for one in scores), len(made) * streams.DAYS)
     return Figures(
         {
             "recall": found / (found + missed),
             "mean_delay_windows": float(np.mean(delays)),
-            "false_alarms_per_day": false / days,
+            "false_alarms_per_day": false.a_day,
         },
-        {"false_alarms_per_day": poisson(false, days)},
+        {"false_alarms_per_day": false.interval},
         {
             "seeds": 1,
             "streams": len(made),
             "budget": BUDGET,
             "max_delay_windows": max(delays),
-            "own_feed": {"missed": scores[0].missed, "false": len(scores[0].false_alarms)},
+            "own_feed": {"missed": [event.name for event in scores[0].missed], "false": len(scores[0].false_alarms)},
         },
     )
-
-
-def poisson(count: int, days: int) -> tuple[float, float]:
-    """The exact 95% interval of a rate a day (Garwood 1936)."""
-    low = chi2.ppf(0.025, 2 * count) / 2 if count else 0.0
-    return float(low / days), float(chi2.ppf(0.975, 2 * count + 2) / 2 / days)

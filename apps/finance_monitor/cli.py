@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.finance_monitor import serve_cli, silence_cli, verify_cli
+from apps.finance_monitor import backtest_cli, serve_cli, silence_cli, verify_cli
 from engine import errors
 
 if TYPE_CHECKING:
     from apps.finance_monitor.dashboard import Dashboard
     from apps.finance_monitor.journal import Change
     from apps.finance_monitor.run import Result
+    from apps.finance_monitor.sinks import Sink
 
 app = typer.Typer(
     add_completion=False,
@@ -71,6 +72,20 @@ def follow_feed(
         typer.Option(help="Post alerts here in Alertmanager's shape, signed by KEEL_WEBHOOK_SECRET; with --state."),
     ] = None,
     slack: Annotated[list[str] | None, typer.Option(help="Post them here as Slack reads them; with --state.")] = None,
+    smtp: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Mail them: smtp://USER@HOST:PORT/?from=ADDRESS&to=ADDRESS&starttls=1, the password in "
+            "KEEL_SMTP_PASSWORD; with --state."
+        ),
+    ] = None,
+    escalate_to: Annotated[
+        list[str] | None,
+        typer.Option(help="A webhook or smtp:// that is told of critical alerts, and of those that go on firing."),
+    ] = None,
+    escalate_after: Annotated[
+        float, typer.Option(min=0, help="Minutes of event time after which an alert that still fires is escalated.")
+    ] = 30.0,
     companies: Companies = None,
     dead_letters: Dead = Path("dead_letters.jsonl"),
     dashboard: Annotated[
@@ -84,8 +99,13 @@ def follow_feed(
     if not feed:
         raise errors.InputError("no feed; try: finance-monitor --feed news.jsonl, or finance-monitor --help")
     _check_writable(alerts)
-    if (webhook or slack) and state is None:
-        raise errors.InputError("--webhook and --slack need --state FILE, which keeps what they have been told")
+    if (webhook or slack or smtp or escalate_to) and state is None:
+        raise errors.InputError(
+            "--webhook, --slack, --smtp and --escalate-to need --state FILE, which keeps what they have been told"
+        )
+    from apps.finance_monitor import sinks
+
+    told = sinks.configured(webhook or (), slack or (), smtp or (), escalate_to or (), escalate_after)
     live = follow or state is not None
     result = _run(
         feed,
@@ -97,8 +117,7 @@ def follow_feed(
         follow=follow,
         log=alerts if live else None,
         state=state,
-        webhooks=webhook or [],
-        slacks=slack or [],
+        sinks=told,
         budget=false_alarms_per_day,
         lateness=lateness,
         dashboard=dashboard,
@@ -117,45 +136,7 @@ def follow_feed(
         typer.echo(f"{len(result.alerts)} alerts in {alerts}")
 
 
-@app.command()
-def backtest(
-    feed: Annotated[str, typer.Option(help="A file of news items as JSON lines.")],
-    events: Annotated[Path, typer.Option(help="Planted events: kind, key, start, end a line.")],
-    false_alarms_per_day: Budget = 0.5,
-    companies: Companies = None,
-    dead_letters: Dead = Path("dead_letters.jsonl"),
-    as_json: Json = False,
-) -> None:
-    """Score the alarms on a feed whose surges and decoys are known.
-
-    Example: finance-monitor backtest --feed data/finance/news.jsonl --events data/finance/news.events.jsonl
-    """
-    from apps.finance_monitor import backtest as scoring
-
-    planted = scoring.events(events)
-    result = _run([feed], companies=companies, dead_letters=dead_letters, quiet=as_json, budget=false_alarms_per_day)
-    found = scoring.score(result.alerts.values(), planted)
-    document = {
-        "recall": found.recall,
-        "max_delay_windows": found.max_delay_windows,
-        "false_alarms": len(found.false_alarms),
-        "delays": found.found,
-        "missed": found.missed,
-        "false": [alert.as_dict() for alert in found.false_alarms],
-    }
-    if as_json:
-        _print_json(document)
-        return
-    for name, delay in found.found.items():
-        typer.echo(f"found   {name}, {delay:.2f} windows after its start")
-    for name in found.missed:
-        typer.echo(f"missed  {name}")
-    for alert in found.false_alarms:
-        typer.echo(
-            f"false   {alert.key.type} {alert.key.value} at {alert.opened:%Y-%m-%d %H:%M}, {alert.observed} stories"
-        )
-    delay, false = found.max_delay_windows, len(found.false_alarms)
-    typer.echo(f"recall {found.recall:.2f}, largest delay {delay:.2f} windows, {false} false")
+app.command()(backtest_cli.backtest)
 
 
 app.command("serve")(serve_cli.serve)
@@ -179,8 +160,7 @@ def _run(
     follow: bool = False,
     log: Path | None = None,
     state: str | None = None,
-    webhooks: Sequence[str] = (),
-    slacks: Sequence[str] = (),
+    sinks: Sequence[Sink] = (),
     budget: float = 0.5,
     lateness: float = 5.0,
     dashboard: bool = False,
@@ -192,14 +172,13 @@ def _run(
 
     shape = Mapping.load(mapping) if mapping else None
     sources = [named(feed, follow=follow, poll=poll, mapping=shape) for feed in feeds]
-    from apps.finance_monitor import run, sinks
+    from apps.finance_monitor import run
     from engine import Progress
 
-    told = sinks.configured(webhooks, slacks)
     with Progress(quiet=quiet) as progress:
         loaded = run.models(progress)
         progress.stage(f"reading {', '.join(source.name for source in sources)}")
-    board = _dashboard(state, [sink.name for sink in told]) if dashboard and not quiet and sys.stdout.isatty() else None
+    board = _dashboard(state, sinks) if dashboard and not quiet and sys.stdout.isatty() else None
     with board or contextlib.nullcontext():
         return run.monitor(
             sources,
@@ -209,7 +188,7 @@ def _run(
             dead_letters=dead_letters,
             log=log,
             state=state,
-            sinks=told,
+            sinks=sinks,
             budget=budget,
             lateness=timedelta(minutes=lateness),
             on_change=_tell if (follow or dashboard) and not quiet and not board else None,
@@ -217,16 +196,18 @@ def _run(
         )
 
 
-def _dashboard(state: str | None, sinks: list[str]) -> Dashboard:
+def _dashboard(state: str | None, sinks: Sequence[Sink]) -> Dashboard:
     from rich.console import Console
 
     from apps.finance_monitor import outbox, tables
     from apps.finance_monitor.dashboard import Dashboard
+    from apps.finance_monitor.sinks.escalation import Escalation
 
     if not (state and sinks):
         return Dashboard(Console())
     database = tables.opened(state)
-    return Dashboard(Console(), waiting=lambda: outbox.waiting(database, sinks))
+    names = [sink.name for sink in sinks if not isinstance(sink, Escalation)]  # those are told few changes
+    return Dashboard(Console(), waiting=lambda: outbox.waiting(database, names))
 
 
 def _tell(change: Change) -> None:

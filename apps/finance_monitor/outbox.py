@@ -12,11 +12,14 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import func, select
 
 from apps.finance_monitor import tables
+from apps.finance_monitor.queues import All, Escalated, Queue
 from apps.finance_monitor.sinks import Refused, Sink
+from apps.finance_monitor.sinks.escalation import Escalation
 from engine.db import Database
 
 FIRST, LONGEST = 1.0, 300.0
@@ -30,6 +33,9 @@ _LOG = logging.getLogger(__name__)
 class Outbox:
     """Sends from a thread of its own.
 
+    Attributes:
+        clock: event time up to which all changes are in the journal; escalations wait for it.
+
     Args:
         first: seconds of the first pause.
     """
@@ -37,6 +43,8 @@ class Outbox:
     def __init__(self, database: Database, sinks: Sequence[Sink], *, first: float = FIRST, poll: float = POLL) -> None:
         self._database = database
         self._sinks = sinks
+        self._queues = {sink.name: self._queue(sink) for sink in sinks}
+        self.clock: datetime | None = None
         self._first = first
         self._poll = poll
         self._ending = threading.Event()
@@ -51,7 +59,9 @@ class Outbox:
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
-        left = waiting(self._database, [sink.name for sink in self._sinks])
+        with self._database.read() as connection:
+            told = {row.sink: row.number for row in connection.execute(select(tables.deliveries))}
+            left = {name: queue.left(connection, told.get(name, 0)) for name, queue in self._queues.items()}
         return {name: count for name, count in left.items() if count}
 
     def deliver(self) -> bool:
@@ -72,38 +82,45 @@ class Outbox:
             self._ending.wait(self._poll)
 
     def _next(self, sink: Sink) -> bool:
-        changes, deliveries, silenced = tables.changes, tables.deliveries, tables.silenced
+        deliveries = tables.deliveries
         with self._database.read() as connection:
             state = connection.execute(select(deliveries).where(deliveries.c.sink == sink.name)).one_or_none()
             told, attempts, due = (state.number, state.attempts, state.due) if state else (0, 0, 0.0)
-            query = select(changes).where(changes.c.number > told).order_by(changes.c.number).limit(1)
-            change = connection.execute(query).one_or_none()
+            change = self._queues[sink.name].next(connection, told)
+            silenced = tables.silenced
             hidden = change and connection.execute(select(silenced).where(silenced.c.number == change.number)).first()
         if change is None or time.time() < due:
             return False
         if hidden:
-            self._note(sink, change.number, 0, 0.0)
+            self._note(sink, change.told, 0, 0.0)
             return True
+        alert = json.loads(change.data) | ({"escalated": change.why} if change.why else {})
         try:
-            sink.send(f"{change.alert}-{change.revision}", json.loads(change.data))
+            sink.send(change.message, alert)
         except Refused as fault:
             attempts += 1
             _LOG.warning("%s: %s; try %d of %d", sink.name, fault, attempts, TRIES)
-            if attempts < TRIES:
+            if attempts < TRIES and not fault.final:
                 pause = max(min(self._first * 2 ** (attempts - 1), LONGEST), fault.wait)
                 self._note(sink, told, attempts, time.time() + pause)
                 return False
-            self._note(sink, change.number, 0, 0.0, reason=str(fault))
-            return False
-        self._note(sink, change.number, 0, 0.0)
+            self._note(sink, change.told, 0, 0.0, given_up=(change.number, str(fault)))
+            return fault.final
+        self._note(sink, change.told, 0, 0.0)
         return True
 
-    def _note(self, sink: Sink, number: int, attempts: int, due: float, *, reason: str | None = None) -> None:
+    def _queue(self, sink: Sink) -> Queue:
+        return Escalated(sink.after, lambda: self.clock) if isinstance(sink, Escalation) else All()
+
+    def _note(
+        self, sink: Sink, told: int, attempts: int, due: float, *, given_up: tuple[int, str] | None = None
+    ) -> None:
         with self._database.write() as connection:
             connection.execute(tables.deliveries.delete().where(tables.deliveries.c.sink == sink.name))
-            row = {"sink": sink.name, "number": number, "attempts": attempts, "due": due}
+            row = {"sink": sink.name, "number": told, "attempts": attempts, "due": due}
             connection.execute(tables.deliveries.insert().values(**row))
-            if reason is not None:
+            if given_up:
+                number, reason = given_up
                 connection.execute(tables.undelivered.insert().values(sink=sink.name, number=number, reason=reason))
 
 

@@ -146,6 +146,7 @@ def monitor(
     reading = chunks(sources, CHUNK, journal.position if journal else None, until=until)
     try:
         if outbox:
+            outbox.clock = now.monitor.tally.last
             outbox.start()
         beat()
         for chunk in reading:
@@ -159,6 +160,8 @@ def monitor(
             points, now.monitor.points = now.monitor.points, []
             if journal:
                 journal.write({entry.feed: entry.after for entry in chunk}, items, letters, changes, now, points)
+            if outbox:
+                outbox.clock = now.monitor.tally.last
             dead.write(json.dumps(vars(letter), ensure_ascii=False) for letter in letters)
             publish(changes)
             for source in sources:

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from apps.finance_monitor import outbox, sinks, tables
+from apps.finance_monitor import outbox, tables
 from apps.finance_monitor.journal import Journal
 from apps.finance_monitor.outbox import Outbox
-from apps.finance_monitor.sinks import Slack, Webhook
+from apps.finance_monitor.sinks import Slack, Webhook, post, webhook
 from engine.errors import InputError
 from tests.finance_monitor.test_journal import changes, fresh, news, taken
 
@@ -153,7 +153,7 @@ def test_a_webhook_is_alertmanagers_and_its_signature_that_of_standard_webhooks(
         while box.deliver():
             pass
     headers, body = found.taken[0]
-    signed = sinks.signature(b"key", headers["webhook-id"], headers["webhook-timestamp"], body)
+    signed = webhook.signature(b"key", headers["webhook-id"], headers["webhook-timestamp"], body)
     assert headers["webhook-signature"] == signed
     document = json.loads(body)
     assert (document["version"], document["status"]) == ("4", "firing")
@@ -170,21 +170,21 @@ def test_a_webhook_is_alertmanagers_and_its_signature_that_of_standard_webhooks(
 
 def test_a_signature_is_that_of_the_specifications_example() -> None:
     """The example of Standard Webhooks 1.0.0."""
-    key = sinks.secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    key = webhook.secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     assert key is not None
     body = b'{"test": 2432232314}'
-    found = sinks.signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", body)
+    found = webhook.signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", body)
     assert found == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "no url", "http://", "http://host:port/"])
 def test_what_nobody_can_post_to_is_told(url: str) -> None:
     with pytest.raises(InputError, match="--webhook"):
-        sinks.checked(url, "--webhook")
+        post.checked(url, "--webhook")
 
 
 def test_a_secret_that_is_none_is_told() -> None:
-    assert sinks.secret(None) is None
-    assert sinks.secret(f"whsec_{base64.b64encode(b'key').decode()}") == b"key"
+    assert webhook.secret(None) is None
+    assert webhook.secret(f"whsec_{base64.b64encode(b'key').decode()}") == b"key"
     with pytest.raises(InputError, match="KEEL_WEBHOOK_SECRET"):
-        sinks.secret("whsec_no base64")
+        webhook.secret("whsec_no base64")

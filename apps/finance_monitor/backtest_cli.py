@@ -1,0 +1,168 @@
+"""`finance-monitor backtest`: the alarms on a history, against what is known to have happened."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.finance_monitor.alert import Alert
+    from apps.finance_monitor.backtest import Event
+    from apps.finance_monitor.chance import Chance
+    from apps.finance_monitor.feeds.source import Source
+    from apps.finance_monitor.history import History
+    from apps.finance_monitor.trial import Trial
+
+
+def backtest(
+    feed: Annotated[list[str], typer.Option(help="A file of news items as JSON lines; more than once for more.")],
+    events: Annotated[
+        Path | None,
+        typer.Option(help="What happened: kind, key, start, end a line. Without it alarms are counted, not judged."),
+    ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="A YAML file that tells how items of another shape are read; or ninjs, or csv.")
+    ] = None,
+    false_alarms_per_day: Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")] = 0.5,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Try other budgets too; the news is labelled once.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots here, which needs nothing else.")] = None,
+    companies: Annotated[Path | None, typer.Option(help="A watch list, a company's name a line.")] = None,
+    dead_letters: Annotated[Path, typer.Option(help="Where lines that are no news items go.")] = Path(
+        "dead_letters.jsonl"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
+) -> None:
+    """Score the alarms on a feed whose surges and decoys are known.
+
+    Example: finance-monitor backtest --feed data/finance/news.jsonl --events data/finance/news.events.jsonl --sweep
+    """
+    if html and not html.parent.is_dir():
+        raise errors.InputError(f"--html {html}: the folder {html.parent} does not exist; make it first")
+    from apps.finance_monitor import backtest as scoring
+    from apps.finance_monitor.chance import chance
+    from apps.finance_monitor.feeds import named
+    from apps.finance_monitor.mapping import Mapping
+    from apps.finance_monitor.trial import BUDGETS, Trial
+
+    planted = None if events is None else scoring.events(events)
+    shape = Mapping.load(mapping) if mapping else None
+    history = _history([named(one, mapping=shape) for one in feed], companies, dead_letters, quiet=as_json)
+    trial = Trial.of(history, planted, false_alarms_per_day)
+    against = chance(trial.course, trial.score) if trial.score else None
+    others = [Trial.of(history, planted, budget) for budget in BUDGETS] if sweep else []
+    if as_json:
+        document = _document(trial, against, others)
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    else:
+        _tell(trial, against, others)
+    if html:
+        from apps.finance_monitor.backtest_page import page
+        from apps.finance_monitor.lines import replace
+
+        replace(html, [page(trial, planted or [], against, others)])
+        typer.echo(f"plots in {html}", err=as_json)
+
+
+def _history(sources: Sequence[Source], companies: Path | None, dead_letters: Path, *, quiet: bool) -> History:
+    from apps.finance_monitor import run
+    from apps.finance_monitor.history import History
+    from engine import Progress
+
+    with Progress(quiet=quiet) as progress:
+        names = run.companies_in(companies) if companies else []
+        loaded = run.models(progress)
+        progress.stage(f"reading {', '.join(source.name for source in sources)}")
+        return History.read(sources, loaded, names, dead_letters)
+
+
+def told(trial: Trial, against: Chance | None) -> list[str]:
+    """A trial in sentences."""
+    from apps.finance_monitor.trial import minutes
+
+    alarms = trial.alarms
+    low, high = alarms.interval
+    count = f"{alarms.count:,} alarms in {alarms.days:.1f} days: {alarms.a_day:.3f} a day (95% {low:.3f} to {high:.3f})"
+    score = trial.score
+    if score is None:
+        return [count]
+    false = trial.false_alarms(score)
+    low, high = false.interval
+    lines = [
+        f"recall {score.recall:.2f} ({len(score.found)} of {len(score.found) + len(score.missed)} surges), "
+        f"precision {score.precision:.2f}, F1 {score.f1:.2f}"
+    ]
+    if score.found:
+        delays = score.mean_delay_windows, score.median_delay_windows, score.max_delay_windows
+        lines.append(
+            "delay {:.2f} windows on average, median {:.2f}, largest {:.2f}".format(*delays)
+            + " ({:.0f}, {:.0f} and {:.0f} minutes)".format(*map(minutes, delays))
+        )
+    lines += [count, f"{false.count:,} false: {false.a_day:.3f} a day (95% {low:.3f} to {high:.3f})"]
+    if against:
+        how = "exact" if against.resolution is None else f"drawn, not told below {against.resolution:.0e}"
+        lines.append(f"as many alarms at random find as many surges with probability {against.p_value:.1e} ({how})")
+    return lines
+
+
+def _tell(trial: Trial, against: Chance | None, others: Sequence[Trial]) -> None:
+    if trial.score:
+        for match in trial.score.found:
+            typer.echo(f"found   {match.event.name}, {match.delay:.2f} windows after its start")
+        for event in trial.score.missed:
+            typer.echo(f"missed  {event.name}")
+        for alert in trial.score.repeats:
+            typer.echo(f"again   {_named(alert)}")
+        for alert in trial.score.false_alarms:
+            typer.echo(f"false   {_named(alert)}")
+    else:
+        for alert in trial.course.alerts:
+            typer.echo(f"alarm   {_named(alert)}")
+    for line in told(trial, against):
+        typer.echo(line)
+    if others:
+        typer.echo("\nbudget a day   recall  precision  mean delay   alarms a day   false a day")
+    for one in others:
+        figures = [f"{one.score.recall:9.2f}{one.score.precision:11.2f}{one.score.mean_delay_windows:12.2f}"
+                   if one.score else f"{'-':>9}{'-':>11}{'-':>12}"]  # fmt: skip
+        false = f"{one.false_alarms(one.score).a_day:14.3f}" if one.score else f"{'-':>14}"
+        typer.echo(f"{one.budget:12g}{figures[0]}{one.alarms.a_day:15.3f}{false}")
+
+
+def _named(alert: Alert) -> str:
+    return f"{alert.key.type} {alert.key.value} at {alert.opened:%Y-%m-%d %H:%M}, {alert.observed} stories"
+
+
+def _document(trial: Trial, against: Chance | None, others: Sequence[Trial]) -> dict[str, Any]:
+    document = trial.as_dict()
+    score = trial.score
+    if score and against:
+        document |= {
+            "p_value": against.p_value,
+            "p_value_resolution": against.resolution,
+            "found": [_event(match.event) | {"delay_windows": match.delay, "alert": match.alert.id}
+                      for match in score.found],
+            "missed": [_event(event) for event in score.missed],
+            "repeated": [alert.as_dict() for alert in score.repeats],
+            "false": [alert.as_dict() for alert in score.false_alarms],
+        }  # fmt: skip
+    else:
+        document["alerts"] = [alert.as_dict() for alert in trial.course.alerts]
+    if others:
+        document["sweep"] = [one.as_dict() for one in others]
+    return document
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "key": {"type": event.key.type, "value": event.key.value},
+        "start": event.start.isoformat(),
+        "end": event.end.isoformat(),
+    }

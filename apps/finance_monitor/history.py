@@ -1,0 +1,105 @@
+"""History: news that was labelled once, over which the alarms run again and again."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from apps.finance_monitor import labels
+from apps.finance_monitor.alarms import Alarms
+from apps.finance_monitor.alert import Alert
+from apps.finance_monitor.arrivals import Arrivals
+from apps.finance_monitor.companies import Companies
+from apps.finance_monitor.feeds.source import Source, chunks
+from apps.finance_monitor.items import DeadLetter, NewsItem
+from apps.finance_monitor.labels import Labelled
+from apps.finance_monitor.lines import Lines
+from apps.finance_monitor.monitor import Monitor
+from apps.finance_monitor.run import CHUNK, Models
+from apps.finance_monitor.stories import Stories
+from apps.finance_monitor.windows import STEP, Key, Step, Window
+from engine.errors import InputError
+
+
+@dataclass(frozen=True)
+class Course:
+    """What the monitor made of a history."""
+
+    alerts: list[Alert]
+    """In order of opening, in their last state."""
+    steps: list[datetime]
+    """Ends of all steps."""
+    counts: dict[Key, dict[datetime, int]]
+    """Key -> end of a step -> negative stories of the window that ends there, where there were any."""
+
+    @property
+    def days(self) -> float:
+        return len(self.steps) * STEP / timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class History:
+    """Items in order of time.
+
+    Attributes:
+        names: a watch list of companies.
+        model: what labelled them, for the alerts.
+    """
+
+    items: Sequence[Labelled]
+    names: Sequence[str] = ()
+    model: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(
+        cls, sources: Sequence[Source], models: Models, names: Sequence[str], dead_letters: Path | None
+    ) -> History:
+        """Label feeds that are read to their end.
+
+        Raises:
+            InputError: one cannot be read, or they hold no news.
+        """
+        arrivals, dead = Arrivals(None), Lines(dead_letters)
+        try:
+            for chunk in chunks(sources, CHUNK):
+                found = [entry.found for entry in chunk]
+                dead.write(json.dumps(vars(one), ensure_ascii=False) for one in found if isinstance(one, DeadLetter))
+                items = [one for one in found if isinstance(one, NewsItem)]
+                for item in labels.label(items, models.labellers, models.embedder):
+                    for _ in arrivals.add(item):
+                        pass  # nothing is complete before the end
+        finally:
+            dead.close()
+        ordered = list(arrivals.rest())
+        if not ordered:
+            read = ", ".join(source.name for source in sources)
+            raise InputError(f"{read}: no news to test on; the lines are in {dead_letters}, each with what is wrong")
+        return cls(ordered, names, models.lineage())
+
+    def replay(self, budget: float) -> Course:
+        """Run the monitor anew under so many false alarms a day."""
+        alarms = _Watched(self.model, budget=budget)
+        monitor = Monitor(Stories(), Companies(self.names), alarms)
+        for _ in (*monitor.take(self.items), *monitor.end()):
+            pass
+        return Course(list(monitor.alerts.values()), alarms.steps, alarms.counts)
+
+
+class _Watched(Alarms):
+    """Alarms that note what they are shown."""
+
+    def __init__(self, model: dict[str, Any], *, budget: float) -> None:
+        super().__init__(model, budget=budget)
+        self.steps: list[datetime] = []
+        self.counts: dict[Key, dict[datetime, int]] = defaultdict(dict)
+
+    def step(self, now: datetime, window: Window, came: Step) -> list[Alert]:
+        self.steps.append(now)
+        for key, mentions in window.negative().items():
+            self.counts[key][now] = len(mentions)
+        return super().step(now, window, came)
