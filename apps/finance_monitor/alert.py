@@ -86,6 +86,11 @@ class Alert:
             if mention.story not in self.evidence and len(self.evidence) < KEPT:
                 self.evidence[mention.story] = mention
 
+    def join(self, other: str, story: str) -> None:
+        """Two stories of the evidence turn out to be one."""
+        if mention := self.evidence.pop(other, None):
+            self.evidence.setdefault(story, mention)
+
     def correct(self, withdrawn: Withdrawn) -> None:
         """A telling was taken back: another one stands for the story, or none."""
         mention = self.evidence.get(withdrawn.story)

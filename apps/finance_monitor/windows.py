@@ -101,6 +101,23 @@ class Window:
         self._told[key, mention.story] = tellings
         self._of_item.setdefault(mention.item_id, set()).add((key, mention.story))
 
+    def join(self, other: str, story: str) -> None:
+        """Two stories turn out to be one: it was first told when the older one was."""
+        for key, _ in [pair for pair in self._told if pair[1] == other]:
+            known, moved = self._told.pop((key, story), {}), self._told.pop((key, other))
+            for item_id in moved:
+                self._of_item[item_id].discard((key, other))
+                self._of_item[item_id].add((key, story))
+            first = self._negative.get(key, {})
+            times = [first.pop(one) for one in (story, other) if one in first]
+            if len(times) == 1 + bool(known):
+                first[story] = min(times)
+                self._negative[key] = dict(sorted(first.items(), key=lambda one: one[1]))
+            tellings = dict(sorted({**known, **moved}.items(), key=lambda one: one[1].time))
+            for item_id in list(tellings)[: max(0, len(tellings) - TELLINGS)]:
+                self._release(key, story, item_id, tellings)
+            self._told[key, story] = tellings
+
     def withdraw(self, item_id: str) -> list[Withdrawn]:
         """What a source has taken back tells nothing any more."""
         found = []
