@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -37,6 +37,8 @@ class Mention:
     title: str
     source: str = ""
     url: str | None = None
+    outlets: int = 1
+    """How many have told the story by now."""
 
 
 @dataclass
@@ -160,10 +162,7 @@ class Window:
 
     def negative(self) -> dict[Key, list[Mention]]:
         """Key -> its negative stories of the window, each by the first of its tellings that stands."""
-        return {
-            key: [next(iter(self._told[key, story].values())) for story in first]
-            for key, first in self._negative.items()
-        }
+        return {key: [_first(self._told[key, story]) for story in first] for key, first in self._negative.items()}
 
     def stories(self) -> int:
         """Distinct stories of the window, of any kind."""
@@ -180,3 +179,9 @@ class Window:
         left.discard((key, story))
         if not left:
             del self._of_item[item_id]
+
+
+def _first(tellings: dict[str, Mention]) -> Mention:
+    mention = next(iter(tellings.values()))
+    outlets = len({one.source for one in tellings.values()}) if len(tellings) > 1 else 1
+    return replace(mention, outlets=outlets) if outlets > 1 else mention

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -198,6 +199,18 @@ def test_joined_stories_count_once_from_their_first_telling() -> None:
             window.withdraw(one.item_id)
         assert not window._of_item
         assert not window._told
+
+
+def test_evidence_names_first_what_most_outlets_tell_and_counts_each_story_once() -> None:
+    at = 5 * 1440 + 600
+    surge = [item(at + 6 * n, f"attack{n} on a firm", "negative", ("cyber",)) for n in range(8)]
+    again = [item(at + 6 * 3 + n, "attack3 on a firm", "negative", ("cyber",)) for n in range(1, 5)]
+    again = [replace(one, item=replace(one.item, id=f"again{n}", source=f"outlet{n}")) for n, one in enumerate(again)]
+    (plain,), (told,) = alerts(usual(7) + surge), alerts(usual(7) + surge + again)
+    assert (told.observed, told.p_value) == (plain.observed, plain.p_value)
+    evidence = told.as_dict()["evidence"]
+    assert [one["outlets"] for one in evidence[:2]] == [5, 1]
+    assert evidence[0]["title"] == "attack3 on a firm"
 
 
 def test_a_story_that_is_not_retold_for_two_days_is_forgotten() -> None:
