@@ -30,6 +30,9 @@ SIZE, BAND = 64, 4
 """Bytes of a sketch, and of each of its bands."""
 IN_COMMON, OF_SHORTER = 0.5, 0.9
 """Shares of the runs of two copies together, and of those of the shorter one, that both have."""
+WORTH = 19
+"""Equal bytes of two sketches from which their texts are compared: of 64, half the runs in common give 32, and fewer
+than 19 with a probability of .0003."""
 MOST = 100_000
 """Titles remembered: some 25 MB."""
 SLOTS = 17
@@ -76,11 +79,11 @@ class Copies:
         """
         for _ in self._recent.forget(now):
             self._texts.popleft()
-        numbers = np.unique(self._table[_BANDS, _slots(own)])
+        numbers = self._table[_BANDS, _slots(own)]
         places = numbers[numbers >= self._recent.first] - self._recent.first
         alike = (self._recent.rows[places] == own).sum(axis=1)
-        for at in np.argsort(alike, kind="stable")[::-1].tolist():
-            place = int(places[at])
+        enough = alike >= WORTH
+        for _, place in sorted(set(zip(alike[enough].tolist(), places[enough].tolist(), strict=True)), reverse=True):
             if is_copy(text, self._texts[place]):
                 return self._recent.story(self._recent.first + place)
         return None
