@@ -1,4 +1,4 @@
-"""A million made-up items along the monitor's road, without its models: items a second, and whether memory stays flat."""
+"""A million made-up items on the monitor's road, without its models: items a second, and whether memory stays flat."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAMES = 400
 
 
 def run(*, seeds: int) -> Figures:
-    """`items_per_s`: from JSON lines to alarms, on one core; `memory_growth`: the resident set's mean in the last quarter
+    """`items_per_s`: from JSON lines to alarms, on one core; `memory_growth`: the mean resident set of the last quarter
     against that of the second."""
     monitor = Monitor(Stories(), Companies(), Alarms({"name": "none"}))
     arrivals = Arrivals(LATENESS)
