@@ -22,6 +22,7 @@ NAMES = {
     "surges": "the feed's surges at its own times and at twenty others",
     "shuffled": "fifty months of usual news: false alarms a day against the budget",
     "nab": "NAB's counts of tweets: the volume detector against a windowed Gaussian",
+    "soak": "a million items along the monitor's road without its models: speed and memory",
     "crash_monitor": "finance-monitor killed a hundred times: its alerts against those of a run left alone",
     "fuzz": "ten minutes of feeds full of whatever may come: crashes, and lines not counted once",
     "banking77": "Banking77: full tuning and LoRA",

@@ -92,6 +92,11 @@ class Alarms:
         self._learn(now, stories, came)
         return self._tell(now)
 
+    def join(self, other: str, story: str) -> None:
+        """Two stories turn out to be one."""
+        for alert in (*self.firing.values(), *self._ended):
+            alert.join(other, story)
+
     def withdraw(self, tellings: Sequence[Withdrawn]) -> None:
         """Tellings that their source took back: alerts that stand on them are told anew at the next step."""
         for one in tellings:

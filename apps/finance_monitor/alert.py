@@ -82,10 +82,15 @@ class Alert:
             self.news = True
 
     def gather(self, mentions: list[Mention]) -> None:
-        """More stories of the surge."""
+        """More stories of the surge, and those known as they are told by now."""
         for mention in mentions:
-            if mention.story not in self.evidence and len(self.evidence) < KEPT:
+            if mention.story in self.evidence or len(self.evidence) < KEPT:
                 self.evidence[mention.story] = mention
+
+    def join(self, other: str, story: str) -> None:
+        """Two stories of the evidence turn out to be one."""
+        if mention := self.evidence.pop(other, None):
+            self.evidence.setdefault(story, mention)
 
     def correct(self, withdrawn: Withdrawn) -> None:
         """A telling was taken back: another one stands for the story, or none."""
@@ -128,7 +133,9 @@ class Alert:
             "p_share": self.tails.p_share,
             "alpha": self.alpha,
             "related": [_key(key) for key in self.related],
-            "evidence": [_evidence(mention) for mention in self.evidence.values()],
+            "evidence": [
+                _evidence(mention) for mention in sorted(self.evidence.values(), key=lambda one: -one.outlets)
+            ],
             "corrected": list(self.corrected),
             "reason": self.reason,
             "model": self.model,
@@ -144,6 +151,7 @@ def _key(key: Key) -> dict[str, str]:
     return {"type": key.type, "value": key.value}
 
 
-def _evidence(mention: Mention) -> dict[str, str]:
-    found = {"id": mention.item_id, "title": mention.title, "source": mention.source}
+def _evidence(mention: Mention) -> dict[str, Any]:
+    """A story by its first telling; as_dict puts first what most outlets tell."""
+    found = {"id": mention.item_id, "title": mention.title, "source": mention.source, "outlets": mention.outlets}
     return found | ({"url": mention.url} if mention.url else {})

@@ -4,6 +4,9 @@ Each chunk of entries is one transaction: how far the feeds were read, its items
 the changes of alerts that came of it. Windows, stories and baseline are no more than what those items made of them:
 they are kept now and then, and the items since are taken again, with the labels that they were given. What was not
 committed is read again from the feed; it comes to the same, as labels and alerts depend on the items alone.
+
+Items that were read long before the kept state are needed by nobody but those who check old alerts, and by newer code
+that makes a state of its own of them: after some months of the feed's own time they are deleted.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ import fcntl
 import hashlib
 import io
 import json
+import logging
 import pickle
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
@@ -35,7 +40,10 @@ from engine.errors import InputError
 
 KEPT_EVERY = 500
 """Items after which the state is kept again: a restart takes at most so many once more."""
-
+KEEP_ITEMS = timedelta(days=90)
+"""Event time for which items are kept: three times what the baseline's longest memory weighs on average."""
+_MARK_EVERY = timedelta(hours=24)
+_LOG = logging.getLogger(__name__)
 
 _BUSY = "--state {}: another monitor is writing it; stop it, or name another"
 _PARTS = {("builtins", "set"), ("collections", "Counter"), ("collections", "defaultdict"), ("collections", "deque")}
@@ -49,6 +57,8 @@ class State:
 
     arrivals: Arrivals
     monitor: Monitor
+    marks: deque[tuple[datetime, int]] = field(default_factory=deque)
+    """Once a day of event time: when, and the number of the last item by then."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +77,18 @@ class Journal:
 
     Args:
         where: a file, or a database's URL (sqlite:///FILE, postgresql+psycopg://...).
+        keep_items: how long items are kept, in event time; None: for ever.
 
     Raises:
         InputError: it cannot be opened, or another monitor writes it.
     """
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, *, keep_items: timedelta | None = KEEP_ITEMS) -> None:
         file = where.removeprefix("sqlite:///")
         self._lock = None if "://" in file else _lock(Path(file))
         self.database = tables.opened(file)
         self._held = self._hold(where) if self.database.engine.dialect.name == "postgresql" else None
+        self._keep_items = keep_items
         self._items = 0
         self._kept = 0
 
@@ -96,7 +108,7 @@ class Journal:
     def restore(self, fresh: Callable[[], State]) -> State:
         """The state as it was after the last chunk: the one that was kept, and the items since.
 
-        A state that other code has kept is not trusted: all items are taken again.
+        A state that other code has kept is not trusted: all items that are still there are taken again.
         """
         with self.database.read() as connection:
             kept = connection.execute(select(tables.states).where(tables.states.c.code == _code())).one_or_none()
@@ -106,10 +118,18 @@ class Journal:
                 select(tables.items).where(tables.items.c.number > self._items).order_by(tables.items.c.number)
             )
             for row in rows:
+                if not kept and not self._items and row.number > 1:
+                    _LOG.warning(
+                        "the state was kept by another version: it is made anew of the items from the %dth on, older "
+                        "ones were deleted (--keep-items); what was learnt of them is lost",
+                        row.number,
+                    )
                 for _ in state.monitor.take(state.arrivals.add(_labelled(row.data, row.vector))):
                     pass  # told when it happened
                 state.monitor.points.clear()  # and kept
                 self._items = row.number
+            if not kept:
+                self._number(connection, state)
         return state
 
     def write(
@@ -172,10 +192,31 @@ class Journal:
                 yield row.data
 
     def _keep(self, connection: Any, state: State) -> None:
+        self._forget(connection, state)
         connection.execute(tables.states.delete())
         row = {"id": 1, "items": self._items, "code": _code(), "data": pickle.dumps(state)}
         connection.execute(tables.states.insert().values(**row))
         self._kept = self._items
+
+    def _number(self, connection: Any, state: State) -> None:
+        """Other code may tell of an alert more often or less: its next change is numbered behind what was told."""
+        query = select(tables.changes.c.alert, func.max(tables.changes.c.revision)).group_by(tables.changes.c.alert)
+        for name, revision in connection.execute(query):
+            if alert := state.monitor.alerts.get(name):
+                alert.revision = max(alert.revision, revision)
+
+    def _forget(self, connection: Any, state: State) -> None:
+        """Delete the items that were there when a mark was set that is old by now."""
+        now, marks = state.monitor.tally.last, state.marks
+        if now is None or self._keep_items is None:
+            return
+        if not marks or now - marks[-1][0] >= _MARK_EVERY:
+            marks.append((now, self._items))
+        last = 0
+        while marks[0][0] < now - self._keep_items:
+            last = marks.popleft()[1]
+        if last:
+            connection.execute(tables.items.delete().where(tables.items.c.number <= last))
 
 
 def _row(one: Labelled) -> dict[str, Any]:

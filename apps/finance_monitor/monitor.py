@@ -99,9 +99,12 @@ class Monitor:
         if label is None:
             tally.unlabelled[labelled.language or "unknown"] += 1
             return
-        vector = labelled.vector
-        story = item.id if vector is None else self._stories.assign(item.id, vector, item.time)
-        tally.stories += story == item.id
+        told = self._stories.assign(item.id, item.title, labelled.vector, item.time)
+        story = told.story
+        for other in told.same:
+            self._window.join(other, story)
+            self.alarms.join(other, story)
+        tally.stories += (story == item.id) - len(told.same)
         tally.off_topic += not label.topics
         tally.price_recaps += PRICE_RECAP in label.topics
         tally.topics.update(label.topics)

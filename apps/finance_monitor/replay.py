@@ -16,7 +16,7 @@ from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.explanation import Moment
 from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.monitor import Monitor
-from apps.finance_monitor.stories import Stories
+from apps.finance_monitor.stories import Stories, Told
 from apps.finance_monitor.windows import Key, Mention
 
 
@@ -83,9 +83,9 @@ def replay(items: Sequence[Labelled], settings: Settings, model: dict[str, Any])
         found.told[name].append(alert.as_dict())
         if name in alarms.moments:
             chosen = explanation.decisive(alarms.moments[name])
-            told = {mention.story for mention in chosen}
+            told = {stories.root(mention.story) for mention in chosen}
             found.decisive[name] = Decisive(
-                chosen, frozenset(i for i, story in stories.of_item.items() if story in told)
+                chosen, frozenset(i for i, story in stories.of_item.items() if stories.root(story) in told)
             )
     return found
 
@@ -144,8 +144,16 @@ class _Noted(Stories):
     def __init__(self) -> None:
         super().__init__()
         self.of_item: dict[str, str] = {}
+        self._joined: dict[str, str] = {}
 
-    def assign(self, item_id: str, *rest: Any, **options: Any) -> str:
-        story = super().assign(item_id, *rest, **options)
-        self.of_item[item_id] = story
+    def assign(self, item_id: str, *rest: Any, **options: Any) -> Told:
+        told = super().assign(item_id, *rest, **options)
+        self.of_item[item_id] = told.story
+        self._joined |= dict.fromkeys(told.same, told.story)
+        return told
+
+    def root(self, story: str) -> str:
+        """The story that it turned out to be."""
+        while story in self._joined:
+            story = self._joined[story]
         return story

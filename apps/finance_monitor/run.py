@@ -18,7 +18,7 @@ from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.feeds.source import Source, chunks
 from apps.finance_monitor.items import DeadLetter, NewsItem
-from apps.finance_monitor.journal import Change, Journal, State
+from apps.finance_monitor.journal import KEEP_ITEMS, Change, Journal, State
 from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.lines import Lines, replace
 from apps.finance_monitor.monitor import Monitor, Tally
@@ -87,6 +87,7 @@ def monitor(
     dead_letters: Path | None = None,
     log: Path | None = None,
     state: str | None = None,
+    keep_items: timedelta | None = KEEP_ITEMS,
     sinks: Sequence[Sink] = (),
     budget: float = BUDGET,
     lateness: timedelta = LATENESS,
@@ -99,7 +100,9 @@ def monitor(
     Args:
         log: alerts are written here as they open and end, one JSON object a line.
         state: a file or database's URL that keeps what was read and found: the next run goes on there, even after a
-            kill. Without one a file that is read to its end has its alerts ended, and all its items in order.
+            kill. Without one a file that is read to its end has its alerts ended, and all its items in order, or the
+            next 100,000 of them.
+        keep_items: how long the state holds items, in event time; None: for ever.
         sinks: are sent each change of an alert; they need a state, which keeps what they have been told.
         budget: false alarms a day.
         lateness: how long an item of a live feed or one with a state is waited for.
@@ -108,7 +111,7 @@ def monitor(
         until: reading ends when this is set.
     """
     names = companies_in(watch_list) if watch_list else []
-    journal = Journal(state) if state else None
+    journal = Journal(state, keep_items=keep_items) if state else None
 
     def fresh() -> State:
         waits = lateness if follow or journal else None

@@ -75,7 +75,10 @@ def _told(result: Result) -> str:
     if result.arrivals.duplicates:
         lines.append(f"{result.arrivals.duplicates:,} items came twice and counted once")
     if result.arrivals.late:
-        lines.append(f"{result.arrivals.late:,} items came too late to count; --lateness waits longer")
+        lines.append(
+            f"{result.arrivals.late:,} items came too late to count; with a live feed --lateness waits longer, "
+            "a file is best sorted by time"
+        )
     for sink, count in result.waiting.items():
         lines.append(f"{sink} has not taken {count:,} changes of alerts; the next run with this state sends them")
     if result.dead:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -37,6 +37,8 @@ class Mention:
     title: str
     source: str = ""
     url: str | None = None
+    outlets: int = 1
+    """How many have told the story by now."""
 
 
 @dataclass
@@ -101,6 +103,23 @@ class Window:
         self._told[key, mention.story] = tellings
         self._of_item.setdefault(mention.item_id, set()).add((key, mention.story))
 
+    def join(self, other: str, story: str) -> None:
+        """Two stories turn out to be one: it was first told when the older one was."""
+        for key, _ in [pair for pair in self._told if pair[1] == other]:
+            known, moved = self._told.pop((key, story), {}), self._told.pop((key, other))
+            for item_id in moved:
+                self._of_item[item_id].discard((key, other))
+                self._of_item[item_id].add((key, story))
+            first = self._negative.get(key, {})
+            times = [first.pop(one) for one in (story, other) if one in first]
+            if len(times) == 1 + bool(known):
+                first[story] = min(times)
+                self._negative[key] = dict(sorted(first.items(), key=lambda one: one[1]))
+            tellings = dict(sorted({**known, **moved}.items(), key=lambda one: one[1].time))
+            for item_id in list(tellings)[: max(0, len(tellings) - TELLINGS)]:
+                self._release(key, story, item_id, tellings)
+            self._told[key, story] = tellings
+
     def withdraw(self, item_id: str) -> list[Withdrawn]:
         """What a source has taken back tells nothing any more."""
         found = []
@@ -143,10 +162,7 @@ class Window:
 
     def negative(self) -> dict[Key, list[Mention]]:
         """Key -> its negative stories of the window, each by the first of its tellings that stands."""
-        return {
-            key: [next(iter(self._told[key, story].values())) for story in first]
-            for key, first in self._negative.items()
-        }
+        return {key: [_first(self._told[key, story]) for story in first] for key, first in self._negative.items()}
 
     def stories(self) -> int:
         """Distinct stories of the window, of any kind."""
@@ -163,3 +179,9 @@ class Window:
         left.discard((key, story))
         if not left:
             del self._of_item[item_id]
+
+
+def _first(tellings: dict[str, Mention]) -> Mention:
+    mention = next(iter(tellings.values()))
+    outlets = len({one.source for one in tellings.values()}) if len(tellings) > 1 else 1
+    return replace(mention, outlets=outlets) if outlets > 1 else mention

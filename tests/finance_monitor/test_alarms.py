@@ -86,7 +86,7 @@ def test_a_surge_alarms_once_within_a_window_and_ends() -> None:
     assert len(alert.evidence) >= 25
     document = alert.as_dict()
     assert document["status"] == "resolved"
-    assert document["evidence"][0].keys() == {"id", "title", "source"}
+    assert document["evidence"][0].keys() == {"id", "title", "source", "outlets"}
     assert document["revision"] == alert.revision >= 2
 
 

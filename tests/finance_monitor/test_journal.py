@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from apps.finance_monitor import journal, tables
 from apps.finance_monitor.alarms import Alarms
@@ -219,4 +220,66 @@ def test_positions_of_an_older_keel_are_read_on(tmp_path: Path) -> None:
     database.close()
     record = Journal(url)
     assert record.position("f") == str(Position(3, 2**40, 2**50))
+    record.close()
+
+
+@given(st.permutations(range(40)), st.integers(1, 50))
+@settings(max_examples=30, deadline=None)
+def test_a_feed_that_is_read_to_its_end_is_in_order_as_far_as_memory_is_to_reach(order: list[int], held: int) -> None:
+    arrivals = Arrivals(None, held=held)
+    out = []
+    for minute in order:
+        out += [one.item.time for one in arrivals.add(item(minute, "news"))]
+        assert len(arrivals._waiting) <= held
+    out += [one.item.time for one in arrivals.rest()]
+    assert out == sorted(out)
+    assert len(out) + arrivals.late == 40
+    if held >= 39:
+        assert arrivals.late == 0
+
+
+def test_old_items_are_deleted_with_the_state_that_needs_them_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def numbers(record: Journal) -> list[int]:
+        with record.database.read() as connection:
+            return list(connection.execute(select(tables.items.c.number).order_by(tables.items.c.number)).scalars())
+
+    items = [item(360 * number, f"news{number}") for number in range(80)]  # twenty days
+    for name, keep, held in (("all", None, 80), ("some", timedelta(days=5), 28), ("none", timedelta(0), 4)):
+        place = str(tmp_path / f"{name}.db")
+        whole = fresh()
+        for start in range(0, 80, 4):
+            record = Journal(place, keep_items=keep)
+            state = record.restore(fresh)
+            chunk = items[start : start + 4]
+            record.write({"f": str(start)}, chunk, [], changes(taken(state, chunk)), state)
+            record.keep(state)
+            taken(whole, chunk)
+            assert state.monitor.tally == whole.monitor.tally
+            record.close()
+        record = Journal(place, keep_items=keep)
+        assert numbers(record) == list(range(81 - len(numbers(record)), 81))
+        assert len(numbers(record)) <= held
+        assert record.restore(fresh).monitor.tally.items == whole.monitor.tally.items
+        assert not caplog.records
+        with record.database.write() as connection:
+            connection.execute(tables.states.update().values(code="other"))
+        again = record.restore(fresh)
+        assert again.monitor.tally.items == len(numbers(record)) - 1
+        assert bool(caplog.records) == (keep is not None)
+        caplog.clear()
+        record.close()
+
+
+def test_what_other_code_tells_of_an_alert_is_numbered_behind_what_was_told(tmp_path: Path) -> None:
+    record = Journal(str(tmp_path / "monitor.db"))
+    state = record.restore(fresh)
+    items = news()
+    found = changes(taken(state, items[:-20]))
+    last = json.loads(found[-1].line)
+    more = [Change(last["id"], number, "firing", "{}") for number in (50, 51)]
+    record.write({"f": "1"}, items[:-20], [], [*found, *more], state)
+    again = record.restore(fresh)
+    assert again.monitor.alerts[last["id"]].revision == 51
     record.close()

@@ -103,7 +103,7 @@ def test_a_replay_tells_what_a_run_told(lateness: timedelta | None) -> None:
         ),
         (
             lambda alert: alert["evidence"].pop(2),
-            [f"evidence[attack2 on a firm-6372].{name}" for name in ("id", "title", "source")],
+            [f"evidence[attack2 on a firm-6372].{name}" for name in ("id", "title", "source", "outlets")],
         ),
         (lambda alert: alert["model"].update(sha256="1" * 64), ["model.sha256"]),
         (lambda alert: alert.update(comment="trust me"), ["comment"]),
