@@ -20,7 +20,7 @@ OPEN_SUBMODULES = {"service", "db", "text", "explain", "errors", "feedback"}
 """What of the engine an application may import besides `engine` itself."""
 MAX_SHARED = 0.05
 MAX_TERMS = 0.6
-LABELLED = ("data/finance/headlines.jsonl",)
+LABELLED = ("data/finance/headlines.jsonl", "data/finance/opposites.jsonl")
 COMMANDS = {
     "engine": "engine.cli",
     "finance-monitor": "apps.finance_monitor.cli",
