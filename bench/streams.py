@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from apps.finance_monitor import backtest, feed, labels
-from apps.finance_monitor.alarms import Alarms, Alert
+from apps.finance_monitor.alarms import Alarms
+from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.backtest import Event
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.feed import NewsItem

@@ -1,75 +1,38 @@
-"""Alarms: keys whose negative stories surge past what is usual open an alert, which ends when the surge does."""
+"""Alarms: keys whose negative stories surge past what is usual open an alert, which ends when the surge does.
+
+    p < alpha                opens an alert, or opens again one that ended a short while ago
+    p < alpha x PENDING      pending: shown, told to nobody
+    p > CALM for a window    ends it; at once, where what it stood on was taken back
+
+Between opening and end lies a wide gap, so that nothing flaps.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from apps.finance_monitor.baseline import Baseline
-from apps.finance_monitor.windows import STEP, WINDOW, Key, Mention, Window
+from apps.finance_monitor.alert import Alert
+from apps.finance_monitor.baseline import Baseline, Tails
+from apps.finance_monitor.windows import ALL, STEP, WINDOW, Key, Mention, Step, Window, Withdrawn
 
 BUDGET = 0.5
 """False alarms a day."""
-CRITICAL = 1e-9
 LEAST_STORIES = 5
 """Distinct stories below which nothing is a surge, however quiet the wire."""
 CALM = 0.01
 """An alert ends when its p-value has stayed above this for a whole window."""
+PENDING = 100.0
+"""Times alpha up to which a key is watched as one that may be about to surge."""
 OVERLAP = 0.5
 """Share of evidence that two keys have in common when they tell of the same event."""
-
-
-@dataclass
-class Alert:
-    """One surge, from opening to end. `observed`, `expected`, `share` and `p_value` are those of its peak."""
-
-    key: Key
-    opened: datetime
-    observed: int
-    expected: float
-    share: float
-    p_value: float
-    model: dict[str, Any]
-    closed: datetime | None = None
-    related: list[Key] = field(default_factory=list)
-    evidence: dict[str, Mention] = field(default_factory=dict)
-    """Story -> its first telling."""
-    calm_since: datetime | None = None
-
-    @property
-    def id(self) -> str:
-        """The same for the same feed: a replay finds its alerts again."""
-        text = f"{self.key.type}:{self.key.value}:{self.opened.isoformat()}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    @property
-    def status(self) -> str:
-        return "resolved" if self.closed else "firing"
-
-    @property
-    def severity(self) -> str:
-        return "critical" if self.p_value < CRITICAL else "warning"
-
-    def as_dict(self) -> dict[str, Any]:
-        """The alert as one JSON object; times RFC 3339 in UTC."""
-        return {
-            "id": self.id,
-            "key": {"type": self.key.type, "value": self.key.value},
-            "status": self.status,
-            "opened": _rfc3339(self.opened),
-            "closed": _rfc3339(self.closed) if self.closed else None,
-            "window_minutes": int(WINDOW / timedelta(minutes=1)),
-            "severity": self.severity,
-            "observed": self.observed,
-            "expected": round(self.expected, 4),
-            "share": round(self.share, 4),
-            "p_value": self.p_value,
-            "related": [{"type": key.type, "value": key.value} for key in self.related],
-            "evidence": [{"id": m.item_id, "title": m.title} for m in self.evidence.values()],
-            "model": self.model,
-        }
+GROWN = 1.5
+"""Times the stories told of, from which an alert is told anew; not more often than once a window."""
+REMEMBERED = timedelta(hours=48)
+"""An alert that ended is corrected for so long, and ..."""
+REOPENED = timedelta(hours=4)
+"""... for so long it opens again, where its key surges again, instead of a new one."""
 
 
 class Alarms:
@@ -79,53 +42,78 @@ class Alarms:
     whatever is usual exceeds it no more often (Bonferroni); tests of overlapping windows and of keys that share their
     news are alike, which errs on the side of fewer.
 
-    Keys that surge over the same stories (a bank and the topic of its trouble) make one alert: the key with the
-    smallest p-value names it, the others are its related keys.
+    Keys that surge over the same stories (a bank and the topic of its trouble) are one incident and make one alert: the
+    key with the smallest p-value names it, the others are its related keys. All negative news together is tested last,
+    without the stories that an alert explains already.
+
+    Attributes:
+        pending: keys that may be about to surge -> their p-values.
 
     Args:
         model: what labelled the news, for the alerts.
         budget: false alarms a day.
+        calendar: country whose public holidays are taken for Sundays.
     """
 
-    def __init__(self, model: dict[str, Any], *, budget: float = BUDGET) -> None:
+    def __init__(self, model: dict[str, Any], *, budget: float = BUDGET, calendar: str | None = None) -> None:
         self.firing: dict[Key, Alert] = {}
+        self.pending: dict[Key, float] = {}
         self.model = model
         self.budget = budget
-        self._baseline = Baseline()
+        self.baseline = Baseline(calendar)
+        self._ended: list[Alert] = []
+        self._told: dict[str, int] = {}
+        """Alert -> how many stories and related keys it had when it was told last."""
 
-    def step(self, now: datetime, window: Window) -> list[Alert]:
-        """Alerts that opened or ended at `now`, the end of a step; `window` holds the hour before it."""
+    def step(self, now: datetime, window: Window, came: Step) -> list[Alert]:
+        """Alerts that opened, changed or ended at `now`, the end of a step.
+
+        Args:
+            window: the hour before it.
+            came: what came in the step.
+        """
         negative = window.negative()
         stories = window.stories()
-        changed = []
-        tested = []
-        for key, mentions in negative.items():
-            others = max(1, stories - len(mentions))
-            tested.append((self._baseline.p_value(key, len(mentions), others), key, others))
-        alpha = self.budget * (STEP / timedelta(days=1)) / max(1, self._baseline.known(negative))
-        for p_value, key, others in sorted(tested):
-            mentions = negative[key]
-            if len(mentions) < LEAST_STORIES or p_value >= alpha:
-                continue
-            alert = self.firing.get(key) or self._same_event(mentions)
-            if alert is None:
-                expected = self._baseline.expected(key, others)
-                alert = Alert(key, now, len(mentions), expected, len(mentions) / max(1, stories), p_value, self.model)
-                self.firing[key] = alert
-                changed.append(alert)
-            elif alert.key != key:
-                alert.related += [key] if key not in alert.related else []
-            elif p_value < alert.p_value:
-                alert.observed, alert.p_value = len(mentions), p_value
-                alert.expected, alert.share = self._baseline.expected(key, others), len(mentions) / max(1, stories)
-            alert.evidence |= {mention.story: mention for mention in mentions if mention.story not in alert.evidence}
-        changed += self._end(now, {key: p_value for p_value, key, _ in tested})
-        watched = {key for alert in self.firing.values() for key in (alert.key, *alert.related)}
-        count, counts = window.step_counts(now - STEP)
-        for key in watched:
-            counts.pop(key, None)
-        self._baseline.learn(now, count, counts)
-        return changed
+        alpha = self.budget * (STEP / timedelta(days=1)) / max(1, self.baseline.known(negative))
+        tests = {
+            key: self.baseline.tails(key, len(mentions), stories, now)
+            for key, mentions in negative.items()
+            if key != ALL and (len(mentions) >= LEAST_STORIES or key in self.firing)
+        }
+        self.pending = {}
+        for key in sorted(tests, key=lambda one: (tests[one].p_value, one)):
+            self._judge(key, negative[key], tests[key], stories, alpha, now)
+        if rest := self._unexplained(negative.get(ALL, [])):
+            tests[ALL] = self.baseline.tails(ALL, len(rest), stories, now)
+            self._judge(ALL, rest, tests[ALL], stories, alpha, now)
+        self._end(now, {key: tails.p_value for key, tails in tests.items()})
+        self._learn(now, stories, came)
+        return self._tell(now)
+
+    def withdraw(self, tellings: Sequence[Withdrawn]) -> None:
+        """Tellings that their source took back: alerts that stand on them are told anew at the next step."""
+        for one in tellings:
+            for alert in (*self.firing.values(), *self._ended):
+                if one.key in alert.keys:
+                    alert.correct(one)
+
+    def _judge(
+        self, key: Key, mentions: list[Mention], tails: Tails, stories: int, alpha: float, now: datetime
+    ) -> None:
+        alert = self.firing.get(key)
+        if len(mentions) < LEAST_STORIES or tails.p_value >= alpha:
+            if alert is None and len(mentions) >= LEAST_STORIES and tails.p_value < PENDING * alpha:
+                self.pending[key] = tails.p_value
+            return
+        share = len(mentions) / max(1, stories)
+        alert = alert or self._same_event(mentions) or self._again(key, now)
+        if alert is None:
+            alert = self.firing[key] = Alert(key, now, len(mentions), share, tails, alpha, self.model)
+        if alert.key == key:
+            alert.see(len(mentions), share, tails, alpha)
+        elif key not in alert.related:
+            alert.related.append(key)
+        alert.gather(mentions)
 
     def _same_event(self, mentions: list[Mention]) -> Alert | None:
         stories = {mention.story for mention in mentions}
@@ -134,18 +122,49 @@ class Alarms:
                 return alert
         return None
 
-    def _end(self, now: datetime, p_values: dict[Key, float]) -> list[Alert]:
-        ended = []
+    def _again(self, key: Key, now: datetime) -> Alert | None:
+        for alert in self._ended:
+            if alert.key == key and alert.closed and now - alert.closed <= REOPENED:
+                self._ended.remove(alert)
+                alert.closed = alert.reason = alert.calm_since = None
+                alert.news = True
+                self.firing[key] = alert
+                return alert
+        return None
+
+    def _unexplained(self, mentions: list[Mention]) -> list[Mention]:
+        told = {story for alert in self.firing.values() if alert.key != ALL for story in alert.evidence}
+        return [mention for mention in mentions if mention.story not in told]
+
+    def _end(self, now: datetime, p_values: dict[Key, float]) -> None:
         for key, alert in list(self.firing.items()):
             if p_values.get(key, 1.0) <= CALM:
                 alert.calm_since = None
-            elif alert.calm_since is None:
-                alert.calm_since = now
-            elif now - alert.calm_since >= WINDOW:
-                alert.closed = now
-                ended.append(self.firing.pop(key))
-        return ended
+                continue
+            alert.calm_since = alert.calm_since or now
+            retracted = len(alert.evidence) < LEAST_STORIES and bool(alert.corrected)
+            if retracted or now - alert.calm_since >= WINDOW:
+                alert.closed, alert.reason, alert.news = now, "retracted" if retracted else "calm", True
+                self._ended.append(self.firing.pop(key))
+        self._ended = [alert for alert in self._ended if alert.closed and now - alert.closed <= REMEMBERED]
 
+    def _learn(self, now: datetime, stories: int, came: Step) -> None:
+        watched = {key for alert in self.firing.values() for key in alert.keys}
+        usual = came.negative.copy()
+        for key in watched:
+            usual.pop(key, None)
+        if watched:
+            usual.pop(ALL, None)  # its stories are not told apart here
+        self.baseline.learn(now, came.stories, stories, usual)
 
-def _rfc3339(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _tell(self, now: datetime) -> list[Alert]:
+        told = []
+        for alert in (*self.firing.values(), *self._ended):
+            size = len(alert.evidence) + len(alert.related)
+            due = alert.updated is None or now - alert.updated >= WINDOW
+            if alert.news or (alert.closed is None and due and size >= GROWN * self._told.get(alert.id, 0)):
+                alert.tell(now)
+                self._told[alert.id] = size
+                told.append(alert)
+        self._told = {alert.id: self._told[alert.id] for alert in (*self.firing.values(), *self._ended)}
+        return told

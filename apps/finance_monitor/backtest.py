@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from apps.finance_monitor.alarms import Alert
+from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.windows import WINDOW, Key
 from engine.errors import InputError
 

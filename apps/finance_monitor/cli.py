@@ -189,10 +189,10 @@ def _run(
 
 def _tell(change: Change) -> None:
     alert = json.loads(change.line)
-    ended = change.status == "resolved"
-    time = alert["closed" if ended else "opened"]
+    word = "ended " if change.status == "resolved" else "ALARM " if change.revision == 1 else "update"
+    time = alert["updated"]
     typer.echo(
-        f"{time[:10]} {time[11:16]}  {'ended ' if ended else 'ALARM '} {alert['key']['type']} {alert['key']['value']}: "
+        f"{time[:10]} {time[11:16]}  {word} {alert['key']['type']} {alert['key']['value']}: "
         f"{alert['observed']} negative stories"
     )
 

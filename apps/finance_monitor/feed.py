@@ -34,6 +34,10 @@ class NewsItem:
     source: str
     lang: str | None = None
     tickers: tuple[str, ...] = ()
+    body: str | None = None
+    url: str | None = None
+    corrects: str | None = None
+    retracts: str | None = None
 
     @property
     def time(self) -> datetime:

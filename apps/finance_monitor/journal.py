@@ -51,9 +51,10 @@ class State:
 
 @dataclass(frozen=True)
 class Change:
-    """An alert that opened or ended."""
+    """An alert that opened, changed or ended."""
 
     alert: str
+    revision: int
     status: str
     line: str
     """The alert at that moment, one JSON object."""
@@ -128,7 +129,7 @@ class Journal:
             if dead:
                 connection.execute(tables.dead.insert(), [{"data": _json(vars(letter))} for letter in dead])
             for change in changes:
-                row = {"alert": change.alert, "status": change.status, "data": change.line}
+                row = {"alert": change.alert, "revision": change.revision, "status": change.status, "data": change.line}
                 connection.execute(tables.changes.insert().values(**row))
             self._items += len(items)
             if self._items - self._kept >= KEPT_EVERY:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from apps.finance_monitor.alarms import Alarms, Alert
+from apps.finance_monitor.alarms import Alarms
+from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.labels import PRICE_RECAP, Labelled
+from apps.finance_monitor.series import Point, points
 from apps.finance_monitor.stories import Stories
-from apps.finance_monitor.windows import STEP, WINDOW, Key, Mention, Window
+from apps.finance_monitor.windows import ALL, STEP, WINDOW, Key, Mention, Window
+
+SILENT = timedelta(days=14)
+"""Most of a silence that is stepped through: nobody waits for years of empty steps."""
 
 
 @dataclass
@@ -22,6 +27,8 @@ class Tally:
     stories: int = 0
     off_topic: int = 0
     price_recaps: int = 0
+    withdrawn: int = 0
+    """Items that corrected or took back an earlier one."""
     sentiments: Counter[str] = field(default_factory=Counter)
     topics: Counter[str] = field(default_factory=Counter)
     negative_topics: Counter[str] = field(default_factory=Counter)
@@ -36,19 +43,21 @@ class Monitor:
 
     Attributes:
         alerts: id -> every alert so far, in its last state.
+        points: counts of the steps since they were taken away last, for charts.
     """
 
     def __init__(self, stories: Stories, companies: Companies, alarms: Alarms) -> None:
         self.tally = Tally()
         self.alarms = alarms
         self.alerts: dict[str, Alert] = {}
-        self._stories = stories
+        self.points: list[Point] = []
         self.companies = companies
+        self._stories = stories
         self._window = Window()
         self._next: datetime | None = None
 
     def take(self, items: Iterable[Labelled]) -> Iterator[Alert]:
-        """Alerts as they open and end while items go by."""
+        """Alerts as they open, change and end while items go by."""
         for item in items:
             yield from self._advance(item.item.time)
             self._take(item)
@@ -62,8 +71,11 @@ class Monitor:
         if self._next is None:
             self._next = _step_after(now)
         while now >= self._next:
-            self._window.close(self._next)
-            for alert in self.alarms.step(self._next, self._window):
+            if now - self._next > SILENT and not self.alarms.firing:  # a gap in history, or a clock gone mad
+                self._next = _step_after(now - SILENT)
+            came = self._window.close(self._next)
+            self.points += points(self._next, came, self.alarms.baseline)
+            for alert in self.alarms.step(self._next, self._window, came):
                 self.alerts[alert.id] = alert
                 yield alert
             self._next += STEP
@@ -72,27 +84,32 @@ class Monitor:
         item, label, tally = labelled.item, labelled.label, self.tally
         tally.items += 1
         tally.first, tally.last = tally.first or item.time, item.time
+        for earlier in filter(None, (item.retracts, item.corrects)):
+            tally.withdrawn += 1
+            self.alarms.withdraw(self._window.withdraw(earlier))
+        if item.retracts:
+            return
         if label is None:
             tally.unlabelled[labelled.language or "unknown"] += 1
             return
         vector = labelled.vector
         story = item.id if vector is None else self._stories.assign(item.id, vector, item.time)
         tally.stories += story == item.id
-        self._window.add(item.time, story)
         tally.off_topic += not label.topics
         tally.price_recaps += PRICE_RECAP in label.topics
         tally.topics.update(label.topics)
         if label.topics:
             tally.sentiments[label.sentiment] += 1
         names = self.companies.find(item.title, item.tickers, item.time)
+        topics = [Key("topic", topic) for topic in label.topics]
+        companies = [Key("company", name) for name in names]
+        self._window.add(item.time, story, (*topics, *companies))
         if not label.counts_as_negative:
             return
         tally.negative_topics.update(label.topics)
-        mention = Mention(item.time, story, item.id, item.title)
-        for topic in label.topics:
-            self._window.add_negative(Key("topic", topic), mention)
-        for name in names:
-            self._window.add_negative(Key("company", name), mention)
+        mention = Mention(item.time, story, item.id, item.title, item.source, item.url)
+        for key in (ALL, *topics, *companies):
+            self._window.add_negative(key, mention)
 
 
 def _step_after(time: datetime) -> datetime:

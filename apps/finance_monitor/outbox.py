@@ -84,7 +84,7 @@ class Outbox:
         if change is None or time.time() < due:
             return False
         try:
-            sink.send(f"{change.alert}-{change.status}", json.loads(change.data))
+            sink.send(f"{change.alert}-{change.revision}", json.loads(change.data))
         except Refused as fault:
             attempts += 1
             _LOG.warning("%s: %s; try %d of %d", sink.name, fault, attempts, TRIES)

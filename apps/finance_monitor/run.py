@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from apps.finance_monitor import feed, labels
-from apps.finance_monitor.alarms import BUDGET, Alarms, Alert
+from apps.finance_monitor.alarms import BUDGET, Alarms
+from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.journal import Change, Journal, State
@@ -113,7 +114,10 @@ def monitor(
     name = source if source == "-" else str(Path(source).resolve())
 
     def tell(alerts: Iterable[Alert]) -> list[Change]:
-        return [Change(alert.id, alert.status, json.dumps(alert.as_dict(), ensure_ascii=False)) for alert in alerts]
+        return [
+            Change(alert.id, alert.revision, alert.status, json.dumps(alert.as_dict(), ensure_ascii=False))
+            for alert in alerts
+        ]
 
     def publish(changes: list[Change]) -> None:
         told.write(change.line for change in changes)

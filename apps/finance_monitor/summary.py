@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.finance_monitor.alarms import Alert
+from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.run import Result
 
 SHOWN = 6
@@ -31,7 +31,8 @@ def _alert(alert: Alert) -> object:
     head = Text()
     head.append(f"{alert.opened:%a %Y-%m-%d %H:%M} to {closed} UTC", style="bold")
     head.append(
-        f"   {alert.observed} negative stories in an hour, {alert.expected:.2f} expected, p = {alert.p_value:.1e}\n"
+        f"   {alert.observed} negative stories in an hour, {alert.tails.expected:.2f} expected, "
+        f"p = {alert.p_value:.1e}\n"
     )
     if alert.related:
         head.append(f"also: {', '.join(f'{key.type} {key.value}' for key in alert.related[:6])}\n", style="dim")

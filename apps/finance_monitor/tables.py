@@ -39,9 +39,10 @@ changes = Table(
     METADATA,
     Column("number", Integer, primary_key=True),
     Column("alert", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
     Column("status", Text, nullable=False),
     Column("data", Text, nullable=False),
-    UniqueConstraint("alert", "status"),
+    UniqueConstraint("alert", "revision"),
 )
 """What became of alerts, in order."""
 

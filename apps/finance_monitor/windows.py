@@ -2,79 +2,164 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 WINDOW = timedelta(minutes=60)
 STEP = timedelta(minutes=15)
+REMEMBERED = timedelta(hours=48)
+"""A story that is not retold for so long is forgotten."""
+TELLINGS = 64
+"""The last tellings of a story that are known, in case one is taken back."""
 
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """What is watched: a topic or a company."""
+    """What is watched: a topic, a company, or all negative news together."""
 
-    type: Literal["topic", "company"]
+    type: Literal["topic", "company", "all"]
     value: str
+
+
+ALL = Key("all", "all")
 
 
 @dataclass(frozen=True)
 class Mention:
-    """A negative story's first telling about a key."""
+    """A telling of a negative story about a key."""
 
     time: datetime
     story: str
     item_id: str
     title: str
+    source: str = ""
+    url: str | None = None
+
+
+@dataclass
+class Step:
+    """What came since the last step."""
+
+    stories: int = 0
+    told: Counter[Key] = field(default_factory=Counter)
+    """Stories a key, of any sentiment."""
+    negative: Counter[Key] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """A telling that its source took back.
+
+    Attributes:
+        instead: another telling of the story, that still stands.
+    """
+
+    key: Key
+    story: str
+    item_id: str
+    instead: Mention | None
 
 
 class Window:
     """Stories of the last hour.
 
-    A story counts once a key, at its first negative telling; retellings, however late, add nothing.
+    A story counts once a key, at its first negative telling; retellings, however late, add nothing. It counts no more
+    when all who told it take it back.
     """
 
     def __init__(self) -> None:
-        self._stories: deque[tuple[datetime, str]] = deque()
-        self._negative: dict[Key, deque[Mention]] = defaultdict(deque)
-        self._told: dict[tuple[Key, str], datetime] = {}
-        self._seen: dict[str, datetime] = {}
+        self._step = Step()
+        self._stories: deque[datetime] = deque()
+        self._negative: dict[Key, dict[str, datetime]] = {}
+        """Key -> story -> when it was first told, in that order."""
+        self._told: dict[tuple[Key, str], dict[str, Mention]] = {}
+        """Key and story -> item -> its telling; what was retold last stands last."""
+        self._of_item: dict[str, set[tuple[Key, str]]] = {}
+        self._seen: dict[str | tuple[Key, str], datetime] = {}
+        """Stories, by themselves and with each key; what was retold last stands last."""
 
-    def add(self, time: datetime, story: str) -> None:
-        """A story of any kind: the measure of how busy the wire is."""
-        if story not in self._seen:
-            self._stories.append((time, story))
-        self._seen[story] = time
+    def add(self, time: datetime, story: str, keys: Iterable[Key] = ()) -> None:
+        """A story of any kind: the measure of how busy the wire is, and each of its keys."""
+        if self._is_new(story, time):
+            self._stories.append(time)
+            self._step.stories += 1
+        for key in keys:
+            if self._is_new((key, story), time):
+                self._step.told[key] += 1
 
     def add_negative(self, key: Key, mention: Mention) -> None:
-        if (key, mention.story) not in self._told:
-            self._negative[key].append(mention)
-        self._told[key, mention.story] = mention.time
+        tellings = self._told.pop((key, mention.story), {})
+        if not tellings:
+            self._negative.setdefault(key, {})[mention.story] = mention.time
+            self._step.negative[key] += 1
+        elif len(tellings) == TELLINGS:
+            self._release(key, mention.story, next(iter(tellings)), tellings)
+        tellings[mention.item_id] = mention
+        self._told[key, mention.story] = tellings
+        self._of_item.setdefault(mention.item_id, set()).add((key, mention.story))
 
-    def close(self, now: datetime) -> None:
-        """Forget what lies an hour or more before `now`, and stories not retold for two days."""
-        while self._stories and self._stories[0][0] <= now - WINDOW:
+    def withdraw(self, item_id: str) -> list[Withdrawn]:
+        """What a source has taken back tells nothing any more."""
+        found = []
+        for key, story in sorted(self._of_item.get(item_id, ())):
+            tellings = self._told[key, story]
+            self._release(key, story, item_id, tellings)
+            if not tellings:
+                del self._told[key, story]
+                self._negative.get(key, {}).pop(story, None)
+            found.append(Withdrawn(key, story, item_id, next(iter(tellings.values()), None)))
+        return found
+
+    def close(self, now: datetime) -> Step:
+        """Forget what lies an hour or more before `now`, and stories not retold for two days.
+
+        Returns:
+            What came since the last time.
+        """
+        while self._stories and self._stories[0] <= now - WINDOW:
             self._stories.popleft()
-        for key in list(self._negative):
-            mentions = self._negative[key]
-            while mentions and mentions[0].time <= now - WINDOW:
-                mentions.popleft()
-            if not mentions:
+        for key, first in list(self._negative.items()):
+            for story in list(first):
+                if first[story] > now - WINDOW:
+                    break
+                del first[story]
+            if not first:
                 del self._negative[key]
-        horizon = now - timedelta(hours=48)
-        self._told = {told: time for told, time in self._told.items() if time > horizon}
-        self._seen = {story: time for story, time in self._seen.items() if time > horizon}
+        horizon = now - REMEMBERED
+        while self._seen and self._seen[oldest := next(iter(self._seen))] <= horizon:
+            del self._seen[oldest]
+        while self._told:
+            (key, story), tellings = next(iter(self._told.items()))
+            if next(reversed(tellings.values())).time > horizon:
+                break
+            for item_id in list(tellings):
+                self._release(key, story, item_id, tellings)
+            del self._told[key, story]
+        step, self._step = self._step, Step()
+        return step
 
     def negative(self) -> dict[Key, list[Mention]]:
-        """Key -> its negative stories of the window."""
-        return {key: list(mentions) for key, mentions in self._negative.items()}
+        """Key -> its negative stories of the window, each by the first of its tellings that stands."""
+        return {
+            key: [next(iter(self._told[key, story].values())) for story in first]
+            for key, first in self._negative.items()
+        }
 
     def stories(self) -> int:
         """Distinct stories of the window, of any kind."""
         return len(self._stories)
 
-    def step_counts(self, since: datetime) -> tuple[int, Counter[Key]]:
-        """Stories, and negative stories a key, that came after `since`."""
-        counts = Counter({key: sum(m.time > since for m in mentions) for key, mentions in self._negative.items()})
-        return sum(time > since for time, _ in self._stories), +counts
+    def _is_new(self, name: str | tuple[Key, str], time: datetime) -> bool:
+        new = self._seen.pop(name, None) is None
+        self._seen[name] = time
+        return new
+
+    def _release(self, key: Key, story: str, item_id: str, tellings: dict[str, Mention]) -> None:
+        del tellings[item_id]
+        left = self._of_item[item_id]
+        left.discard((key, story))
+        if not left:
+            del self._of_item[item_id]

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import betabinom
 
 from apps.finance_monitor import backtest
-from apps.finance_monitor.alarms import Alarms, Alert
-from apps.finance_monitor.baseline import Baseline
+from apps.finance_monitor.alarms import Alarms
+from apps.finance_monitor.alert import Alert
+from apps.finance_monitor.baseline import Baseline, Tails, beta_binomial_tail
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.feed import NewsItem
 from apps.finance_monitor.labels import Label, Labelled
 from apps.finance_monitor.monitor import Monitor
+from apps.finance_monitor.season import Season, free_days
 from apps.finance_monitor.stories import Stories
-from apps.finance_monitor.windows import WINDOW, Key, Mention, Window
+from apps.finance_monitor.windows import ALL, WINDOW, Key, Mention, Window
+from engine.errors import InputError
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 CYBER = Key("topic", "cyber")
@@ -79,7 +86,8 @@ def test_a_surge_alarms_once_within_a_window_and_ends() -> None:
     assert len(alert.evidence) >= 25
     document = alert.as_dict()
     assert document["status"] == "resolved"
-    assert document["evidence"][0].keys() == {"id", "title"}
+    assert document["evidence"][0].keys() == {"id", "title", "source"}
+    assert document["revision"] == alert.revision >= 2
 
 
 def test_a_smaller_budget_raises_no_alarm_that_a_greater_does_not() -> None:
@@ -139,37 +147,177 @@ def test_a_window_counts_distinct_first_tellings_of_the_last_hour(told: list[tup
     assert len(window.negative().get(CYBER, [])) == sum(minute > now - 60 for minute in first.values())
 
 
-@given(st.integers(1, 40), st.floats(1, 500))
+@given(st.integers(1, 40), st.integers(60, 500))
 @settings(max_examples=60, deadline=None)
-def test_a_p_value_falls_with_the_count_and_rises_with_the_traffic(observed: int, stories: float) -> None:
-    baseline = Baseline()
-    p_value = baseline.p_value(CYBER, observed, stories)
-    assert 0 <= p_value <= 1
-    assert baseline.p_value(CYBER, observed + 1, stories) <= p_value
-    assert baseline.p_value(CYBER, observed, stories * 2) >= p_value
+def test_a_p_value_falls_with_the_count_and_rises_with_the_traffic(observed: int, stories: int) -> None:
+    def p_value(observed: int, stories: int) -> float:
+        return Baseline().tails(CYBER, observed, stories, START).p_value
+
+    assert 0 <= p_value(observed, stories) <= 1
+    assert p_value(observed + 1, stories) <= p_value(observed, stories)
+    assert p_value(observed, 2 * stories) >= p_value(observed, stories)
 
 
-def test_the_p_value_is_that_of_drawn_counts() -> None:
-    """The negative binomial tail, against Gamma-Poisson draws of the same posterior."""
-    baseline = Baseline()
-    random_ = np.random.default_rng(0)
-    rates = random_.gamma(0.02 * 200, 1 / 200, size=400_000)
-    drawn = random_.poisson(rates * 50)
+def test_the_p_values_are_those_of_drawn_counts() -> None:
+    """Both tails, against draws from the same posterior."""
+    draw = np.random.default_rng(0)
+    shares = draw.beta(0.02 * 200, 0.98 * 200, size=400_000)
+    drawn = draw.binomial(50, shares)
+    spread = 1 / (1 / 4 + Season().dispersion)
+    counts = draw.poisson(draw.gamma(spread, 0.02 * 50 / spread, size=400_000))
     for observed in (1, 3, 6):
-        assert baseline.p_value(CYBER, observed, 50) == pytest.approx((drawn >= observed).mean(), rel=0.1)
+        tails = Baseline().tails(CYBER, observed, 50, START)
+        assert tails.p_share == pytest.approx((drawn >= observed).mean(), rel=0.1)
+        assert tails.p_count == pytest.approx((counts >= observed).mean(), rel=0.1)
+
+
+@given(st.integers(0, 60), st.integers(0, 2000), st.floats(0.1, 50), st.floats(1, 5000))
+@settings(max_examples=60, deadline=None)
+def test_the_beta_binomial_tail_is_scipys(observed: int, more: int, a: float, b: float) -> None:
+    ours = beta_binomial_tail(observed, observed + more, a, b)
+    assert ours == pytest.approx(betabinom.sf(observed - 1, observed + more, a, b), rel=1e-6, abs=1e-9)
 
 
 def test_a_busy_key_expects_more() -> None:
     def learnt(negative: int) -> float:
         baseline = Baseline()
         for step in range(200):
-            counts: dict[Key, int] = {CYBER: negative} if step % 2 else {}
-            from collections import Counter
-
-            baseline.learn(START + timedelta(minutes=15 * step), 10, Counter(counts))
+            counts = Counter({CYBER: negative}) if step % 2 else Counter[Key]()
+            baseline.learn(START + timedelta(minutes=15 * step), 10, 40, counts)
         return baseline.expected(CYBER, 40)
 
     assert learnt(3) > 4 * learnt(0)
+
+
+def season(days: int, calendar: str | None = None) -> Season:
+    """Forty stories an hour by day on working days, four at night and at the weekend."""
+    found = Season(calendar)
+    for step in range(1, days * 96 + 1):
+        now = START + timedelta(minutes=15 * step)
+        found.learn(now, 10 if busy(now) else 1, 40 if busy(now) else 4)
+    return found
+
+
+def busy(end: datetime) -> bool:
+    middle = end - timedelta(minutes=8)
+    return middle.weekday() < 5 and 8 <= middle.hour < 18
+
+
+def test_a_season_knows_nights_after_days_and_sundays_after_weeks() -> None:
+    noon, night, sunday = (timedelta(days=21 + day, hours=hour) for day, hour in ((1, 12), (1, 3), (6, 12)))
+    known = season(21)
+    assert known.usual(START + noon) == pytest.approx(40, rel=0.1)
+    assert known.usual(START + night) == pytest.approx(4, rel=0.5)
+    assert known.usual(START + sunday) == pytest.approx(4, rel=0.5)
+    assert 2 < season(2).usual(START + timedelta(days=2, hours=3)) < 12
+
+
+def test_a_holiday_is_a_sunday() -> None:
+    independence = datetime(2026, 7, 3, 12, tzinfo=UTC)  # the Friday on which it is kept in 2026
+    assert season(21, "US").usual(independence) < 0.3 * season(21).usual(independence)
+
+
+def test_a_country_that_there_is_not() -> None:
+    with pytest.raises(InputError, match="--calendar XX"):
+        free_days("XX")
+
+
+def test_a_busy_hour_alone_is_no_surge_and_a_quiet_ones_share_neither() -> None:
+    """Twenty times the news with its usual share of trouble; three items on a Sunday night, all of them bad."""
+    past = [item(m, f"past{m}", "negative" if m % 25 == 0 else "neutral", ("cyber",)) for m in range(0, 5 * 1440, 5)]
+    noon = 5 * 1440 + 600
+    rush = [item(noon + n / 5, f"rush{n}", "negative" if n % 5 == 0 else "neutral", ("cyber",)) for n in range(300)]
+    assert alerts(past + rush) == []
+    quiet = [item(6 * 1440 + 180 + n, f"night{n}", "negative", ("credit",)) for n in range(3)]
+    assert alerts(past + quiet) == []
+
+
+def test_many_positive_items_hide_no_surge() -> None:
+    """Seven negative, eight positive and three neutral stories over a calm baseline: their mean says nothing."""
+    moods = ["negative"] * 7 + ["positive"] * 8 + ["neutral"] * 3
+    random.Random(3).shuffle(moods)
+    mixed = [item(5 * 1440 + 600 + 3 * n, f"mixed{n}", each, ("cyber",)) for n, each in enumerate(moods)]
+    assert [alert.key for alert in alerts(usual(7) + mixed)] == [CYBER]
+
+
+def surge(start: float, stories: int, pace: float = 5) -> list[Labelled]:
+    return [item(start + pace * n, f"attack{start}x{n} on a firm", "negative", ("cyber",)) for n in range(stories)]
+
+
+def told(items: list[Labelled]) -> list[dict[str, Any]]:
+    """All changes of alerts, as they were told."""
+    monitor = Monitor(Stories(), Companies(), Alarms({"name": "m"}))
+    found = monitor.take(sorted(items, key=lambda labelled: labelled.item.time))
+    return [alert.as_dict() for changes in (found, monitor.end()) for alert in changes]
+
+
+def test_an_alert_is_told_as_it_opens_grows_and_ends() -> None:
+    found = told(usual(7) + surge(5 * 1440 + 600, 60))
+    assert [one["revision"] for one in found] == list(range(1, len(found) + 1))
+    assert len({one["id"] for one in found}) == 1
+    assert [one["status"] for one in found] == ["firing"] * (len(found) - 1) + ["resolved"]
+    assert found[-1]["reason"] == "calm"
+    assert found[-1]["severity"] == "critical"
+    assert 3 <= len(found) <= 2 + 5 + 1  # five hours of surge: an update each at most, and one for its severity
+    assert len(found[-2]["evidence"]) > len(found[0]["evidence"])
+
+
+def test_a_surge_that_pauses_opens_the_same_alert_again() -> None:
+    paused = surge(5 * 1440 + 600, 20) + surge(5 * 1440 + 600 + 360, 20)
+    found = told(usual(7) + paused)
+    assert len({one["id"] for one in found}) == 1
+    assert [one["status"] for one in found].count("resolved") == 2
+    later = surge(5 * 1440 + 600, 20) + surge(6 * 1440 + 600, 20)
+    assert len({one["id"] for one in told(usual(8) + later)}) == 2
+
+
+def taken_back(items: list[Labelled], minutes: float, *, by: str) -> list[Labelled]:
+    """A correction or retraction of each item."""
+    made = []
+    for n, one in enumerate(items):
+        later = item(minutes + n / 10, f"word{n} of regret", "neutral", ("cyber",))
+        made.append(replace(later, item=replace(later.item, **{by: one.item.id})))
+    return made
+
+
+def test_what_a_source_takes_back_updates_and_ends_the_same_alert() -> None:
+    start = 5 * 1440 + 600
+    false = surge(start, 10)
+    one = told(usual(7) + false + taken_back(false[:1], start + 55, by="retracts"))
+    assert one[0]["corrected"] == []
+    assert one[-1]["corrected"] == [false[0].item.id]
+    assert false[0].item.id not in [each["id"] for each in one[-1]["evidence"]]
+    assert one[-1]["reason"] == "calm"
+    every = told(usual(7) + false + taken_back(false, start + 55, by="retracts"))
+    assert every[-1]["reason"] == "retracted"
+    assert every[-1]["evidence"] == []
+    assert every[-1]["closed"] <= "2026-03-07T11:15:00Z"
+    late = told(usual(7) + false + taken_back(false[:1], start + 300, by="corrects"))
+    assert [each["status"] for each in late[-2:]] == ["resolved", "resolved"]
+    assert late[-1]["corrected"] == [false[0].item.id]
+    assert late[-1]["id"] == late[0]["id"]
+
+
+def test_a_story_that_others_still_tell_stands() -> None:
+    start = 5 * 1440 + 600
+    news = surge(start, 10)
+    again = []
+    for one in news:
+        later = one.item.time + timedelta(minutes=2)
+        again.append(replace(one, item=replace(one.item, id=f"{one.item.id}-again", published=later, received=later)))
+    found = told(usual(7) + news + again + taken_back(news, start + 55, by="retracts"))
+    assert found[-1]["reason"] == "calm"
+    assert {each["id"] for each in found[-1]["evidence"]} == {one.item.id for one in again}
+
+
+def test_a_surge_over_many_topics_is_one_of_all_news() -> None:
+    topics = [f"topic{n}" for n in range(16)]
+    crash = [item(5 * 1440 + 600 + n, f"crash{n}", "negative", (topics[n % 16],)) for n in range(48)]
+    assert [alert.key for alert in alerts(usual(7) + crash)] == [ALL]
+
+
+def test_decades_of_silence_are_not_stepped_through() -> None:
+    assert told([item(0, "a"), item(60 * 24 * 365 * 40, "b")]) == []
 
 
 def events() -> Iterator[backtest.Event]:
@@ -179,7 +327,7 @@ def events() -> Iterator[backtest.Event]:
 
 
 def alert(day: float, key: Key = CYBER) -> Alert:
-    return Alert(key, START + timedelta(days=day, minutes=30), 9, 0.1, 0.5, 1e-9, {})
+    return Alert(key, START + timedelta(days=day, minutes=30), 9, 0.5, Tails(0.1, 0.01, 1e-9, 1e-9), 1e-5, {})
 
 
 def test_a_backtest_counts_found_missed_and_false() -> None:

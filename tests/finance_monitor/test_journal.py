@@ -51,7 +51,7 @@ def taken(state: State, items: list[Labelled]) -> list[str]:
 
 
 def changes(lines: list[str]) -> list[Change]:
-    return [Change(json.loads(line)["id"], json.loads(line)["status"], line) for line in lines]
+    return [Change(one["id"], one["revision"], one["status"], line) for line in lines for one in [json.loads(line)]]
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=12), st.booleans())
@@ -61,7 +61,7 @@ def test_a_run_cut_off_between_any_chunks_goes_on_to_the_same_alerts(
 ) -> None:
     items = news()
     whole = taken(fresh(), items)
-    assert len(whole) == 2
+    assert len(whole) > 2
     place = str(tmp_path_factory.mktemp("state") / "monitor.db")
     at = 0
     while at < len(items):
@@ -114,7 +114,7 @@ def test_a_fault_in_the_middle_of_a_chunk_keeps_nothing_of_it(tmp_path: Path) ->
     record = Journal(str(tmp_path / "monitor.db"))
     state = record.restore(fresh)
     one = item(0, "news")
-    twice = [Change("a", "firing", "{}"), Change("a", "firing", "{}")]
+    twice = [Change("a", 1, "firing", "{}"), Change("a", 1, "firing", "{}")]
     with pytest.raises(Exception, match="UNIQUE"):
         record.write("f", feed.Position(1), [one], [feed.DeadLetter("f", 1, "why", "text")], twice, state)
     assert record.position("f") == feed.Position()

@@ -74,14 +74,14 @@ def record(tmp_path: Path) -> Iterator[Journal]:
 def fill(record: Journal, count: int) -> list[str]:
     """So many changes; their message ids."""
     state = record.restore(fresh)
-    first, second = taken(state, news())
+    first, *_, last = taken(state, news())
     made = []
     for number in range(count):
-        alert = json.loads(first if number % 2 == 0 else second)
+        alert = json.loads(first if number % 2 == 0 else last)
         alert["id"] = f"alert{number // 2:03d}"
         made.append(json.dumps(alert))
     record.write("f", Position(1), [], [], changes(made), state)
-    return [f"{json.loads(line)['id']}-{json.loads(line)['status']}" for line in made]
+    return [f"{json.loads(line)['id']}-{json.loads(line)['revision']}" for line in made]
 
 
 def ids(found: Received) -> list[str]:
