@@ -25,7 +25,13 @@ app = typer.Typer(
     "Example: finance-monitor --feed news.jsonl --alerts alerts.jsonl",
 )
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
-Companies = Annotated[Path | None, typer.Option(help="A watch list, a company's name a line.")]
+Companies = Annotated[
+    Path | None,
+    typer.Option(
+        help="Companies to watch: names a line; or YAML, JSON lines or CSV of name, aliases, tickers, and words that "
+        "must or must_not stand near."
+    ),
+]
 Budget = Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")]
 Dead = Annotated[Path, typer.Option(help="Where lines that are no news items go.")]
 
@@ -139,6 +145,26 @@ def backtest(
         )
     delay, false = found.max_delay_windows, len(found.false_alarms)
     typer.echo(f"recall {found.recall:.2f}, largest delay {delay:.2f} windows, {false} false")
+
+
+@app.command("train")
+def train_models(
+    again: Annotated[bool, typer.Option("--again", help="Train anew what is there already.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train the models that the monitor reads with: news, names of companies, sentiment towards each.
+
+    Example: finance-monitor train
+    """
+    from apps.finance_monitor.learn import learn
+    from engine import Progress
+
+    with Progress(quiet=as_json) as progress:
+        made = learn(progress, again=again)
+    if as_json:
+        _print_json({"trained": made})
+        return
+    typer.echo(f"trained {', '.join(made.values())}" if made else "all models are there; --again trains them anew")
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.feed import DeadLetter, NewsItem, Position
 from apps.finance_monitor.labels import Label, Labelled
 from apps.finance_monitor.monitor import Monitor
+from apps.finance_monitor.towards import Towards
 from engine.db import Database
 from engine.errors import InputError
 
@@ -181,17 +182,19 @@ def _row(one: Labelled) -> dict[str, Any]:
         "tickers": item.tickers,
         "language": one.language,
         "label": asdict(one.label) if one.label else None,
+        "companies": None if one.companies is None else [[each.name, each.sentiment] for each in one.companies],
     }
     return {"data": _json(data), "vector": None if one.vector is None else one.vector.astype("<f4").tobytes()}
 
 
 def _labelled(data: str, vector: bytes | None) -> Labelled:
     values = json.loads(data)
-    label, language = values.pop("label"), values.pop("language")
+    label, language, companies = values.pop("label"), values.pop("language"), values.pop("companies", None)
     times = {name: datetime.fromisoformat(values.pop(name)) for name in ("published", "received")}
     item = NewsItem(**{**values, **times, "tickers": tuple(values["tickers"])})
     found = Label(**{**label, "topics": tuple(label["topics"])}) if label else None
-    return Labelled(item, language, found, None if vector is None else np.frombuffer(vector, dtype="<f4"))
+    towards = None if companies is None else tuple(Towards(*each) for each in companies)
+    return Labelled(item, language, found, None if vector is None else np.frombuffer(vector, dtype="<f4"), towards)
 
 
 def _json(value: Any) -> str:

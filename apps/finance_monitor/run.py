@@ -9,21 +9,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from apps.finance_monitor import feed, labels
+from apps.finance_monitor import feed, labels, watchfile
 from apps.finance_monitor.alarms import BUDGET, Alarms
 from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.journal import Change, Journal, State
+from apps.finance_monitor.learn import COMPANY, NAMES, NEWS, RECIPES
 from apps.finance_monitor.lines import Lines, replace
 from apps.finance_monitor.monitor import Monitor, Tally
 from apps.finance_monitor.outbox import Outbox
 from apps.finance_monitor.sinks import Sink
 from apps.finance_monitor.stories import Stories
+from apps.finance_monitor.towards import Reader
+from apps.finance_monitor.watchlist import WatchList
 from engine import Embedder, Predictor, Progress, Recipe, Store, load, train
-from engine.errors import InputError
 
-ENGLISH, MULTILINGUAL = "finance-news", "finance-news-multilingual"
+MULTILINGUAL = "finance-news-multilingual"
 LATENESS = timedelta(minutes=5)
 """How long an item is waited for, in event time; a later one is counted and no more."""
 CHUNK = 64
@@ -51,6 +53,14 @@ class Models:
 
     labellers: list[Predictor]
     embedder: Embedder
+    names: Predictor | None = None
+    """Tags companies in a headline."""
+    towards: Predictor | None = None
+    """Knows the sentiment towards one of a headline's companies."""
+
+    def reader(self, watch_list: WatchList) -> Reader | None:
+        """Reads companies, if any of their models is there."""
+        return Reader(watch_list, self.names, self.towards) if self.names or self.towards else None
 
     def lineage(self) -> dict[str, Any]:
         """Name, version and manifest hash of the main labeller, for alerts."""
@@ -63,12 +73,14 @@ class Models:
 def models(progress: Progress) -> Models:
     """The store's champions; the English one is trained first when there is none."""
     store = Store()
-    if not store.has(ENGLISH):
-        progress.stage(f"the store has no {ENGLISH} model yet: training it once, some minutes on two cores")
-        train(Recipe.load("recipes/finance_news.yaml"), watcher=progress)
-    names = [name for name in (ENGLISH, MULTILINGUAL) if store.has(name)]
-    progress.stage(f"loading {', '.join(str(store.get(name)) for name in names)}")
-    return Models([load(name) for name in names], Embedder("minilm"))
+    if not store.has(NEWS):
+        progress.stage(f"the store has no {NEWS} model yet: training it once, some minutes on two cores")
+        train(Recipe.load(RECIPES[NEWS]), watcher=progress)
+    there = [name for name in (NEWS, MULTILINGUAL, NAMES, COMPANY) if store.has(name)]
+    progress.stage(f"loading {', '.join(str(store.get(name)) for name in there)}")
+    loaded = {name: load(name) for name in there}
+    labellers = [loaded[name] for name in (NEWS, MULTILINGUAL) if name in loaded]
+    return Models(labellers, Embedder("minilm"), loaded.get(NAMES), loaded.get(COMPANY))
 
 
 def monitor(
@@ -96,17 +108,18 @@ def monitor(
         lateness: how long an item of a live feed or one with a state is waited for.
         on_change: called as an alert opens and as it ends.
     """
-    names = _watch_list(watch_list) if watch_list else []
+    listed = watchfile.read(watch_list) if watch_list else WatchList()
+    reader = models.reader(listed)
     journal = Journal(state) if state else None
 
     def fresh() -> State:
         waits = lateness if follow or journal else None
-        return State(Arrivals(waits), Monitor(Stories(), Companies(names), Alarms(models.lineage(), budget=budget)))
+        return State(Arrivals(waits), Monitor(Stories(), Companies(listed), Alarms(models.lineage(), budget=budget)))
 
     now = journal.restore(fresh) if journal else fresh()
     # What was kept has the settings of its time.
     now.monitor.alarms.model, now.monitor.alarms.budget = models.lineage(), budget
-    now.monitor.companies.watch(names)
+    now.monitor.companies.watch(listed)
     told = Lines(log, journal.changes() if journal else (), append=journal is None)
     dead = Lines(dead_letters, journal.dead() if journal else ())
     if log:
@@ -134,7 +147,7 @@ def monitor(
         ):
             found = [entry.found for entry in chunk]
             items = labels.label(
-                [one for one in found if isinstance(one, feed.NewsItem)], models.labellers, models.embedder
+                [one for one in found if isinstance(one, feed.NewsItem)], models.labellers, models.embedder, reader
             )
             letters = [one for one in found if isinstance(one, feed.DeadLetter)]
             complete = (ready for item in items for ready in now.arrivals.add(item))
@@ -166,10 +179,3 @@ def monitor(
 def write_alerts(alerts: dict[str, Alert], path: Path) -> None:
     """One JSON object an alert, in order of opening; the file is replaced whole."""
     replace(path, (json.dumps(alert.as_dict(), ensure_ascii=False) for alert in alerts.values()))
-
-
-def _watch_list(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as fault:
-        raise InputError(f"--companies {path}: not readable as UTF-8 text, a name a line ({fault})") from None
