@@ -22,6 +22,8 @@ NAMES = {
     "surges": "the feed's surges at its own times and at twenty others",
     "shuffled": "fifty months of usual news: false alarms a day against the budget",
     "crash_monitor": "finance-monitor killed a hundred times: its alerts against those of a run left alone",
+    "company_sentiment": "headlines whose companies have opposite news: the sentiment towards each",
+    "company_names": "names of companies in headlines, against capital letters",
     "banking77": "Banking77: full tuning and LoRA",
     "fewshot": "Banking77 with ten rows a label: contrastive tuning against the head alone",
     "clinc": "CLINC150: intents, and questions that none of them fits",
