@@ -127,9 +127,9 @@ def feed_apart() -> Iterator[str]:
         {normalised(json.loads(line)["title"]) for line in (folder / f"{name}.jsonl").read_text("utf-8").splitlines()}
         for name in names
     )
-    for file, texts in zip(names[2:], apart, strict=True):
+    for name, texts in zip(names[2:], apart, strict=True):
         for text in sorted(texts & (headlines | contrasts)):
-            yield f"data/finance/{file}.jsonl: stands in a training file too: {text}"
+            yield f"data/finance/{name}.jsonl: stands in a training file too: {text}"
 
 
 def examples() -> Iterator[str]:

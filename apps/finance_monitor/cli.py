@@ -150,6 +150,7 @@ def backtest(
 @app.command("train")
 def train_models(
     again: Annotated[bool, typer.Option("--again", help="Train anew what is there already.")] = False,
+    base: Annotated[str, typer.Option(help="A base model: a name, a folder or a hub id.")] = "minilm",
     as_json: Json = False,
 ) -> None:
     """Train the models that the monitor reads with: news, names of companies, sentiment towards each.
@@ -160,7 +161,7 @@ def train_models(
     from engine import Progress
 
     with Progress(quiet=as_json) as progress:
-        made = learn(progress, again=again)
+        made = learn(progress, base=base, again=again)
     if as_json:
         _print_json({"trained": made})
         return

@@ -57,7 +57,7 @@ class Headline:
         return sorted(taken, key=lambda one: one.start)
 
 
-def learn(progress: Progress, *, again: bool = False) -> dict[str, str]:
+def learn(progress: Progress, *, base: str = "minilm", again: bool = False) -> dict[str, str]:
     """Train what the store has not yet, or `again` all of it; the new versions become champions.
 
     Returns:
@@ -71,6 +71,8 @@ def learn(progress: Progress, *, again: bool = False) -> dict[str, str]:
                 continue
             progress.stage(f"{number} of {len(RECIPES)}: training {name}")
             settings = rows(name, Path(folder))
+            if name != COMPANY:  # it goes on from finance-news
+                settings.append(f"base={base}")
             made[name] = str(train(Recipe.load(recipe, settings), promote=True, watcher=progress).version)
     return made
 
