@@ -21,6 +21,7 @@ NAMES = {
     "feed": "planted surges and decoys in Keel's own feed",
     "surges": "the feed's surges at its own times and at twenty others",
     "shuffled": "fifty months of usual news: false alarms a day against the budget",
+    "nab": "NAB's counts of tweets: the volume detector against a windowed Gaussian",
     "crash_monitor": "finance-monitor killed a hundred times: its alerts against those of a run left alone",
     "company_sentiment": "headlines whose companies have opposite news: the sentiment towards each",
     "company_names": "names of companies in headlines, against capital letters",

@@ -60,13 +60,14 @@ def run(*, seeds: int) -> Figures:
 
 def follow(version: str, folder: str) -> None:
     """What each process does: read the feed to its end, its state in the folder."""
+    from apps.finance_monitor.feeds.file import File
     from apps.finance_monitor.run import Models, monitor
 
     place = Path(folder)
     models = Models([Predictor.open(Path(version))], Embedder("minilm"))
     print("ready", flush=True)
     monitor(
-        str(find("data/finance/news.jsonl")),
+        [File(str(find("data/finance/news.jsonl")))],
         models,
         log=place / "alerts.jsonl",
         dead_letters=place / "dead.jsonl",

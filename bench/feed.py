@@ -12,6 +12,7 @@ from engine.store import Store
 def run(*, seeds: int) -> Figures:
     """The worst of the seeds: smallest recall, largest delay, most false alarms."""
     from apps.finance_monitor import backtest
+    from apps.finance_monitor.feeds.file import File
     from apps.finance_monitor.run import Models, monitor
 
     events = backtest.events(find("data/finance/news.events.jsonl"))
@@ -20,7 +21,7 @@ def run(*, seeds: int) -> Figures:
         for version in trained(Recipe.load("recipes/finance_news.yaml"), seeds, progress):
             progress.stage(f"monitoring with {version}")
             models = Models([load(str(version), store=Store(version.folder.parents[1]))], Embedder("minilm"))
-            result = monitor(str(find("data/finance/news.jsonl")), models)
+            result = monitor([File(str(find("data/finance/news.jsonl")))], models)
             scores.append(backtest.score(result.alerts.values(), events))
     figures = {
         "recall": min(score.recall for score in scores),

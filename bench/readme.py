@@ -77,6 +77,8 @@ ROWS = (
     ("surges", "false_alarms_per_day", "... false alarms a day, of 0.5 allowed"),
     ("shuffled", "false_alarms_per_day", "fifty months of usual news: false alarms a day, of 0.5 allowed"),
     ("shuffled", "upper_95", "... at most, with 95% confidence"),
+    ("nab", "standard", "NAB's counts of tweets, standard profile"),
+    ("nab", "standard_gaussian", "... NAB's windowed Gaussian on the same"),
     ("crash_monitor", "identical", "finance-monitor killed a hundred times: alert log equal byte for byte"),
     ("crash_monitor", "lost", "... items lost or kept twice"),
 )

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from apps.finance_monitor import backtest, feed, labels
+from apps.finance_monitor import backtest, labels
 from apps.finance_monitor.alarms import Alarms
 from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.backtest import Event
 from apps.finance_monitor.companies import Companies
-from apps.finance_monitor.feed import NewsItem
+from apps.finance_monitor.feeds.file import File
+from apps.finance_monitor.items import NewsItem
 from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.stories import Stories
@@ -87,7 +88,7 @@ def cut(progress: Progress) -> Cut:
     progress.stage("labelling the feed")
     items = [
         entry.found
-        for entry in feed.entries(str(find("data/finance/news.jsonl")))
+        for entry in File(str(find("data/finance/news.jsonl"))).entries(None)
         if entry and isinstance(entry.found, NewsItem)
     ]
     labelled = labels.label(items, [Predictor.open(version.folder)], Embedder("minilm"))

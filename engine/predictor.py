@@ -52,8 +52,17 @@ class Session(Protocol):
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """One text or pair as a model reads it, with the characters and part of each token (see `kinds.Output`)."""
+
+    ids: list[int]
+    offsets: NDArray[np.int64] = field(repr=False)
+    parts: NDArray[np.int64] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Said:
-    """A session's outputs for one text, with the characters and part of each token (see `kinds.Output`)."""
+    """A session's outputs for one text, with the characters and part of each token."""
 
     outputs: list[NDArray[np.float64]]
     offsets: NDArray[np.int64] = field(repr=False)
@@ -99,6 +108,11 @@ class TextSession:
 
     def one(self, text: Text) -> Said:
         """The outputs for one text or pair, in the caller's thread."""
+        tokens = self.tokens(text)
+        return Said(self._session(tokens.ids), tokens.offsets, tokens.parts)
+
+    def tokens(self, text: Text) -> Tokens:
+        """What the session is given for a text or pair."""
         if self._pairs and isinstance(text, str):
             raise InputError("this model reads pairs of texts; give (text, pair), or --pair on the command line")
         first, second = (text, None) if isinstance(text, str) else _pair(text)
@@ -106,7 +120,7 @@ class TextSession:
         ids = found.ids or [0]  # a tokenizer without special tokens gives none for an empty text
         parts = [-1 if part is None else part for part in found.sequence_ids] or [-1]
         offsets, placed = without_prefix(found.offsets or [(0, 0)], parts, len(self._prefix))
-        return Said(self._session(ids), offsets, placed)
+        return Tokens(ids, offsets, placed)
 
 
 class ApartSession(TextSession):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from apps.finance_monitor import verify_cli
 from engine import errors
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ app = typer.Typer(
     help="Follow news by topic and company; raise an alarm when negative news surges.\n\n"
     "Example: finance-monitor --feed news.jsonl --alerts alerts.jsonl",
 )
+verify_cli.add(app)
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 Companies = Annotated[
     Path | None,
@@ -40,15 +42,23 @@ Dead = Annotated[Path, typer.Option(help="Where lines that are no news items go.
 def follow_feed(
     context: typer.Context,
     feed: Annotated[
-        str | None, typer.Option(help="A file of news items as JSON lines, or - for standard input.")
+        list[str] | None,
+        typer.Option(
+            help="News items as JSON lines: a file, 'news/*.jsonl', or - for standard input; the URL of an RSS or Atom "
+            "feed; redis://HOST:PORT/DB?stream=NAME&group=G; kafka://HOST:PORT/TOPIC?group=G. May be given again."
+        ),
     ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="A YAML file that tells how items of another shape are read; or ninjs, or csv.")
+    ] = None,
+    poll: Annotated[float, typer.Option(min=1, help="Seconds between two looks at a web feed, with --follow.")] = 60.0,
     alerts: Annotated[
         Path | None,
         typer.Option(
             help="Write alerts here, one JSON object a line; with --follow or --state as they open and as they end."
         ),
     ] = None,
-    follow: Annotated[bool, typer.Option(help="Go on as the file grows, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option(help="Go on with what comes, until Ctrl-C.")] = False,
     state: Annotated[
         str | None,
         typer.Option(
@@ -73,7 +83,7 @@ def follow_feed(
     """Read a feed in order of time and raise alarms."""
     if context.invoked_subcommand:
         return
-    if feed is None:
+    if not feed:
         raise errors.InputError("no feed; try: finance-monitor --feed news.jsonl, or finance-monitor --help")
     _check_writable(alerts)
     if (webhook or slack) and state is None:
@@ -81,6 +91,8 @@ def follow_feed(
     live = follow or state is not None
     result = _run(
         feed,
+        mapping=mapping,
+        poll=poll,
         companies=companies,
         dead_letters=dead_letters,
         quiet=as_json,
@@ -122,7 +134,7 @@ def backtest(
     from apps.finance_monitor import backtest as scoring
 
     planted = scoring.events(events)
-    result = _run(feed, companies=companies, dead_letters=dead_letters, quiet=as_json, budget=false_alarms_per_day)
+    result = _run([feed], companies=companies, dead_letters=dead_letters, quiet=as_json, budget=false_alarms_per_day)
     found = scoring.score(result.alerts.values(), planted)
     document = {
         "recall": found.recall,
@@ -174,11 +186,13 @@ def main() -> None:
 
 
 def _run(
-    feed: str,
+    feeds: Sequence[str],
     *,
     companies: Path | None,
     dead_letters: Path,
     quiet: bool,
+    mapping: str | None = None,
+    poll: float = 60.0,
     follow: bool = False,
     log: Path | None = None,
     state: str | None = None,
@@ -187,10 +201,13 @@ def _run(
     budget: float = 0.5,
     lateness: float = 5.0,
 ) -> Result:
-    if feed != "-" and not follow and not Path(feed).is_file():
-        raise errors.InputError(f"{feed}: no such feed; give a file of JSON lines, or - for standard input")
     from datetime import timedelta
 
+    from apps.finance_monitor.feeds import named
+    from apps.finance_monitor.mapping import Mapping
+
+    shape = Mapping.load(mapping) if mapping else None
+    sources = [named(feed, follow=follow, poll=poll, mapping=shape) for feed in feeds]
     from apps.finance_monitor import run, sinks
     from engine import Progress
 
@@ -198,9 +215,9 @@ def _run(
     hooks = [sinks.Webhook(sinks.checked(url, "--webhook"), key) for url in webhooks]
     with Progress(quiet=quiet) as progress:
         loaded = run.models(progress)
-        progress.stage(f"reading {feed}")
+        progress.stage(f"reading {', '.join(source.name for source in sources)}")
         return run.monitor(
-            feed,
+            sources,
             loaded,
             follow=follow,
             watch_list=companies,

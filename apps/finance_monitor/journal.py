@@ -1,6 +1,6 @@
 """Journal: what a monitor has read and raised, so that a restart goes on where it was, exactly.
 
-Each chunk of a feed is one transaction: how far the feed was read, its items with their labels, its dead letters and
+Each chunk of entries is one transaction: how far the feeds were read, its items with their labels, its dead letters and
 the changes of alerts that came of it. Windows, stories and baseline are no more than what those items made of them:
 they are kept now and then, and the items since are taken again, with the labels that they were given. What was not
 committed is read again from the feed; it comes to the same, as labels and alerts depend on the items alone.
@@ -13,7 +13,8 @@ import hashlib
 import io
 import json
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
@@ -25,7 +26,7 @@ from sqlalchemy import Connection, func, select
 
 from apps.finance_monitor import tables
 from apps.finance_monitor.arrivals import Arrivals
-from apps.finance_monitor.feed import DeadLetter, NewsItem, Position
+from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.labels import Label, Labelled
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.towards import Towards
@@ -87,11 +88,11 @@ class Journal:
         if self._lock:
             self._lock.close()
 
-    def position(self, feed: str) -> Position:
-        """Where reading goes on."""
+    def position(self, feed: str) -> str | None:
+        """The cursor where reading goes on; None: the feed was not read before."""
+        query = select(tables.feeds.c.position).where(tables.feeds.c.feed == feed)
         with self.database.read() as connection:
-            row = connection.execute(select(tables.feeds).where(tables.feeds.c.feed == feed)).one_or_none()
-        return Position(row.line, row.byte, row.inode) if row else Position()
+            return connection.execute(query).scalar_one_or_none()
 
     def restore(self, fresh: Callable[[], State]) -> State:
         """The state as it was after the last chunk: the one that was kept, and the items since.
@@ -113,17 +114,21 @@ class Journal:
 
     def write(
         self,
-        feed: str,
-        after: Position,
+        positions: Mapping[str, str],
         items: Sequence[Labelled],
         dead: Sequence[DeadLetter],
         changes: Sequence[Change],
         state: State,
     ) -> None:
-        """Keep what came of a chunk, all of it or nothing."""
+        """Keep what came of a chunk, all of it or nothing.
+
+        Args:
+            positions: feed -> the cursor behind what was read of it.
+        """
         with self.database.write() as connection:
-            connection.execute(tables.feeds.delete().where(tables.feeds.c.feed == feed))
-            connection.execute(tables.feeds.insert().values(feed=feed, **asdict(after)))
+            for feed, position in positions.items():
+                connection.execute(tables.feeds.delete().where(tables.feeds.c.feed == feed))
+                connection.execute(tables.feeds.insert().values(feed=feed, position=position))
             if items:
                 rows = [{"number": self._items + at, **_row(one)} for at, one in enumerate(items, 1)]
                 connection.execute(tables.items.insert(), rows)
@@ -173,13 +178,9 @@ class Journal:
 def _row(one: Labelled) -> dict[str, Any]:
     item = one.item
     data = {
-        "id": item.id,
+        **asdict(item),
         "published": item.published.isoformat(),
         "received": item.received.isoformat(),
-        "title": item.title,
-        "source": item.source,
-        "lang": item.lang,
-        "tickers": item.tickers,
         "language": one.language,
         "label": asdict(one.label) if one.label else None,
         "companies": None if one.companies is None else [[each.name, each.sentiment] for each in one.companies],
@@ -232,3 +233,50 @@ def _lock(path: Path) -> TextIO:
         stream.close()
         raise InputError(_BUSY.format(path)) from None
     return stream
+
+
+def recorded_in(where: str) -> list[Labelled]:
+    """All items of a state, in the order that they came in; a monitor may go on writing it.
+
+    Raises:
+        InputError: there is no such state, or the first of its items are no longer kept.
+    """
+    with _reading(where) as connection:
+        rows = connection.execute(select(tables.items).order_by(tables.items.c.number)).all()
+    if rows and rows[0].number != 1:
+        raise InputError(
+            f"--state {where}: no longer holds the first news that it read, and what came later hangs on it; "
+            "use: finance-monitor verify ALERT --feed FILE"
+        )
+    return [_labelled(row.data, row.vector) for row in rows]
+
+
+def alert_in(where: str, name: str) -> dict[str, Any]:
+    """An alert of a state, as it was told last.
+
+    Raises:
+        InputError: there is no such state, or no such alert in it.
+    """
+    changes = tables.changes
+    with _reading(where) as connection:
+        query = select(changes.c.data).where(changes.c.alert == name).order_by(changes.c.number.desc()).limit(1)
+        found = connection.execute(query).scalar_one_or_none()
+        known = connection.execute(select(changes.c.alert).distinct()).scalars().all() if found is None else []
+    if found is None:
+        raise InputError(f"--state {where}: holds no alert {name}; it has: {', '.join(sorted(known)) or 'none yet'}")
+    alert: dict[str, Any] = json.loads(found)
+    return alert
+
+
+@contextmanager
+def _reading(where: str) -> Iterator[Connection]:
+    file = where.removeprefix("sqlite:///")
+    if "://" not in file and not Path(file).is_file():
+        raise InputError(f"--state {where}: no such file; name the one that the monitor was given")
+    url = where if "://" in file else f"sqlite:///{file}"
+    database = Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS)
+    try:
+        with database.read() as connection:
+            yield connection
+    finally:
+        database.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apps.finance_monitor.feed import NewsItem
+from apps.finance_monitor.items import NewsItem
 from apps.finance_monitor.stories import Vector
 from apps.finance_monitor.towards import Reader, Towards
 from engine import Embedder, Prediction, Predictor

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from apps.finance_monitor import feed, labels, watchfile
+from apps.finance_monitor import labels, watchfile
 from apps.finance_monitor.alarms import BUDGET, Alarms
 from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
+from apps.finance_monitor.feeds.source import Source, chunks
+from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.journal import Change, Journal, State
 from apps.finance_monitor.learn import COMPANY, NAMES, NEWS, RECIPES
 from apps.finance_monitor.lines import Lines, replace
@@ -26,6 +29,8 @@ from apps.finance_monitor.watchlist import WatchList
 from engine import Embedder, Predictor, Progress, Recipe, Store, load, train
 
 MULTILINGUAL = "finance-news-multilingual"
+OTHERS = (MULTILINGUAL, NAMES, COMPANY)
+"""Used where the store has them."""
 LATENESS = timedelta(minutes=5)
 """How long an item is waited for, in event time; a later one is counted and no more."""
 CHUNK = 64
@@ -76,15 +81,21 @@ def models(progress: Progress) -> Models:
     if not store.has(NEWS):
         progress.stage(f"the store has no {NEWS} model yet: training it once, some minutes on two cores")
         train(Recipe.load(RECIPES[NEWS]), watcher=progress)
-    there = [name for name in (NEWS, MULTILINGUAL, NAMES, COMPANY) if store.has(name)]
-    progress.stage(f"loading {', '.join(str(store.get(name)) for name in there)}")
-    loaded = {name: load(name) for name in there}
-    labellers = [loaded[name] for name in (NEWS, MULTILINGUAL) if name in loaded]
-    return Models(labellers, Embedder("minilm"), loaded.get(NAMES), loaded.get(COMPANY))
+    others = [name for name in OTHERS if store.has(name)]
+    progress.stage(f"loading {', '.join(str(store.get(name)) for name in (NEWS, *others))}")
+    return loaded(NEWS)
+
+
+def loaded(news: str) -> Models:
+    """A version of the English labeller, beside the store's champions of the other models."""
+    store = Store()
+    others = {name: load(name) for name in OTHERS if store.has(name)}
+    labellers = [load(news), *(others[name] for name in (MULTILINGUAL,) if name in others)]
+    return Models(labellers, Embedder("minilm"), others.get(NAMES), others.get(COMPANY))
 
 
 def monitor(
-    source: str,
+    sources: Sequence[Source],
     models: Models,
     *,
     follow: bool = False,
@@ -96,8 +107,9 @@ def monitor(
     budget: float = BUDGET,
     lateness: timedelta = LATENESS,
     on_change: Callable[[Change], None] | None = None,
+    until: threading.Event | None = None,
 ) -> Result:
-    """Read the feed to its end (or, with `follow`, until interrupted) and follow its topics and companies.
+    """Read all feeds to their end (or, with `follow`, until interrupted) and follow their topics and companies.
 
     Args:
         log: alerts are written here as they open and end, one JSON object a line.
@@ -107,6 +119,7 @@ def monitor(
         budget: false alarms a day.
         lateness: how long an item of a live feed or one with a state is waited for.
         on_change: called as an alert opens and as it ends.
+        until: reading ends when this is set.
     """
     listed = watchfile.read(watch_list) if watch_list else WatchList()
     reader = models.reader(listed)
@@ -124,7 +137,6 @@ def monitor(
     dead = Lines(dead_letters, journal.dead() if journal else ())
     if log:
         log.touch()
-    name = source if source == "-" else str(Path(source).resolve())
 
     def tell(alerts: Iterable[Alert]) -> list[Change]:
         return [
@@ -139,23 +151,24 @@ def monitor(
                 on_change(change)
 
     outbox = Outbox(journal.database, sinks) if journal else None
+    reading = chunks(sources, CHUNK, journal.position if journal else None, until=until)
     try:
         if outbox:
             outbox.start()
-        for chunk in feed.chunks(
-            feed.entries(source, follow=follow, start=journal.position(name) if journal else None), CHUNK
-        ):
+        for chunk in reading:
             found = [entry.found for entry in chunk]
             items = labels.label(
-                [one for one in found if isinstance(one, feed.NewsItem)], models.labellers, models.embedder, reader
+                [one for one in found if isinstance(one, NewsItem)], models.labellers, models.embedder, reader
             )
-            letters = [one for one in found if isinstance(one, feed.DeadLetter)]
+            letters = [one for one in found if isinstance(one, DeadLetter)]
             complete = (ready for item in items for ready in now.arrivals.add(item))
             changes = tell(now.monitor.take(complete))
             if journal:
-                journal.write(name, chunk[-1].after, items, letters, changes, now)
+                journal.write({entry.feed: entry.after for entry in chunk}, items, letters, changes, now)
             dead.write(json.dumps(vars(letter), ensure_ascii=False) for letter in letters)
             publish(changes)
+            for source in sources:
+                source.committed(chunk)
         if journal:
             journal.keep(now)
         else:
@@ -167,6 +180,9 @@ def monitor(
         if journal is None:
             publish(tell(now.monitor.take(now.arrivals.rest())))
     finally:
+        reading.close()
+        for source in sources:
+            source.close()
         told.close()
         dead.close()
         waiting = outbox.end() if outbox else {}

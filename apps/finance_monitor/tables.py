@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 NAME = "finance_monitor"
@@ -15,11 +15,9 @@ feeds = Table(
     "finance_feeds",
     METADATA,
     Column("feed", Text, primary_key=True),
-    Column("line", BigInteger, nullable=False),
-    Column("byte", BigInteger, nullable=False),
-    Column("inode", BigInteger, nullable=False),
+    Column("position", Text, nullable=False),
 )
-"""How far each feed has been read."""
+"""How far each feed has been read, as its source writes it."""
 
 items = Table(
     "finance_items",

@@ -18,7 +18,7 @@ from apps.finance_monitor.watchlist import Span, WatchList
 from engine import Predictor
 
 if TYPE_CHECKING:
-    from apps.finance_monitor.feed import NewsItem
+    from apps.finance_monitor.items import NewsItem
     from apps.finance_monitor.labels import Label
 
 THIS, OTHER = "this company", "another firm"

@@ -44,19 +44,28 @@ pre { padding: .8rem; border: 1px solid var(--rule); overflow-x: auto; font-size
 
 
 def html(card: Card) -> str:
-    """The whole document. Every text of the model's is escaped, and the page itself forbids scripts."""
+    """The whole document. Every text of the model's is escaped."""
     sections = "\n".join(
         f"<section>\n<h2>{escape(section.title)}</h2>\n"
         f'<div class="blocks">\n{"".join(map(_block, section.blocks))}</div>\n</section>'
         for section in card.sections
     )
+    return page(card.title, card.summary, sections)
+
+
+def page(title: str, summary: str, sections: str) -> str:
+    """A document in the card's style that itself forbids scripts.
+
+    Args:
+        sections: markup, its texts escaped.
+    """
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(card.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f'<header>\n<h1>{escape(card.title)}</h1>\n<p class="summary">{escape(card.summary)}</p>\n</header>\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f'<header>\n<h1>{escape(title)}</h1>\n<p class="summary">{escape(summary)}</p>\n</header>\n'
         f"<main>\n{sections}\n</main>\n</body>\n</html>\n"
     )
 

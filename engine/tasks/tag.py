@@ -87,7 +87,7 @@ def token_labels(
     assert offsets is not None
     assert parts is not None
     labels = np.full(len(offsets), -100, dtype=np.int64)
-    for token in _word_starts(text, offsets, parts):
+    for token in word_starts(text, offsets, parts):
         start = offsets[token, 0]
         labels[token] = 0
         for from_, to, label in spans:
@@ -107,7 +107,7 @@ def decode(head: HeadSpec, output: Output, temperature: float, text: str) -> lis
     """Entities of a text, left to right; an I without its B begins an entity, as CoNLL's scorer reads it."""
     assert output.offsets is not None
     assert output.parts is not None
-    starts = _word_starts(text, output.offsets, output.parts)
+    starts = word_starts(text, output.offsets, output.parts)
     probs = probabilities(output.logits, temperature, multi_label=False) if len(starts) else output.logits
     found: list[Entity] = []
     open_: tuple[int, int, str, float] | None = None
@@ -133,12 +133,16 @@ def _entity(span: tuple[int, int, str, float], text: str) -> Entity:
     return Entity(start, end, label, text[start:end], probability)
 
 
-def _word_starts(text: str, offsets: NDArray[np.int64], parts: NDArray[np.int64]) -> list[int]:
-    """Tokens that begin a word: not those that go on with the letters or digits of the token before."""
+def word_starts(text: str, offsets: NDArray[np.int64], parts: NDArray[np.int64], part: int = 0) -> list[int]:
+    """Tokens of a part that begin a word: not those that go on with the letters or digits of the token before.
+
+    Args:
+        text: of that part.
+    """
     starts, before = [], -1
     for token in range(len(offsets)):
         start, end = offsets[token]
-        if parts[token] != 0 or end <= start:
+        if parts[token] != part or end <= start:
             continue
         joined = start == before and start > 0 and _in_word(text[start - 1]) and _in_word(text[start])
         if not joined:

@@ -21,7 +21,7 @@ from apps.finance_monitor.alarms import Alarms
 from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.baseline import Baseline, Tails, beta_binomial_tail
 from apps.finance_monitor.companies import Companies
-from apps.finance_monitor.feed import NewsItem
+from apps.finance_monitor.items import NewsItem
 from apps.finance_monitor.labels import Label, Labelled
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.season import Season, free_days

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,15 +13,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.finance_monitor import feed, journal, tables
+from apps.finance_monitor import journal, tables
 from apps.finance_monitor.alarms import Alarms
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
+from apps.finance_monitor.feeds.file import Position
+from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.journal import Change, Journal, State
 from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.lines import Lines
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.stories import Stories
+from engine.db import Database
 from engine.errors import InputError
 from tests.finance_monitor.test_alarms import START, item, usual
 
@@ -70,7 +74,7 @@ def test_a_run_cut_off_between_any_chunks_goes_on_to_the_same_alerts(
         for size in sizes:
             chunk = items[at : at + 5 * size]
             found = changes(taken(state, chunk))
-            record.write("f", feed.Position(at + len(chunk)), chunk, [], found, state)
+            record.write({"f": str(at + len(chunk))}, chunk, [], found, state)
             at += len(chunk)
         if kept:
             record.keep(state)
@@ -79,7 +83,7 @@ def test_a_run_cut_off_between_any_chunks_goes_on_to_the_same_alerts(
         record.close()
     record = Journal(place)
     assert list(record.changes()) == whole
-    assert record.position("f").line == len(items)
+    assert record.position("f") == str(len(items))
     assert taken(record.restore(fresh), []) == []
     record.close()
 
@@ -116,8 +120,8 @@ def test_a_fault_in_the_middle_of_a_chunk_keeps_nothing_of_it(tmp_path: Path) ->
     one = item(0, "news")
     twice = [Change("a", 1, "firing", "{}"), Change("a", 1, "firing", "{}")]
     with pytest.raises(Exception, match="UNIQUE"):
-        record.write("f", feed.Position(1), [one], [feed.DeadLetter("f", 1, "why", "text")], twice, state)
-    assert record.position("f") == feed.Position()
+        record.write({"f": "1"}, [one], [DeadLetter("f", 1, "why", "text")], twice, state)
+    assert record.position("f") is None
     assert (list(record.changes()), list(record.dead())) == ([], [])
     record.close()
 
@@ -141,7 +145,7 @@ def test_a_state_of_other_code_is_not_trusted_and_its_items_are_taken_again(
     record = Journal(str(tmp_path / "monitor.db"))
     state = record.restore(fresh)
     found = changes(taken(state, items))
-    record.write("f", feed.Position(1), items, [], found, state)
+    record.write({"f": "1"}, items, [], found, state)
     record.keep(state)
     with record.database.write() as connection:
         connection.execute(tables.states.update().values(code="other", data=b"no pickle"))
@@ -166,7 +170,21 @@ def test_a_state_holds_nothing_that_runs_code() -> None:
 
 def test_an_item_is_read_back_as_it_was_written() -> None:
     made = Labelled(
-        feed.NewsItem("1", START, datetime(2026, 3, 2, 1, tzinfo=UTC), "涨", "wire", "zh", ("HLDN",)), "zh", None, None
+        NewsItem(
+            "1",
+            START,
+            datetime(2026, 3, 2, 1, tzinfo=UTC),
+            "涨",
+            "wire",
+            "zh",
+            ("HLDN",),
+            "正文",
+            "https://x.example",
+            "0",
+        ),
+        "zh",
+        None,
+        None,
     )
     row = journal._row(made)
     assert journal._labelled(row["data"], row["vector"]) == made
@@ -187,3 +205,18 @@ def test_a_torn_file_of_lines_is_made_whole_again(tmp_path: Path) -> None:
     lines.close()
     assert path.read_text() == '{"a": 1}\n{"b": 2}\n{"c": 3}\n'
     assert lines.count == 3
+
+
+def test_positions_of_an_older_keel_are_read_on(tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    older.mkdir()
+    for path in sorted(tables.MIGRATIONS.glob("*.py"))[:2]:
+        shutil.copy(path, older)
+    url = f"sqlite:///{tmp_path}/monitor.db"
+    database = Database.open(url, name=tables.NAME, migrations=older)
+    with database.write() as connection:
+        connection.exec_driver_sql(f"insert into finance_feeds values ('f', 3, {2**40}, {2**50})")
+    database.close()
+    record = Journal(url)
+    assert record.position("f") == str(Position(3, 2**40, 2**50))
+    record.close()

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from apps.finance_monitor import outbox, sinks, tables
-from apps.finance_monitor.feed import Position
 from apps.finance_monitor.journal import Journal
 from apps.finance_monitor.outbox import Outbox
 from apps.finance_monitor.sinks import Slack, Webhook
@@ -80,7 +79,7 @@ def fill(record: Journal, count: int) -> list[str]:
         alert = json.loads(first if number % 2 == 0 else last)
         alert["id"] = f"alert{number // 2:03d}"
         made.append(json.dumps(alert))
-    record.write("f", Position(1), [], [], changes(made), state)
+    record.write({"f": "1"}, [], [], changes(made), state)
     return [f"{json.loads(line)['id']}-{json.loads(line)['revision']}" for line in made]
 
 

@@ -26,6 +26,7 @@ import sys, time, zlib
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
+from apps.finance_monitor.feeds.file import File
 from apps.finance_monitor.run import Models, monitor
 
 class Words:
@@ -50,7 +51,7 @@ class Said(dict):
 print("ready", flush=True)
 words = Words()
 files = {"log": Path("alerts.jsonl"), "dead_letters": Path("dead.jsonl")}
-monitor("news.jsonl", Models([words], words), state=sys.argv[1], **files)
+monitor([File("news.jsonl")], Models([words], words), state=sys.argv[1], **files)
 """
 
 
