@@ -25,6 +25,8 @@ NAMES = {
     "soak": "a million items along the monitor's road without its models: speed and memory",
     "crash_monitor": "finance-monitor killed a hundred times: its alerts against those of a run left alone",
     "fuzz": "ten minutes of feeds full of whatever may come: crashes, and lines not counted once",
+    "company_sentiment": "headlines whose companies have opposite news: the sentiment towards each",
+    "company_names": "names of companies in headlines, against capital letters",
     "banking77": "Banking77: full tuning and LoRA",
     "fewshot": "Banking77 with ten rows a label: contrastive tuning against the head alone",
     "clinc": "CLINC150: intents, and questions that none of them fits",

@@ -20,7 +20,7 @@ OPEN_SUBMODULES = {"service", "db", "text", "explain", "errors", "feedback"}
 """What of the engine an application may import besides `engine` itself."""
 MAX_SHARED = 0.05
 MAX_TERMS = 0.6
-LABELLED = ("data/finance/headlines.jsonl",)
+LABELLED = tuple(f"data/finance/{name}.jsonl" for name in ("headlines", "contrasts", "opposites"))
 COMMANDS = {
     "engine": "engine.cli",
     "finance-monitor": "apps.finance_monitor.cli",
@@ -118,16 +118,18 @@ def support_data() -> Iterator[str]:
 
 
 def feed_apart() -> Iterator[str]:
-    """No text of the feed stands in the training file."""
+    """No text of the feed, or of the test headlines, stands in a training file."""
     from engine.text.normalise import normalised
 
     folder = ROOT / "data" / "finance"
-    train, feed = (
-        {normalised(json.loads(line)["title"]) for line in (folder / name).read_text(encoding="utf-8").splitlines()}
-        for name in ("headlines.jsonl", "news.jsonl")
+    names = ("headlines", "contrasts", "news", "opposites")
+    headlines, contrasts, *apart = (
+        {normalised(json.loads(line)["title"]) for line in (folder / f"{name}.jsonl").read_text("utf-8").splitlines()}
+        for name in names
     )
-    for text in sorted(train & feed):
-        yield f"data/finance/news.jsonl: stands in headlines.jsonl too: {text}"
+    for name, texts in zip(names[2:], apart, strict=True):
+        for text in sorted(texts & (headlines | contrasts)):
+            yield f"data/finance/{name}.jsonl: stands in a training file too: {text}"
 
 
 def examples() -> Iterator[str]:

@@ -72,15 +72,16 @@ def backtest(
 
 
 def _history(sources: Sequence[Source], companies: Path | None, dead_letters: Path, *, quiet: bool) -> History:
-    from apps.finance_monitor import run
+    from apps.finance_monitor import run, watchfile
     from apps.finance_monitor.history import History
+    from apps.finance_monitor.watchlist import WatchList
     from engine import Progress
 
     with Progress(quiet=quiet) as progress:
-        names = run.companies_in(companies) if companies else []
+        listed = watchfile.read(companies) if companies else WatchList()
         loaded = run.models(progress)
         progress.stage(f"reading {', '.join(source.name for source in sources)}")
-        return History.read(sources, loaded, names, dead_letters)
+        return History.read(sources, loaded, listed, dead_letters)
 
 
 def told(trial: Trial, against: Chance | None) -> list[str]:

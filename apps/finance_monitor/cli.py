@@ -29,7 +29,13 @@ app = typer.Typer(
 )
 verify_cli.add(app)
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
-Companies = Annotated[Path | None, typer.Option(help="A watch list, a company's name a line.")]
+Companies = Annotated[
+    Path | None,
+    typer.Option(
+        help="Companies to watch: names a line; or YAML, JSON lines or CSV of name, aliases, tickers, and words that "
+        "must or must_not stand near."
+    ),
+]
 Budget = Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")]
 Dead = Annotated[Path, typer.Option(help="Where lines that are no news items go.")]
 
@@ -154,6 +160,27 @@ app.command()(backtest_cli.backtest)
 app.command("serve")(serve_cli.serve)
 app.add_typer(serve_cli.keys, name="keys")
 app.add_typer(silence_cli.silence, name="silence")
+
+
+@app.command("train")
+def train_models(
+    again: Annotated[bool, typer.Option("--again", help="Train anew what is there already.")] = False,
+    base: Annotated[str, typer.Option(help="A base model: a name, a folder or a hub id.")] = "minilm",
+    as_json: Json = False,
+) -> None:
+    """Train the models that the monitor reads with: news, names of companies, sentiment towards each.
+
+    Example: finance-monitor train
+    """
+    from apps.finance_monitor.learn import learn
+    from engine import Progress
+
+    with Progress(quiet=as_json) as progress:
+        made = learn(progress, base=base, again=again)
+    if as_json:
+        _print_json({"trained": made})
+        return
+    typer.echo(f"trained {', '.join(made.values())}" if made else "all models are there; --again trains them anew")
 
 
 def main() -> None:

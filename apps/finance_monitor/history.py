@@ -22,6 +22,7 @@ from apps.finance_monitor.lines import Lines
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.run import CHUNK, Models
 from apps.finance_monitor.stories import Stories
+from apps.finance_monitor.watchlist import WatchList
 from apps.finance_monitor.windows import STEP, Key, Step, Window
 from engine.errors import InputError
 
@@ -47,30 +48,30 @@ class History:
     """Items in order of time.
 
     Attributes:
-        names: a watch list of companies.
+        companies: the watch list.
         model: what labelled them, for the alerts.
     """
 
     items: Sequence[Labelled]
-    names: Sequence[str] = ()
+    companies: WatchList = field(default_factory=WatchList)
     model: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(
-        cls, sources: Sequence[Source], models: Models, names: Sequence[str], dead_letters: Path | None
+        cls, sources: Sequence[Source], models: Models, companies: WatchList, dead_letters: Path | None
     ) -> History:
         """Label feeds that are read to their end.
 
         Raises:
             InputError: one cannot be read, or they hold no news.
         """
-        arrivals, dead = Arrivals(None), Lines(dead_letters)
+        arrivals, dead, reader = Arrivals(None), Lines(dead_letters), models.reader(companies)
         try:
             for chunk in chunks(sources, CHUNK):
                 found = [entry.found for entry in chunk]
                 dead.write(json.dumps(vars(one), ensure_ascii=False) for one in found if isinstance(one, DeadLetter))
                 items = [one for one in found if isinstance(one, NewsItem)]
-                for item in labels.label(items, models.labellers, models.embedder):
+                for item in labels.label(items, models.labellers, models.embedder, reader):
                     for _ in arrivals.add(item):
                         pass  # nothing is complete before the end
         finally:
@@ -79,12 +80,12 @@ class History:
         if not ordered:
             read = ", ".join(source.name for source in sources)
             raise InputError(f"{read}: no news to test on; the lines are in {dead_letters}, each with what is wrong")
-        return cls(ordered, names, models.lineage())
+        return cls(ordered, companies, models.lineage())
 
     def replay(self, budget: float) -> Course:
         """Run the monitor anew under so many false alarms a day."""
         alarms = _Watched(self.model, budget=budget)
-        monitor = Monitor(Stories(), Companies(self.names), alarms)
+        monitor = Monitor(Stories(), Companies(self.companies), alarms)
         for _ in (*monitor.take(self.items), *monitor.end()):
             pass
         return Course(list(monitor.alerts.values()), alarms.steps, alarms.counts)

@@ -36,6 +36,7 @@ from apps.finance_monitor.labels import Label, Labelled
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.series import Point
 from apps.finance_monitor.silences import Silences
+from apps.finance_monitor.towards import Towards
 from engine.errors import InputError
 
 KEPT_EVERY = 500
@@ -227,17 +228,19 @@ def _row(one: Labelled) -> dict[str, Any]:
         "received": item.received.isoformat(),
         "language": one.language,
         "label": asdict(one.label) if one.label else None,
+        "companies": None if one.companies is None else [[each.name, each.sentiment] for each in one.companies],
     }
     return {"data": _json(data), "vector": None if one.vector is None else one.vector.astype("<f4").tobytes()}
 
 
 def _labelled(data: str, vector: bytes | None) -> Labelled:
     values = json.loads(data)
-    label, language = values.pop("label"), values.pop("language")
+    label, language, companies = values.pop("label"), values.pop("language"), values.pop("companies", None)
     times = {name: datetime.fromisoformat(values.pop(name)) for name in ("published", "received")}
     item = NewsItem(**{**values, **times, "tickers": tuple(values["tickers"])})
     found = Label(**{**label, "topics": tuple(label["topics"])}) if label else None
-    return Labelled(item, language, found, None if vector is None else np.frombuffer(vector, dtype="<f4"))
+    towards = None if companies is None else tuple(Towards(*each) for each in companies)
+    return Labelled(item, language, found, None if vector is None else np.frombuffer(vector, dtype="<f4"), towards)
 
 
 def _json(value: Any) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from apps.finance_monitor.items import NewsItem
 from apps.finance_monitor.stories import Vector
+from apps.finance_monitor.towards import Reader, Towards
 from engine import Embedder, Prediction, Predictor
 from engine.text import languages
 
@@ -24,9 +25,13 @@ class Label:
     model: str
 
     @property
+    def is_news(self) -> bool:
+        """News on a topic of the risk desk: no price recap, nothing without a topic."""
+        return bool(self.topics) and PRICE_RECAP not in self.topics
+
+    @property
     def counts_as_negative(self) -> bool:
-        """Negative news on a topic of the risk desk: no price recap, nothing without a topic."""
-        return self.sentiment == "negative" and bool(self.topics) and PRICE_RECAP not in self.topics
+        return self.sentiment == "negative" and self.is_news
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,18 @@ class Labelled:
     """None: no model knows the language."""
     vector: Vector | None
     """Unit sentence vector, shape (width,), of a title on a topic."""
+    companies: tuple[Towards, ...] | None = None
+    """None: no model reads companies; they are known by capitals, and the label is that of each."""
 
 
-def label(items: Sequence[NewsItem], models: Sequence[Predictor], embedder: Embedder) -> list[Labelled]:
+def label(
+    items: Sequence[NewsItem], models: Sequence[Predictor], embedder: Embedder, reader: Reader | None = None
+) -> list[Labelled]:
     """Items with their labels and vectors, in order.
 
     Args:
         models: the first that names the item's language answers.
+        reader: names the companies, where there is a model for that.
     """
     known = [languages.detect(item.title) or item.lang for item in items]
     answers: dict[int, Label] = {}
@@ -58,7 +68,13 @@ def label(items: Sequence[NewsItem], models: Sequence[Predictor], embedder: Embe
             answers[place] = _label(found)
     on_topic = [place for place, found in answers.items() if found.topics]
     vectors = dict(zip(on_topic, embedder.stream([items[place].title for place in on_topic]), strict=True))
-    return [Labelled(item, known[place], answers.get(place), vectors.get(place)) for place, item in enumerate(items)]
+    companies: Sequence[tuple[Towards, ...] | None] = [None] * len(items)
+    if reader:
+        companies = reader.read(items, known, [answers.get(place) for place in range(len(items))])
+    return [
+        Labelled(item, known[place], answers.get(place), vectors.get(place), companies[place])
+        for place, item in enumerate(items)
+    ]
 
 
 def _label(found: Prediction) -> Label:

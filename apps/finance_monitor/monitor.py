@@ -110,15 +110,15 @@ class Monitor:
         tally.topics.update(label.topics)
         if label.topics:
             tally.sentiments[label.sentiment] += 1
-        names = self.companies.find(item.title, item.tickers, item.time)
+        about = self.companies.about(labelled)
         topics = [Key("topic", topic) for topic in label.topics]
-        companies = [Key("company", name) for name in names]
-        self._window.add(item.time, story, (*topics, *companies))
-        if not label.counts_as_negative:
-            return
-        tally.negative_topics.update(label.topics)
+        self._window.add(item.time, story, (*topics, *(Key("company", name) for name in about)))
+        negative = [Key("company", name) for name, bad in about.items() if bad]
+        if label.counts_as_negative:
+            tally.negative_topics.update(label.topics)
+            negative = [ALL, *topics, *negative]
         mention = Mention(item.time, story, item.id, item.title, item.source, item.url)
-        for key in (ALL, *topics, *companies):
+        for key in negative:
             self._window.add_negative(key, mention)
 
 

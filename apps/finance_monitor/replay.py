@@ -17,6 +17,7 @@ from apps.finance_monitor.explanation import Moment
 from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.stories import Stories, Told
+from apps.finance_monitor.watchlist import WatchList
 from apps.finance_monitor.windows import Key, Mention
 
 
@@ -26,12 +27,12 @@ class Settings:
 
     Attributes:
         lateness: how long an item was waited for; None where a file was read to its end, all in order of time.
-        companies: names of the watch list.
+        companies: the watch list.
     """
 
     budget: float = BUDGET
     lateness: timedelta | None = None
-    companies: tuple[str, ...] = ()
+    companies: WatchList = field(default_factory=WatchList)
 
 
 @dataclass
@@ -66,7 +67,7 @@ def replay(items: Sequence[Labelled], settings: Settings, model: dict[str, Any])
     """
     alarms = _Noting(model, budget=settings.budget)
     stories = _Noted()
-    monitor = Monitor(stories, Companies(list(settings.companies)), alarms)
+    monitor = Monitor(stories, Companies(settings.companies), alarms)
     arrivals = Arrivals(settings.lateness)
     found = Replay()
 

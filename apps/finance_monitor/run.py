@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from apps.finance_monitor import labels
+from apps.finance_monitor import labels, watchfile
 from apps.finance_monitor.alarms import BUDGET, Alarms
 from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.arrivals import Arrivals
@@ -20,6 +20,7 @@ from apps.finance_monitor.feeds.source import Source, chunks
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.journal import KEEP_ITEMS, Change, Journal, State
 from apps.finance_monitor.labels import Labelled
+from apps.finance_monitor.learn import COMPANY, NAMES, NEWS, RECIPES
 from apps.finance_monitor.lines import Lines, replace
 from apps.finance_monitor.monitor import Monitor, Tally
 from apps.finance_monitor.outbox import Outbox
@@ -27,10 +28,13 @@ from apps.finance_monitor.pulse import Pulse
 from apps.finance_monitor.series import Point
 from apps.finance_monitor.sinks import Sink
 from apps.finance_monitor.stories import Stories
+from apps.finance_monitor.towards import Reader
+from apps.finance_monitor.watchlist import WatchList
 from engine import Embedder, Predictor, Progress, Recipe, Store, load, train
-from engine.errors import InputError
 
-ENGLISH, MULTILINGUAL = "finance-news", "finance-news-multilingual"
+MULTILINGUAL = "finance-news-multilingual"
+OTHERS = (MULTILINGUAL, NAMES, COMPANY)
+"""Used where the store has them."""
 LATENESS = timedelta(minutes=5)
 """How long an item is waited for, in event time; a later one is counted and no more."""
 CHUNK = 64
@@ -58,6 +62,14 @@ class Models:
 
     labellers: list[Predictor]
     embedder: Embedder
+    names: Predictor | None = None
+    """Tags companies in a headline."""
+    towards: Predictor | None = None
+    """Knows the sentiment towards one of a headline's companies."""
+
+    def reader(self, watch_list: WatchList) -> Reader | None:
+        """Reads companies, if any of their models is there."""
+        return Reader(watch_list, self.names, self.towards) if self.names or self.towards else None
 
     def lineage(self) -> dict[str, Any]:
         """Name, version and manifest hash of the main labeller, for alerts."""
@@ -70,12 +82,20 @@ class Models:
 def models(progress: Progress) -> Models:
     """The store's champions; the English one is trained first when there is none."""
     store = Store()
-    if not store.has(ENGLISH):
-        progress.stage(f"the store has no {ENGLISH} model yet: training it once, some minutes on two cores")
-        train(Recipe.load("recipes/finance_news.yaml"), watcher=progress)
-    names = [name for name in (ENGLISH, MULTILINGUAL) if store.has(name)]
-    progress.stage(f"loading {', '.join(str(store.get(name)) for name in names)}")
-    return Models([load(name) for name in names], Embedder("minilm"))
+    if not store.has(NEWS):
+        progress.stage(f"the store has no {NEWS} model yet: training it once, some minutes on two cores")
+        train(Recipe.load(RECIPES[NEWS]), watcher=progress)
+    others = [name for name in OTHERS if store.has(name)]
+    progress.stage(f"loading {', '.join(str(store.get(name)) for name in (NEWS, *others))}")
+    return loaded(NEWS)
+
+
+def loaded(news: str) -> Models:
+    """A version of the English labeller, beside the store's champions of the other models."""
+    store = Store()
+    others = {name: load(name) for name in OTHERS if store.has(name)}
+    labellers = [load(news), *(others[name] for name in (MULTILINGUAL,) if name in others)]
+    return Models(labellers, Embedder("minilm"), others.get(NAMES), others.get(COMPANY))
 
 
 def monitor(
@@ -110,17 +130,18 @@ def monitor(
         on_pulse: called at the start and after each chunk.
         until: reading ends when this is set.
     """
-    names = companies_in(watch_list) if watch_list else []
+    listed = watchfile.read(watch_list) if watch_list else WatchList()
+    reader = models.reader(listed)
     journal = Journal(state, keep_items=keep_items) if state else None
 
     def fresh() -> State:
         waits = lateness if follow or journal else None
-        return State(Arrivals(waits), Monitor(Stories(), Companies(names), Alarms(models.lineage(), budget=budget)))
+        return State(Arrivals(waits), Monitor(Stories(), Companies(listed), Alarms(models.lineage(), budget=budget)))
 
     now = journal.restore(fresh) if journal else fresh()
     # What was kept has the settings of its time.
     now.monitor.alarms.model, now.monitor.alarms.budget = models.lineage(), budget
-    now.monitor.companies.watch(names)
+    now.monitor.companies.watch(listed)
     told = Lines(log, journal.changes() if journal else (), append=journal is None)
     dead = Lines(dead_letters, journal.dead() if journal else ())
     if log:
@@ -155,7 +176,9 @@ def monitor(
         for chunk in reading:
             found = [entry.found for entry in chunk]
             begun = time.perf_counter()
-            items = labels.label([one for one in found if isinstance(one, NewsItem)], models.labellers, models.embedder)
+            items = labels.label(
+                [one for one in found if isinstance(one, NewsItem)], models.labellers, models.embedder, reader
+            )
             seconds = time.perf_counter() - begun
             letters = [one for one in found if isinstance(one, DeadLetter)]
             complete = (ready for item in items for ready in now.arrivals.add(item))
@@ -196,11 +219,3 @@ def monitor(
 def write_alerts(alerts: dict[str, Alert], path: Path) -> None:
     """One JSON object an alert, in order of opening; the file is replaced whole."""
     replace(path, (json.dumps(alert.as_dict(), ensure_ascii=False) for alert in alerts.values()))
-
-
-def companies_in(path: Path) -> list[str]:
-    """The names of a watch list."""
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as fault:
-        raise InputError(f"--companies {path}: not readable as UTF-8 text, a name a line ({fault})") from None

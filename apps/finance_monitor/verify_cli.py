@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from apps.finance_monitor.replay import Replay, Settings
     from apps.finance_monitor.run import Models
     from apps.finance_monitor.verification import Verdict
+    from apps.finance_monitor.watchlist import WatchList
     from engine import Progress
     from engine.explain import Explanation
 
@@ -171,15 +172,15 @@ def _checked(
     progress: Progress,
 ) -> list[_Checked]:
     """Alerts of one model, verified."""
-    from apps.finance_monitor import explanation, verification
+    from apps.finance_monitor import explanation, run, verification
     from apps.finance_monitor.replay import replay
     from engine import Store
     from engine.explain import Explainer
 
     reference = verification.check_model(told[0]["model"], Store())
     progress.stage(f"reading {', '.join(source.name for source in sources)} with {reference}")
-    models = _models(reference)
-    items, anew = _labelled(sources, models, known)
+    models = run.loaded(reference)
+    items, anew = _labelled(sources, models, known, settings.companies)
     seen = replay(items, settings, told[0]["model"])
     explainer = Explainer(models.labellers[0]) if explained else None
     found = []
@@ -208,23 +209,17 @@ def _one(alert: str, state: str | None, only: str | None) -> Mapping[str, Any]:
 
 
 def _settings(budget: float, lateness: float | None, companies: Path | None) -> Settings:
-    from apps.finance_monitor import run
+    from apps.finance_monitor import watchfile
     from apps.finance_monitor.replay import Settings
+    from apps.finance_monitor.watchlist import WatchList
 
-    names = run.companies_in(companies) if companies else []
-    return Settings(budget, None if lateness is None else timedelta(minutes=lateness), tuple(names))
-
-
-def _models(reference: str) -> Models:
-    """The alert's model as the main labeller, beside the others of a run."""
-    from apps.finance_monitor.run import MULTILINGUAL, Models
-    from engine import Embedder, Store, load
-
-    names = [reference, *([MULTILINGUAL] if Store().has(MULTILINGUAL) else [])]
-    return Models([load(name) for name in names], Embedder("minilm"))
+    listed = watchfile.read(companies) if companies else WatchList()
+    return Settings(budget, None if lateness is None else timedelta(minutes=lateness), listed)
 
 
-def _labelled(sources: Sequence[Source], models: Models, known: Sequence[Labelled]) -> tuple[list[Labelled], int]:
+def _labelled(
+    sources: Sequence[Source], models: Models, known: Sequence[Labelled], companies: WatchList
+) -> tuple[list[Labelled], int]:
     """The news of the sources with its labels, and how many of them were not known."""
     from apps.finance_monitor import labels
     from apps.finance_monitor.feeds.source import chunks
@@ -233,12 +228,13 @@ def _labelled(sources: Sequence[Source], models: Models, known: Sequence[Labelle
 
     recorded = {one.item: one for one in known}
     found: list[Labelled] = []
+    reader = models.reader(companies)
     anew = 0
     for chunk in chunks(sources, CHUNK):
         items = [entry.found for entry in chunk if isinstance(entry.found, NewsItem)]
         new = [item for item in items if item not in recorded]
         anew += len(new)
-        made = dict(zip(new, labels.label(new, models.labellers, models.embedder), strict=True))
+        made = dict(zip(new, labels.label(new, models.labellers, models.embedder, reader), strict=True))
         found += [recorded.get(item) or made[item] for item in items]
     return found, anew
 

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import engine
 from apps.finance_monitor import journal, replay, run, verification
 from apps.finance_monitor.cli import app
 from apps.finance_monitor.explanation import Moment, decisive, moment
@@ -159,7 +158,7 @@ def wire(toy_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.
         row["sentiment"], row["topics"] = ("negative", ["cyber"]) if bad else ("positive", ["earnings"])
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     train(toy_recipe(tuning={"epochs": 8, "learning_rate": 5e-3, "batch_tokens": 512, "max_length": 48}))
-    monkeypatch.setattr(engine, "Embedder", OneHot, raising=False)
+    monkeypatch.setattr(run, "Embedder", OneHot)
     items = [one.item for one in news()]
     lines = []
     for one in items:
