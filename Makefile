@@ -34,12 +34,12 @@ test: $(READY)  ## all tests
 	@echo "== tests"
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-test-services: $(READY)  ## the tests that need PostgreSQL and Chromium, which it installs on Debian (as root, or by sudo)
+test-services: $(READY)  ## the tests that need PostgreSQL, Redis and Chromium, which it installs on Debian (as root, or by sudo)
 	@echo "== services"
-	@test -x /usr/bin/chromedriver -a -d /usr/lib/postgresql || { SUDO=$$(test $$(id -u) = 0 || echo sudo); \
+	@test -x /usr/bin/chromedriver -a -d /usr/lib/postgresql -a -x /usr/bin/redis-server || { SUDO=$$(test $$(id -u) = 0 || echo sudo); \
 	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends \
-	  chromium chromium-driver postgresql >/dev/null; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "psycopg[binary]"
+	  chromium chromium-driver postgresql redis-server >/dev/null; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "psycopg[binary]" redis confluent-kafka
 	@KEEL_SCREENSHOTS=$(CURDIR)/.keel/screenshots $(BIN)/python -m pytest -m services
 
 check: $(READY)  ## style, types, import walls, the data's originality, the examples in the docs

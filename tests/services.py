@@ -1,4 +1,4 @@
-"""Real services for `make test-services`, as fixtures: PostgreSQL in a folder of its own, Chromium without a window."""
+"""Real services for `make test-services`, as fixtures: PostgreSQL and Redis in folders of their own, Chromium."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,49 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"postgresql+psycopg://keel@127.0.0.1:{port}/postgres"
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd=folder, **as_user)  # type: ignore[call-overload]
+
+
+class RedisServer:
+    """A Redis that loses nothing when it is killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        words = f"--port {self.port} --bind 127.0.0.1 --appendonly yes --appendfsync always --save"
+        self._command = ["redis-server", *words.split(), "", "--dir", str(folder), "--logfile", str(folder / "log")]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        import redis
+
+        self._process = subprocess.Popen(self._command)
+        limit = time.monotonic() + 20
+        while time.monotonic() < limit:
+            try:
+                redis.Redis(port=self.port).ping()
+            except redis.ConnectionError:
+                time.sleep(0.02)
+            else:
+                return
+        pytest.fail("Redis does not answer")
+
+    def kill(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """Started, and gone after the test."""
+    if not shutil.which("redis-server"):
+        pytest.fail("no Redis here; run: make test-services")
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisServer(folder)
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from apps.finance_monitor.windows import ALL, STEP, WINDOW, Key, Mention, Step, 
 
 BUDGET = 0.5
 """False alarms a day."""
+SURGES = 0.8
+"""Share of the budget that surges have; the rest is for notices of volume and drift."""
 LEAST_STORIES = 5
 """Distinct stories below which nothing is a surge, however quiet the wire."""
 CALM = 0.01
@@ -74,7 +76,7 @@ class Alarms:
         """
         negative = window.negative()
         stories = window.stories()
-        alpha = self.budget * (STEP / timedelta(days=1)) / max(1, self.baseline.known(negative))
+        alpha = SURGES * self.budget * (STEP / timedelta(days=1)) / max(1, self.baseline.known(negative))
         tests = {
             key: self.baseline.tails(key, len(mentions), stories, now)
             for key, mentions in negative.items()

@@ -26,7 +26,7 @@ class Alert:
     """What is known of a surge. `observed`, `share` and `tails` are those of its peak.
 
     Attributes:
-        alpha: the level that p-values are held against, as it was at the peak.
+        alpha: the level that p-values are held against, as it was at the peak; None where a surge is not what is told.
         revision: counts what was told of it: 1 its opening, then each update, last its end.
         related: other keys that surge over the same stories.
         evidence: story -> its first telling that stands.
@@ -39,7 +39,7 @@ class Alert:
     observed: int
     share: float
     tails: Tails
-    alpha: float
+    alpha: float | None
     model: dict[str, Any]
     kind: Kind = "surge"
     revision: int = 0

@@ -37,15 +37,23 @@ Dead = Annotated[Path, typer.Option(help="Where lines that are no news items go.
 def follow_feed(
     context: typer.Context,
     feed: Annotated[
-        list[str] | None, typer.Option(help="A file of news items as JSON lines, or - for standard input.")
+        list[str] | None,
+        typer.Option(
+            help="News items as JSON lines: a file, 'news/*.jsonl', or - for standard input; the URL of an RSS or Atom "
+            "feed; redis://HOST:PORT/DB?stream=NAME&group=G; kafka://HOST:PORT/TOPIC?group=G. May be given again."
+        ),
     ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="A YAML file that tells how items of another shape are read; or ninjs, or csv.")
+    ] = None,
+    poll: Annotated[float, typer.Option(min=1, help="Seconds between two looks at a web feed, with --follow.")] = 60.0,
     alerts: Annotated[
         Path | None,
         typer.Option(
             help="Write alerts here, one JSON object a line; with --follow or --state as they open and as they end."
         ),
     ] = None,
-    follow: Annotated[bool, typer.Option(help="Go on as the file grows, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option(help="Go on with what comes, until Ctrl-C.")] = False,
     state: Annotated[
         str | None,
         typer.Option(
@@ -81,6 +89,8 @@ def follow_feed(
     live = follow or state is not None
     result = _run(
         feed,
+        mapping=mapping,
+        poll=poll,
         companies=companies,
         dead_letters=dead_letters,
         quiet=as_json,
@@ -164,6 +174,8 @@ def _run(
     companies: Path | None,
     dead_letters: Path,
     quiet: bool,
+    mapping: str | None = None,
+    poll: float = 60.0,
     follow: bool = False,
     log: Path | None = None,
     state: str | None = None,
@@ -176,8 +188,10 @@ def _run(
     from datetime import timedelta
 
     from apps.finance_monitor.feeds import named
+    from apps.finance_monitor.mapping import Mapping
 
-    sources = [named(feed, follow=follow) for feed in feeds]
+    shape = Mapping.load(mapping) if mapping else None
+    sources = [named(feed, follow=follow, poll=poll, mapping=shape) for feed in feeds]
     from apps.finance_monitor import run, sinks
     from engine import Progress
 

@@ -14,6 +14,8 @@ MAX_SHOWN = 500
 """Characters of a dead letter's text."""
 IDS = ("id", "corrects", "retracts")
 """Fields that may be whole numbers."""
+YEARS = (1900, 2200)
+"""Of times; others are a stand-in for none."""
 CLOCK_SKEW = timedelta(minutes=5)
 """A publisher's clock may run this far ahead of ours; beyond it the time of receipt counts."""
 
@@ -53,7 +55,15 @@ class DeadLetter:
 
 
 class Bad(ValueError):
-    """Why something is no news item, naming the field and the remedy."""
+    """Why something is no news item, naming the field and the remedy.
+
+    Attributes:
+        field: the field at fault; None: there are no fields yet.
+    """
+
+    def __init__(self, reason: str, field: str | None = None) -> None:
+        super().__init__(reason)
+        self.field = field
 
 
 def parse(raw: bytes, make: Callable[[dict[str, Any]], NewsItem] | None = None) -> NewsItem:
@@ -92,7 +102,7 @@ def item(values: dict[str, Any]) -> NewsItem:
     published = _time(values, "published")
     tickers = values.get("tickers") or []
     if not isinstance(tickers, list) or not all(isinstance(ticker, str) for ticker in tickers):
-        raise Bad("field 'tickers' is not a list of texts; send a list of symbols")
+        raise Bad("field 'tickers' is not a list of texts; send a list of symbols", "tickers")
     return NewsItem(
         id=_text(values, "id"),
         published=published,
@@ -100,7 +110,7 @@ def item(values: dict[str, Any]) -> NewsItem:
         title=_text(values, "title"),
         source=_optional(values, "source") or "unknown",
         lang=_optional(values, "lang"),
-        tickers=tuple(tickers),
+        tickers=tuple(_clean(ticker, "tickers") for ticker in tickers),
         body=_optional(values, "body"),
         url=_optional(values, "url"),
         corrects=_optional(values, "corrects"),
@@ -116,23 +126,27 @@ def letter(file: str, line: int | None, reason: object, raw: bytes | str, entry:
 
 def _text(values: dict[str, Any], field: str) -> str:
     value = values.get(field)
-    if isinstance(value, int) and not isinstance(value, bool) and field in IDS:
+    if type(value) is int and field in IDS:
         return str(value)
     if not isinstance(value, str) or not value.strip():
-        raise Bad(f"field '{field}' is missing or no text; every item needs id, published, title")
+        raise Bad(f"field '{field}' is missing or no text; every item needs id, published, title", field)
+    return _clean(value, field)
+
+
+def _clean(value: str, field: str) -> str:
     if "\x00" in value:
-        raise Bad(f"field '{field}' holds NUL bytes; clean the feed")
+        raise Bad(f"field '{field}' holds NUL bytes; clean the feed", field)
     return value.encode("utf-8", "replace").decode("utf-8")
 
 
 def _optional(values: dict[str, Any], field: str) -> str | None:
     value = values.get(field)
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    if not isinstance(value, str) and not (isinstance(value, int) and field in IDS):
+    if not isinstance(value, str) and (field not in IDS or type(value) is not int):
         kind = "an id" if field in IDS else "a text"
-        raise Bad(f"field '{field}' is a {type(value).__name__}; send {kind}, or leave it out")
-    return _text(values, field) if not isinstance(value, str) or value.strip() else None
+        raise Bad(f"field '{field}' is a {type(value).__name__}; send {kind}, or leave it out", field)
+    return _text(values, field)
 
 
 def _time(values: dict[str, Any], field: str) -> datetime:
@@ -140,10 +154,10 @@ def _time(values: dict[str, Any], field: str) -> datetime:
     try:
         found = datetime.fromisoformat(str(value))
     except ValueError:
-        raise Bad(f"field '{field}' is {str(value)[:40]!r}, no time; write RFC 3339, as 2026-03-02T08:15:00Z") from None
+        told = "is missing" if value is None else f"is {str(value)[:40]!r}, no time"
+        raise Bad(f"field '{field}' {told}; write RFC 3339, as 2026-03-02T08:15:00Z", field) from None
     if found.tzinfo is None:
-        raise Bad(f"field '{field}' has no zone; write 2026-03-02T08:15:00Z or +01:00 at its end")
-    try:
-        return found.astimezone(UTC)
-    except OverflowError:
-        raise Bad(f"field '{field}' is {str(value)[:40]!r}, before or after all years; correct it") from None
+        raise Bad(f"field '{field}' has no zone; write 2026-03-02T08:15:00Z or +01:00 at its end", field)
+    if not YEARS[0] <= found.year <= YEARS[1]:
+        raise Bad(f"field '{field}' lies in the year {found.year}; send the item's own time", field)
+    return found.astimezone(UTC)

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from apps.finance_monitor.alarms import Alarms
+from apps.finance_monitor.alarms import SURGES, Alarms
 from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.labels import PRICE_RECAP, Labelled
+from apps.finance_monitor.notices import Notices
 from apps.finance_monitor.series import Point, Steps
 from apps.finance_monitor.stories import Stories
 from apps.finance_monitor.windows import ALL, STEP, WINDOW, Key, Mention, Window
@@ -43,6 +44,7 @@ class Monitor:
 
     Attributes:
         alerts: id -> every alert so far, in its last state.
+        notices: of volume and drift.
         points: counts of the steps since they were taken away last, for charts.
     """
 
@@ -53,6 +55,7 @@ class Monitor:
         self.points: list[Point] = []
         self.companies = companies
         self._stories = stories
+        self.notices = Notices()
         self._window = Window()
         self._steps = Steps()
         self._next: datetime | None = None
@@ -76,7 +79,10 @@ class Monitor:
                 self._next = _step_after(now - SILENT)
             came = self._window.close(self._next)
             self.points += self._steps.points(self._next, came, self.alarms.baseline)
-            for alert in self.alarms.step(self._next, self._window, came):
+            surges = self.alarms.step(self._next, self._window, came)
+            left = (1 - SURGES) * self.alarms.budget
+            notices = self.notices.step(self._next, came, self._window.stories(), self.alarms.model, left)
+            for alert in (*surges, *notices):
                 self.alerts[alert.id] = alert
                 yield alert
             self._next += STEP

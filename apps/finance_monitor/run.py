@@ -137,17 +137,18 @@ def monitor(
 
     def beat(items: Sequence[Labelled] = (), seconds: float = 0.0, points: Sequence[Point] = ()) -> None:
         if on_pulse:
-            firing = [alert.as_dict() for alert in now.monitor.alarms.firing.values()]
+            firing = [alert.as_dict() for alert in now.monitor.alerts.values() if alert.status == "firing"]
             received = max((one.item.received for one in items), default=None)
             counted = (now.monitor.tally.items, now.arrivals.late, now.arrivals.duplicates, dead.count)
             on_pulse(Pulse(*counted, now.monitor.tally.last, received, len(items), seconds, firing, points))
 
     outbox = Outbox(journal.database, sinks) if journal else None
+    reading = chunks(sources, CHUNK, journal.position if journal else None, until=until)
     try:
         if outbox:
             outbox.start()
         beat()
-        for chunk in chunks(sources, CHUNK, journal.position if journal else None, until=until):
+        for chunk in reading:
             found = [entry.found for entry in chunk]
             begun = time.perf_counter()
             items = labels.label([one for one in found if isinstance(one, NewsItem)], models.labellers, models.embedder)
@@ -174,6 +175,9 @@ def monitor(
         if journal is None:
             publish(tell(now.monitor.take(now.arrivals.rest())))
     finally:
+        reading.close()
+        for source in sources:
+            source.close()
         told.close()
         dead.close()
         waiting = outbox.end() if outbox else {}

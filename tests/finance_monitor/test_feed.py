@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from apps.finance_monitor.feeds import source
+from apps.finance_monitor.feeds import named, source
 from apps.finance_monitor.feeds.file import File, Position
 from apps.finance_monitor.feeds.source import Entry, chunks
 from apps.finance_monitor.items import DeadLetter, NewsItem, parse
@@ -52,6 +56,13 @@ def test_a_publishers_clock_that_runs_ahead_is_not_believed() -> None:
     assert item.time == START
 
 
+def test_what_an_item_may_have_besides_is_read_and_may_be_empty() -> None:
+    made = parse(line(2, body="Text", url="https://x.example/2", corrects=1, retracts="n0").encode())
+    assert (made.body, made.url, made.corrects, made.retracts) == ("Text", "https://x.example/2", "1", "n0")
+    empty = parse(line(2, body="", url=None, corrects=" ", lang="", tickers=None).encode())
+    assert empty == parse(line(2).encode())
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
@@ -60,12 +71,23 @@ def test_a_publishers_clock_that_runs_ahead_is_not_believed() -> None:
         (b"[]\n", "a list where an object should stand"),
         (line(1, published="yesterday").encode(), "field 'published' is 'yesterday', no time; write RFC 3339"),
         (line(1, published="2026-03-02T08:00:00").encode(), "field 'published' has no zone"),
+        (line(1, published="0001-01-01T00:00:00+05:00").encode(), "field 'published' lies in the year 1"),
+        (line(1, received="9999-12-31T23:59:59Z").encode(), "field 'received' lies in the year 9999"),
         (line(1, title="").encode(), "field 'title' is missing"),
         (line(1, title="a\x00b").encode(), "field 'title' holds NUL bytes"),
         (b"\x00\x00\x00\n", "not JSON"),
         (line(1, title="caf\xe9").encode("latin-1"), "not UTF-8"),
         (line(1, id=None).encode(), "field 'id' is missing"),
         (line(1, tickers="HLDN").encode(), "field 'tickers' is not a list"),
+        (line(1, tickers=["a\x00"]).encode(), "field 'tickers' holds NUL bytes"),
+        (line(1, tickers=[1]).encode(), "field 'tickers' is not a list of texts"),
+        (line(1, body=["x"]).encode(), "field 'body' is a list; send a text, or leave it out"),
+        (line(1, url=3).encode(), "field 'url' is a int; send a text"),
+        (line(1, source={}).encode(), "field 'source' is a dict; send a text"),
+        (line(1, lang=False).encode(), "field 'lang' is a bool"),
+        (line(1, corrects=1.5).encode(), "field 'corrects' is a float; send an id"),
+        (line(1, retracts=True).encode(), "field 'retracts' is a bool; send an id"),
+        (line(1, body="a\x00b").encode(), "field 'body' holds NUL bytes"),
         (line(1, title="x" * 5_000_000).encode(), "over 1,000,000 bytes"),
     ],
 )
@@ -129,6 +151,9 @@ class Told:
             yield Entry(NewsItem(f"{self.name}{minute}", time, time, "title", self.name), self.name, str(number))
 
     def committed(self, chunk: object) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
 
@@ -201,3 +226,72 @@ def test_a_growing_file_is_followed_through_rotation_and_truncation(tmp_path: Pa
         stream.write(line(6) + line(7))
     assert enough.wait(20), found
     assert found == [f"n{number}" for number in range(8)]
+
+
+def test_files_of_a_pattern_are_read_together_and_each_goes_on_where_it_was(tmp_path: Path) -> None:
+    (tmp_path / "news").mkdir()
+    for name, numbers in (("a", (1, 4)), ("b", (2, 3))):
+        text = "".join(line(number, published=f"2026-03-02T08:0{number}:00Z") for number in numbers)
+        (tmp_path / "news" / f"{name}.jsonl").write_text(text)
+    (tmp_path / "news" / "empty.jsonl").write_text("")
+    files = named("news/*.jsonl")
+    (chunk,) = chunks([files], 64)
+    assert told(chunk) == "n1 n2 n3 n4"
+    kept = {entry.feed: entry.after for entry in chunk[:3]}
+    assert kept.keys() == {str(tmp_path / "news" / f"{name}.jsonl") for name in "ab"}
+    (rest,) = chunks([files], 64, kept.get)
+    assert told(rest) == "n4"
+    with pytest.raises(InputError, match="no file matches"):
+        named("gone/*.jsonl")
+
+
+def test_new_files_that_match_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "POLL_SECONDS", 0.01)
+    until = threading.Event()
+    found = chunks([named("*.jsonl", follow=True)], 64, until=until)
+    for number in range(3):
+        (tmp_path / f"{number}.jsonl").write_text(line(number))
+        assert told(next(found)) == f"n{number}"
+    with (tmp_path / "0.jsonl").open("a") as stream:
+        stream.write(line(3))
+    assert told(next(found)) == "n3"
+    until.set()
+    assert list(found) == []
+
+
+def test_standard_input_gives_what_is_there_while_its_writer_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as stdin, os.fdopen(writer, "wb", buffering=0) as stdout:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stdin))
+        found = named("-").entries(None)
+        assert next(found) is None
+        stdout.write((line(0) + line(1)[:9]).encode())
+        first = next(found)
+        assert first
+        assert told([first]) == "n0"
+        assert next(found) is None
+        stdout.write((line(1)[9:] + "x" * 70_000 + "\n" + line(2)[:-1]).encode()[:60_000])
+        second = next(found)
+        assert second
+        assert told([second]) == "n1"
+        assert next(found) is None
+
+
+@pytest.mark.parametrize(
+    ("feed", "told"),
+    [
+        ("ftp://host/x", "ftp:// is no kind of feed"),
+        ("redis://host/0?stream=s", "stream and group must be named"),
+        ("redis://host/0?stream=s&group=g&gruop=h", "no such setting: gruop"),
+        ("kafka://host/t", "topic and group must be named"),
+    ],
+)
+def test_a_feed_that_cannot_be_is_told(feed: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = feed.partition(":")[0].replace("kafka", "confluent_kafka")
+    if importlib.util.find_spec(library) or library == "ftp":
+        with pytest.raises(InputError, match=told):
+            named(feed)
+    monkeypatch.setitem(sys.modules, library, None)
+    if library != "ftp":
+        with pytest.raises(InputError, match=r"pip install 'keel-suite\[(redis|kafka)\]'"):
+            named(feed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,12 +17,14 @@ from apps.finance_monitor import journal, tables
 from apps.finance_monitor.alarms import Alarms
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
+from apps.finance_monitor.feeds.file import Position
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.journal import Change, Journal, State
 from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.lines import Lines
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.stories import Stories
+from engine.db import Database
 from engine.errors import InputError
 from tests.finance_monitor.test_alarms import START, item, usual
 
@@ -167,7 +170,21 @@ def test_a_state_holds_nothing_that_runs_code() -> None:
 
 def test_an_item_is_read_back_as_it_was_written() -> None:
     made = Labelled(
-        NewsItem("1", START, datetime(2026, 3, 2, 1, tzinfo=UTC), "涨", "wire", "zh", ("HLDN",)), "zh", None, None
+        NewsItem(
+            "1",
+            START,
+            datetime(2026, 3, 2, 1, tzinfo=UTC),
+            "涨",
+            "wire",
+            "zh",
+            ("HLDN",),
+            "正文",
+            "https://x.example",
+            "0",
+        ),
+        "zh",
+        None,
+        None,
     )
     row = journal._row(made)
     assert journal._labelled(row["data"], row["vector"]) == made
@@ -188,3 +205,18 @@ def test_a_torn_file_of_lines_is_made_whole_again(tmp_path: Path) -> None:
     lines.close()
     assert path.read_text() == '{"a": 1}\n{"b": 2}\n{"c": 3}\n'
     assert lines.count == 3
+
+
+def test_positions_of_an_older_keel_are_read_on(tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    older.mkdir()
+    for path in sorted(tables.MIGRATIONS.glob("*.py"))[:2]:
+        shutil.copy(path, older)
+    url = f"sqlite:///{tmp_path}/monitor.db"
+    database = Database.open(url, name=tables.NAME, migrations=older)
+    with database.write() as connection:
+        connection.exec_driver_sql(f"insert into finance_feeds values ('f', 3, {2**40}, {2**50})")
+    database.close()
+    record = Journal(url)
+    assert record.position("f") == str(Position(3, 2**40, 2**50))
+    record.close()

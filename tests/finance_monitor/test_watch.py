@@ -12,9 +12,14 @@ import numpy as np
 import pytest
 
 from apps.finance_monitor import watch
+from apps.finance_monitor.alarms import Alarms
+from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.journal import _Loader
+from apps.finance_monitor.monitor import Monitor
+from apps.finance_monitor.stories import Stories
 from apps.finance_monitor.watch import Notice, Watch
 from apps.finance_monitor.windows import ALL, STEP, Key, Step
+from tests.finance_monitor.test_alarms import item, usual
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 BANKS, CYBER = Key("topic", "banks"), Key("topic", "cyber")
@@ -95,3 +100,20 @@ def test_so_many_keys_are_followed_and_no_more(monkeypatch: pytest.MonkeyPatch) 
         first += len(steps)
         size.append(len(pickle.dumps(watched)))
     assert size[1] < 1.5 * size[0]
+
+
+def test_a_monitor_tells_of_volume_when_it_is_asked_to() -> None:
+    """A month of about six stories an hour, and one hour of a hundred without a bad one among them."""
+    noon = 30 * 1440 + 720
+    rush = [item(noon + n / 2, f"rush{n}", "neutral", ("products",)) for n in range(100)]
+    found = {}
+    for asked in (False, True):
+        monitor = Monitor(Stories(), Companies(), Alarms({"name": "m"}, budget=5.0))
+        monitor.notices.told = asked
+        news = sorted(usual(32, a_day=144) + rush, key=lambda one: one.item.time)
+        told = (alert for part in (monitor.take(news), monitor.end()) for alert in part)
+        found[asked] = [alert.as_dict() for alert in told if alert.kind != "surge"]
+    assert found[False] == []
+    volume = [one for one in found[True] if one["kind"] == "volume"]
+    assert {one["severity"] for one in volume} == {"info"}
+    assert [one["status"] for one in volume if one["id"] == volume[0]["id"]] == ["firing", "resolved"]

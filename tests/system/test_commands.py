@@ -165,6 +165,7 @@ def test_follow_reads_on_and_ends_cleanly_on_ctrl_c(stocked: Path, tmp_path: Pat
         (("engine", "models", "promote", "finance-news@9"), "finance-news@9: no such version"),
         (("finance-monitor",), "no feed; try"),
         (("finance-monitor", "--feed", "gone.jsonl"), "gone.jsonl: no such feed"),
+        (("finance-monitor", "--feed", "-", "--mapping", "ninjz"), "or name a packaged one: csv, ninjs"),
         (("finance-monitor", "--feed", "empty.csv"), "the feed is empty"),
         (
             ("finance-monitor", "--feed", "empty.csv", "--alerts", "no/such/a.jsonl"),

@@ -6,12 +6,15 @@ import os
 import select
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from apps.finance_monitor.feeds.csv_rows import CsvRows
 from apps.finance_monitor.feeds.source import Entry, Start
-from apps.finance_monitor.items import MAX_LINE, Bad, letter, parse
+from apps.finance_monitor.items import MAX_LINE, Bad, DeadLetter, NewsItem, letter, parse
+from apps.finance_monitor.mapping import Mapping
 from engine.errors import InputError
 
 
@@ -46,16 +49,18 @@ class File:
     Args:
         feed: a file, or "-" for standard input.
         follow: go on when the end is reached, as the file grows or is rotated.
+        mapping: how items are read from its lines; None: they are JSON with the fields of a news item.
 
     Raises:
         InputError: there is no such file, nor is one waited for.
     """
 
-    def __init__(self, feed: str, *, follow: bool = False) -> None:
+    def __init__(self, feed: str, *, follow: bool = False, mapping: Mapping | None = None) -> None:
         self.name = "standard input" if feed == "-" else feed
         self._feed = feed if feed == "-" else str(Path(feed).resolve())
         self._path = Path(feed)
         self._follow = follow
+        self._mapping = mapping
         if feed != "-" and not follow and not self._path.is_file():
             raise InputError(f"{feed}: no such feed; give a file of JSON lines, or - for standard input")
 
@@ -76,27 +81,47 @@ class File:
 
     def lines(self, start: Start | None) -> Iterator[Entry | None]:
         """The same of a file that may be empty."""
-        for line in self._lines(start):
+        kept = start and self._feed != "-" and start(self._feed)
+        position = Position.read(kept) if kept else Position()
+        rows = CsvRows(self.name, self._mapping) if self._mapping and self._mapping.format == "csv" else None
+        if rows and position.line:
+            self._header(rows)
+        for line in self._lines(position, torn=start is None):
             if line is None:
                 yield None
                 continue
-            raw, at = line
-            try:
-                yield Entry(parse(raw) if raw.strip() else None, self._feed, str(at))
-            except Bad as fault:
-                yield Entry(letter(self.name, at.line, fault, raw), self._feed, str(at))
+            raw, position = line
+            for found in rows.take(raw, position.line) if rows else (self._item(raw, position.line),):
+                yield Entry(found, self._feed, str(position))
+        if rows and start is None:
+            for found in rows.end():
+                yield Entry(found, self._feed, str(position))
+
+    def _item(self, raw: bytes, line: int) -> NewsItem | DeadLetter | None:
+        try:
+            return parse(raw, self._mapping.item if self._mapping else None) if raw.strip() else None
+        except Bad as fault:
+            return letter(self.name, line, fault, raw)
+
+    def _header(self, rows: CsvRows) -> None:
+        """Read it again where reading goes on behind it. Of a new file it comes with the first line anyway."""
+        with suppress(FileNotFoundError), self._path.open("rb") as stream:
+            for number, raw in enumerate(_bounded(stream), 1):
+                for _ in rows.take(raw, number):
+                    pass  # told when it was first read
+                if rows.header:
+                    break
 
     def committed(self, chunk: Sequence[Entry]) -> None:
         """Nobody waits to be told."""
 
-    def _lines(self, start: Start | None) -> Iterator[Line | None]:
+    def close(self) -> None:
+        """Nothing is open any more."""
+
+    def _lines(self, start: Position, *, torn: bool) -> Iterator[Line | None]:
         if self._feed == "-":
             return _piped(sys.stdin.buffer)
-        kept = start and start(self._feed)
-        position = Position.read(kept) if kept else Position()
-        if self._follow:
-            return _followed(self._path, position)
-        return _whole(self._path, position, torn=start is None)
+        return _followed(self._path, start) if self._follow else _whole(self._path, start, torn=torn)
 
 
 def _whole(path: Path, start: Position, *, torn: bool) -> Iterator[Line]:

@@ -53,6 +53,10 @@ class Source(Protocol):
         """Called when what came of a chunk is kept; it holds entries of other sources too."""
         ...
 
+    def close(self) -> None:
+        """Let go of connections; the last chunk has been committed."""
+        ...
+
 
 class Stream:
     """Entries of one feed with the next one in sight.
@@ -77,14 +81,14 @@ class Stream:
         self.time = found.time if isinstance(found, NewsItem) else _AT_ONCE
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Let go of files."""
         if isinstance(self._entries, Generator):
             self._entries.close()
 
 
 def chunks(
     sources: Sequence[Source], size: int, start: Start | None = None, *, until: threading.Event | None = None
-) -> Iterator[list[Entry]]:
+) -> Generator[list[Entry]]:
     """Entries of all sources, so many at a time, or as many as there are before more is waited for.
 
     Args:

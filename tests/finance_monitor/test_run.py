@@ -1,0 +1,33 @@
+"""The whole run over several feeds: it is that of one feed with all their news."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from apps.finance_monitor.feeds import named
+from apps.finance_monitor.run import Result, monitor
+from tests.finance_monitor.words import models
+from tests.system.test_monitor_killed import feed
+
+
+def run(*feeds: str, state: str, log: str) -> Result:
+    sources = [named(one) for one in feeds]
+    return monitor(sources, models(), state=state, log=Path(log), lateness=timedelta(minutes=10))
+
+
+def test_news_dealt_out_among_feeds_raise_the_alerts_of_one_and_each_feed_goes_on_where_it_was(tmp_path: Path) -> None:
+    feed(tmp_path / "whole.jsonl")
+    one = run("whole.jsonl", state="whole.db", log="whole.log")
+    whole = Path("whole.log").read_bytes()
+    assert whole.count(b"\n") >= 4
+    lines = (tmp_path / "whole.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    names = ["desk.jsonl", "news-0.jsonl", "news-1.jsonl"]
+    for start, end in ((0, 400), (400, len(lines))):
+        for number, name in enumerate(names):
+            with Path(name).open("a", encoding="utf-8") as stream:
+                stream.writelines(lines[start:end][number::3])
+        found = run("desk.jsonl", "news-*.jsonl", state="parts.db", log="parts.log")
+    assert Path("parts.log").read_bytes() == whole
+    assert (found.arrivals.late, found.arrivals.duplicates, found.dead) == (0, 0, 1)
+    assert found.tally == one.tally
