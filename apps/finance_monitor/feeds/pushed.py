@@ -33,3 +33,6 @@ class Pushed:
     def committed(self, chunk: Sequence[Entry]) -> None:
         if mine := [int(entry.after) for entry in chunk if entry.feed == self._FEED]:
             self._inbox.forget(max(mine))
+
+    def close(self) -> None:
+        """The inbox is its owner's."""
