@@ -25,6 +25,10 @@ def serve(
     feed: Annotated[
         list[str] | None, typer.Option(help="Feeds to follow beside what is pushed, as the main command takes them.")
     ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="Shape of the feeds' items, as the main command takes it.")
+    ] = None,
+    poll: Annotated[float, typer.Option(min=1, help="Seconds between two looks at a web feed.")] = 60.0,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8090,
     per_minute: Annotated[int, typer.Option(min=1, help="Requests of one key a minute.")] = 600,
@@ -50,11 +54,13 @@ def serve(
 
     from apps.finance_monitor import run, sinks, tables
     from apps.finance_monitor.feeds import named
+    from apps.finance_monitor.mapping import Mapping
     from apps.finance_monitor.serve import Service
     from engine import Progress
     from engine.service import Keys
 
-    sources = [named(one, follow=True) for one in feed or ()]
+    shape = Mapping.load(mapping) if mapping else None
+    sources = [named(one, follow=True, poll=poll, mapping=shape) for one in feed or ()]
     told = sinks.configured(webhook or (), slack or ())
     if not Keys(tables.opened(state)).all():
         typer.echo(
