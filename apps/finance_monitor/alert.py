@@ -10,6 +10,7 @@ from typing import Any, Literal
 from scipy.stats import chi2
 
 from apps.finance_monitor.baseline import Tails
+from apps.finance_monitor.series import rfc3339
 from apps.finance_monitor.windows import WINDOW, Key, Mention, Withdrawn
 
 Kind = Literal["surge", "volume", "drift"]
@@ -112,9 +113,9 @@ class Alert:
             "key": _key(self.key),
             "status": self.status,
             "revision": self.revision,
-            "opened": _rfc3339(self.opened),
-            "updated": _rfc3339(self.updated) if self.updated else None,
-            "closed": _rfc3339(self.closed) if self.closed else None,
+            "opened": rfc3339(self.opened),
+            "updated": rfc3339(self.updated) if self.updated else None,
+            "closed": rfc3339(self.closed) if self.closed else None,
             "window_minutes": int(WINDOW / timedelta(minutes=1)),
             "severity": self.severity,
             "observed": self.observed,
@@ -146,7 +147,3 @@ def _key(key: Key) -> dict[str, str]:
 def _evidence(mention: Mention) -> dict[str, str]:
     found = {"id": mention.item_id, "title": mention.title, "source": mention.source}
     return found | ({"url": mention.url} if mention.url else {})
-
-
-def _rfc3339(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

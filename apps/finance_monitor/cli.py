@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.finance_monitor import backtest_cli, verify_cli
+from apps.finance_monitor import backtest_cli, serve_cli, silence_cli, verify_cli
 from engine import errors
 
 if TYPE_CHECKING:
+    from apps.finance_monitor.dashboard import Dashboard
     from apps.finance_monitor.journal import Change
     from apps.finance_monitor.run import Result
     from apps.finance_monitor.sinks import Sink
@@ -86,6 +88,9 @@ def follow_feed(
     ] = 30.0,
     companies: Companies = None,
     dead_letters: Dead = Path("dead_letters.jsonl"),
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Draw trends and alerts on the terminal while the news is read.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read a feed in order of time and raise alarms."""
@@ -115,6 +120,7 @@ def follow_feed(
         sinks=told,
         budget=false_alarms_per_day,
         lateness=lateness,
+        dashboard=dashboard,
     )
     from apps.finance_monitor.run import write_alerts
 
@@ -131,6 +137,11 @@ def follow_feed(
 
 
 app.command()(backtest_cli.backtest)
+
+
+app.command("serve")(serve_cli.serve)
+app.add_typer(serve_cli.keys, name="keys")
+app.add_typer(silence_cli.silence, name="silence")
 
 
 def main() -> None:
@@ -152,6 +163,7 @@ def _run(
     sinks: Sequence[Sink] = (),
     budget: float = 0.5,
     lateness: float = 5.0,
+    dashboard: bool = False,
 ) -> Result:
     from datetime import timedelta
 
@@ -166,6 +178,8 @@ def _run(
     with Progress(quiet=quiet) as progress:
         loaded = run.models(progress)
         progress.stage(f"reading {', '.join(source.name for source in sources)}")
+    board = _dashboard(state, sinks) if dashboard and not quiet and sys.stdout.isatty() else None
+    with board or contextlib.nullcontext():
         return run.monitor(
             sources,
             loaded,
@@ -177,8 +191,23 @@ def _run(
             sinks=sinks,
             budget=budget,
             lateness=timedelta(minutes=lateness),
-            on_change=_tell if follow and not quiet else None,
+            on_change=_tell if (follow or dashboard) and not quiet and not board else None,
+            on_pulse=board.take if board else None,
         )
+
+
+def _dashboard(state: str | None, sinks: Sequence[Sink]) -> Dashboard:
+    from rich.console import Console
+
+    from apps.finance_monitor import outbox, tables
+    from apps.finance_monitor.dashboard import Dashboard
+    from apps.finance_monitor.sinks.escalation import Escalation
+
+    if not (state and sinks):
+        return Dashboard(Console())
+    database = tables.opened(state)
+    names = [sink.name for sink in sinks if not isinstance(sink, Escalation)]  # those are told few changes
+    return Dashboard(Console(), waiting=lambda: outbox.waiting(database, names))
 
 
 def _tell(change: Change) -> None:

@@ -24,12 +24,13 @@ from typing import Any, TextIO
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from apps.finance_monitor import tables
+from apps.finance_monitor import charts, tables
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.labels import Label, Labelled
 from apps.finance_monitor.monitor import Monitor
-from engine.db import Database
+from apps.finance_monitor.series import Point
+from apps.finance_monitor.silences import Silences
 from engine.errors import InputError
 
 KEPT_EVERY = 500
@@ -74,8 +75,7 @@ class Journal:
     def __init__(self, where: str) -> None:
         file = where.removeprefix("sqlite:///")
         self._lock = None if "://" in file else _lock(Path(file))
-        url = where if "://" in file else f"sqlite:///{file}"
-        self.database = Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS)
+        self.database = tables.opened(file)
         self._held = self._hold(where) if self.database.engine.dialect.name == "postgresql" else None
         self._items = 0
         self._kept = 0
@@ -108,6 +108,7 @@ class Journal:
             for row in rows:
                 for _ in state.monitor.take(state.arrivals.add(_labelled(row.data, row.vector))):
                     pass  # told when it happened
+                state.monitor.points.clear()  # and kept
                 self._items = row.number
         return state
 
@@ -118,6 +119,7 @@ class Journal:
         dead: Sequence[DeadLetter],
         changes: Sequence[Change],
         state: State,
+        points: Sequence[Point] = (),
     ) -> None:
         """Keep what came of a chunk, all of it or nothing.
 
@@ -135,7 +137,9 @@ class Journal:
                 connection.execute(tables.dead.insert(), [{"data": _json(vars(letter))} for letter in dead])
             for change in changes:
                 row = {"alert": change.alert, "revision": change.revision, "status": change.status, "data": change.line}
-                connection.execute(tables.changes.insert().values(**row))
+                insert = tables.changes.insert().values(**row).returning(tables.changes.c.number)
+                Silences(connection).mark(connection.execute(insert).scalar_one(), json.loads(change.line))
+            charts.write(connection, points)
             self._items += len(items)
             if self._items - self._kept >= KEPT_EVERY:
                 self._keep(connection, state)
@@ -270,8 +274,7 @@ def _reading(where: str) -> Iterator[Connection]:
     file = where.removeprefix("sqlite:///")
     if "://" not in file and not Path(file).is_file():
         raise InputError(f"--state {where}: no such file; name the one that the monitor was given")
-    url = where if "://" in file else f"sqlite:///{file}"
-    database = Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS)
+    database = tables.opened(file)
     try:
         with database.read() as connection:
             yield connection

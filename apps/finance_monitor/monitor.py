@@ -12,7 +12,7 @@ from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.labels import PRICE_RECAP, Labelled
 from apps.finance_monitor.notices import Notices
-from apps.finance_monitor.series import Point, points
+from apps.finance_monitor.series import Point, Steps
 from apps.finance_monitor.stories import Stories
 from apps.finance_monitor.windows import ALL, STEP, WINDOW, Key, Mention, Window
 
@@ -57,6 +57,7 @@ class Monitor:
         self._stories = stories
         self.notices = Notices()
         self._window = Window()
+        self._steps = Steps()
         self._next: datetime | None = None
 
     def take(self, items: Iterable[Labelled]) -> Iterator[Alert]:
@@ -77,7 +78,7 @@ class Monitor:
             if now - self._next > SILENT and not self.alarms.firing:  # a gap in history, or a clock gone mad
                 self._next = _step_after(now - SILENT)
             came = self._window.close(self._next)
-            self.points += points(self._next, came, self.alarms.baseline)
+            self.points += self._steps.points(self._next, came, self.alarms.baseline)
             surges = self.alarms.step(self._next, self._window, came)
             left = (1 - SURGES) * self.alarms.budget
             notices = self.notices.step(self._next, came, self._window.stories(), self.alarms.model, left)

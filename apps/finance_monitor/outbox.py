@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from apps.finance_monitor import tables
 from apps.finance_monitor.queues import All, Escalated, Queue
@@ -87,8 +87,13 @@ class Outbox:
             state = connection.execute(select(deliveries).where(deliveries.c.sink == sink.name)).one_or_none()
             told, attempts, due = (state.number, state.attempts, state.due) if state else (0, 0, 0.0)
             change = self._queues[sink.name].next(connection, told)
+            silenced = tables.silenced
+            hidden = change and connection.execute(select(silenced).where(silenced.c.number == change.number)).first()
         if change is None or time.time() < due:
             return False
+        if hidden:
+            self._note(sink, change.told, 0, 0.0)
+            return True
         alert = json.loads(change.data) | ({"escalated": change.why} if change.why else {})
         try:
             sink.send(change.message, alert)
@@ -117,3 +122,12 @@ class Outbox:
             if given_up:
                 number, reason = given_up
                 connection.execute(tables.undelivered.insert().values(sink=sink.name, number=number, reason=reason))
+
+
+def waiting(database: Database, sinks: Sequence[str]) -> dict[str, int]:
+    """Sink -> changes that it has not been told yet."""
+    number = tables.changes.c.number
+    with database.read() as connection:
+        told = {row.sink: row.number for row in connection.execute(select(tables.deliveries))}
+        counts = {name: select(func.count()).where(number > told.get(name, 0)) for name in sinks}
+        return {name: connection.execute(count).scalar_one() for name, count in counts.items()}

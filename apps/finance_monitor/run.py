@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,9 +19,12 @@ from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.feeds.source import Source, chunks
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.journal import Change, Journal, State
+from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.lines import Lines, replace
 from apps.finance_monitor.monitor import Monitor, Tally
 from apps.finance_monitor.outbox import Outbox
+from apps.finance_monitor.pulse import Pulse
+from apps.finance_monitor.series import Point
 from apps.finance_monitor.sinks import Sink
 from apps.finance_monitor.stories import Stories
 from engine import Embedder, Predictor, Progress, Recipe, Store, load, train
@@ -87,6 +91,7 @@ def monitor(
     budget: float = BUDGET,
     lateness: timedelta = LATENESS,
     on_change: Callable[[Change], None] | None = None,
+    on_pulse: Callable[[Pulse], None] | None = None,
     until: threading.Event | None = None,
 ) -> Result:
     """Read all feeds to their end (or, with `follow`, until interrupted) and follow their topics and companies.
@@ -99,6 +104,7 @@ def monitor(
         budget: false alarms a day.
         lateness: how long an item of a live feed or one with a state is waited for.
         on_change: called as an alert opens and as it ends.
+        on_pulse: called at the start and after each chunk.
         until: reading ends when this is set.
     """
     names = companies_in(watch_list) if watch_list else []
@@ -129,26 +135,38 @@ def monitor(
             if on_change:
                 on_change(change)
 
+    def beat(items: Sequence[Labelled] = (), seconds: float = 0.0, points: Sequence[Point] = ()) -> None:
+        if on_pulse:
+            firing = [alert.as_dict() for alert in now.monitor.alarms.firing.values()]
+            received = max((one.item.received for one in items), default=None)
+            counted = (now.monitor.tally.items, now.arrivals.late, now.arrivals.duplicates, dead.count)
+            on_pulse(Pulse(*counted, now.monitor.tally.last, received, len(items), seconds, firing, points))
+
     outbox = Outbox(journal.database, sinks) if journal else None
     reading = chunks(sources, CHUNK, journal.position if journal else None, until=until)
     try:
         if outbox:
             outbox.clock = now.monitor.tally.last
             outbox.start()
+        beat()
         for chunk in reading:
             found = [entry.found for entry in chunk]
+            begun = time.perf_counter()
             items = labels.label([one for one in found if isinstance(one, NewsItem)], models.labellers, models.embedder)
+            seconds = time.perf_counter() - begun
             letters = [one for one in found if isinstance(one, DeadLetter)]
             complete = (ready for item in items for ready in now.arrivals.add(item))
             changes = tell(now.monitor.take(complete))
+            points, now.monitor.points = now.monitor.points, []
             if journal:
-                journal.write({entry.feed: entry.after for entry in chunk}, items, letters, changes, now)
+                journal.write({entry.feed: entry.after for entry in chunk}, items, letters, changes, now, points)
             if outbox:
                 outbox.clock = now.monitor.tally.last
             dead.write(json.dumps(vars(letter), ensure_ascii=False) for letter in letters)
             publish(changes)
             for source in sources:
                 source.committed(chunk)
+            beat(items, seconds, points)
         if journal:
             journal.keep(now)
         else:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
+from engine.db import Database
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 NAME = "finance_monitor"
 
@@ -71,3 +73,52 @@ states = Table(
     Column("data", LargeBinary, nullable=False),
 )
 """Windows, stories, baseline and alarms after so many items: one row."""
+
+inbox = Table(
+    "finance_inbox",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("item", Text, unique=True),
+    Column("data", LargeBinary, nullable=False),
+)
+"""Lines that were pushed and not read yet; `item`: the id of the news item on it, none where there is none."""
+
+series = Table(
+    "finance_series",
+    METADATA,
+    Column("time", Text, primary_key=True),
+    Column("key_type", Text, primary_key=True),
+    Column("key_value", Text, primary_key=True),
+    Column("stories", Integer, nullable=False),
+    Column("negative", Integer, nullable=False),
+    Column("expected", Float, nullable=False),
+)
+"""Counts of a key in the step that ended at `time`."""
+
+silences = Table(
+    "finance_silences",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("key_type", Text, nullable=False),
+    Column("key_value", Text, nullable=False),
+    Column("starts", Text, nullable=False),
+    Column("ends", Text),
+    Column("weekly", Text),
+    Column("reason", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("made", Text, nullable=False),
+)
+
+silenced = Table(
+    "finance_silenced",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("silence", Text, nullable=False),
+)
+"""Changes that no sink is told of, and the silence that hid each."""
+
+
+def opened(where: str) -> Database:
+    """The database of a state, named by a file or by a database's URL."""
+    url = where if "://" in where else f"sqlite:///{where}"
+    return Database.open(url, name=NAME, migrations=MIGRATIONS)

@@ -6,7 +6,8 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
@@ -19,10 +20,14 @@ from engine.service.keys import Caller, Keys, Role
 from engine.service.problems import Problem
 from engine.service.queue import Queue
 
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
 MAX_BODY = 1_000_000
 """Bytes of a request."""
 PER_MINUTE = 600
 """Requests of one key; of a widget's key, of one address that uses it."""
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,9 @@ class Parts:
     keys: Keys
     queue: Queue
     allowance: Allowance
+    registry: CollectorRegistry
+    """An application's own figures for /metrics are registered here."""
+    local: bool
 
 
 class Allowance:
@@ -52,12 +60,18 @@ class Allowance:
             raise Problem(429, "too many requests from here", {"Retry-After": str(max(1, round(again)))})
 
 
-def create(title: str, keys: Keys, *, queue: Queue, per_minute: int = PER_MINUTE, version: str = "") -> FastAPI:
-    """An application that answers /healthz and /metrics; its own routes take `allow(...)` for a parameter."""
+def create(
+    title: str, keys: Keys, *, queue: Queue, per_minute: int = PER_MINUTE, version: str = "", local: bool = False
+) -> FastAPI:
+    """An application that answers /healthz and /metrics; its own routes take `allow(...)` for a parameter.
+
+    Args:
+        local: as long as no key was ever made, callers on this machine need none.
+    """
     app = FastAPI(title=title, version=version or "0", docs_url="/docs", redoc_url=None)
-    app.state.service = Parts(keys, queue, Allowance(per_minute))
-    problems.install(app)
     measures = _Measures(title, queue)
+    app.state.service = Parts(keys, queue, Allowance(per_minute), measures.registry, local)
+    problems.install(app)
 
     @app.get("/healthz", tags=["service"])
     async def healthz() -> dict[str, str]:
@@ -88,6 +102,8 @@ def _caller(request: Request, roles: tuple[Role, ...]) -> Caller:
     parts: Parts = request.app.state.service
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     found = parts.keys.caller(key.strip()) if scheme.lower() == "bearer" else None
+    if found is None and not scheme and parts.local and _from_here(request) and not parts.keys.all():
+        found = Caller("local", "default", "server", (), "")
     if found is None:
         raise Problem(401, "send a key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
     address = request.client.host if request.client else ""
@@ -97,6 +113,14 @@ def _caller(request: Request, roles: tuple[Role, ...]) -> Caller:
     if found.role == "widget" and request.headers.get("origin") not in found.origins:
         raise Problem(403, "this key works in the pages that it was made for and nowhere else")
     return found
+
+
+def _from_here(request: Request) -> bool:
+    """Whether this machine asks, by a name of its own; no page of another site may ask in its stead."""
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
+    address = request.client.host if request.client else ""
+    names = (address, urlsplit(f"//{host}").hostname)
+    return all(name in _LOOPBACK for name in names) and (origin is None or urlsplit(origin).netloc == host)
 
 
 class _Measures:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from apps.finance_monitor import charts, tables
+from apps.finance_monitor.inbox import Inbox
 from apps.finance_monitor.items import DeadLetter
 from apps.finance_monitor.journal import Journal
+from apps.finance_monitor.series import Point
+from apps.finance_monitor.silences import Silences
+from apps.finance_monitor.windows import ALL, STEP, Key
 from engine.errors import InputError
 from tests.finance_monitor.test_journal import changes, fresh, news, taken
+from tests.finance_monitor.test_serve import START, usual
 
 
 def test_a_journal_goes_on_after_a_restart_and_keeps_nothing_of_half_a_chunk(postgresql: str) -> None:
@@ -31,3 +39,23 @@ def test_a_journal_goes_on_after_a_restart_and_keeps_nothing_of_half_a_chunk(pos
         record.write({"feed": "0"}, [], [], changes(whole), record.restore(fresh))
     assert record.position("feed") != "0"
     record.close()
+
+
+def test_what_faces_need_is_there_too(postgresql: str) -> None:
+    database = tables.opened(postgresql)
+    inbox = Inbox(database)
+    inbox.put([b"no news \x00", *(json.dumps(one).encode() for one in usual(5))])
+    inbox.put([json.dumps(usual(1)[0]).encode()])
+    numbers = [number for number, _ in inbox.waiting(0, 100)]
+    assert len(numbers) == 6
+    inbox.forget(numbers[3])
+    assert [number for number, _ in inbox.waiting(0, 100)] == numbers[4:]
+    with database.write() as connection:
+        charts.write(connection, [Point(START + n * STEP, ALL, n, 1, 0.5) for n in range(1, 9)])
+        made = Silences(connection).add("*", START, START + STEP)
+        assert Silences(connection).hides({"key": {"type": "all", "value": "all"}}, START) == made.id
+    with database.read() as connection:
+        read = charts.read(connection, [ALL, Key("topic", "涨")], START, 2, 4 * STEP)
+        assert read[ALL] == {"stories": [10, 26], "negative": [4, 4], "expected": [2, 2]}
+        assert charts.busiest(connection, START, 5)[0]["stories"] == 36
+    database.close()

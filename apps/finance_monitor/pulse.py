@@ -1,0 +1,32 @@
+"""Pulse: how a run stands after each chunk of news, for those who watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from apps.finance_monitor.series import Point
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """Counts are those of the whole state, not of this start alone."""
+
+    items: int
+    late: int
+    duplicates: int
+    dead: int
+    event: datetime | None
+    """Newest event time."""
+    received: datetime | None
+    """Newest time of receipt in the chunk; None: it had no items."""
+    labelled: int
+    """Items of the chunk."""
+    seconds: float
+    """That labelling them took."""
+    firing: Sequence[dict[str, Any]]
+    """Alerts, as their `as_dict` gives them."""
+    points: Sequence[Point]
+    """Of the steps that ended in the chunk."""

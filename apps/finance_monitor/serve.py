@@ -1,0 +1,112 @@
+"""Serve: the monitor in a thread, and what it finds over HTTP, in one process."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import uvicorn
+
+from apps.finance_monitor import tables
+from apps.finance_monitor.api import application
+from apps.finance_monitor.feeds.pushed import Pushed
+from apps.finance_monitor.feeds.source import Source
+from apps.finance_monitor.inbox import Inbox
+from apps.finance_monitor.run import LATENESS, Models, monitor
+from apps.finance_monitor.sinks import Sink
+from apps.finance_monitor.sinks.escalation import Escalation
+from engine.service import Queue
+
+GRACE_SECONDS = 5
+
+
+class Service:
+    """Ends when it is interrupted, and with the fault of its monitor when that fails.
+
+    Args:
+        state: as `monitor` takes it.
+        feeds: read beside what is pushed.
+    """
+
+    def __init__(
+        self,
+        state: str,
+        models: Models,
+        feeds: Sequence[Source] = (),
+        *,
+        sinks: Sequence[Sink] = (),
+        host: str = "127.0.0.1",
+        port: int = 8090,
+        per_minute: int = 600,
+        watch_list: Path | None = None,
+        dead_letters: Path | None = None,
+        log: Path | None = None,
+        budget: float = 0.5,
+        lateness: timedelta = LATENESS,
+    ) -> None:
+        self._database = tables.opened(state)
+        self._queue = Queue(1)  # its calls write to one inbox
+        inbox = Inbox(self._database)
+        app, meter = application(
+            self._database,
+            inbox,
+            queue=self._queue,
+            sinks=tuple(sink.name for sink in sinks if not isinstance(sink, Escalation)),  # those are told few changes
+            per_minute=per_minute,
+            ended=lambda: self._server.should_exit,
+        )
+        config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS)
+        self._server = uvicorn.Server(config)
+        self._ending = threading.Event()
+        self._fault: BaseException | None = None
+
+        def work() -> None:
+            try:
+                monitor(
+                    [*feeds, Pushed(inbox)],
+                    models,
+                    follow=True,
+                    watch_list=watch_list,
+                    dead_letters=dead_letters,
+                    log=log,
+                    state=state,
+                    sinks=sinks,
+                    budget=budget,
+                    lateness=lateness,
+                    on_pulse=meter.take,
+                    until=self._ending,
+                )
+            except BaseException as fault:  # whatever it is: nobody must take a page without a monitor for calm news
+                self._fault = fault
+            finally:
+                self._server.should_exit = True
+
+        self._monitor = threading.Thread(target=work, name="monitor")
+
+    def run(self) -> None:
+        """Answer until interrupted.
+
+        Raises:
+            InputError: another monitor writes the state, or a feed cannot be read.
+        """
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server raises its signal again at its end
+        self._monitor.start()
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                self._server.run()
+        finally:
+            self._ending.set()
+            self._monitor.join()
+            self._queue.close()
+            self._database.close()
+        if self._fault:
+            raise self._fault
+
+    def end(self) -> None:
+        """Let `run` come to its end, from another thread."""
+        self._server.should_exit = True

@@ -1,0 +1,148 @@
+"""`finance-monitor serve` and `finance-monitor keys ...`: the monitor over HTTP, and who may call it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+State = Annotated[
+    str, typer.Option(help="A file, or a database's URL, that keeps what was read and found; the next start goes on.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
+keys = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="API keys.\n\nExample: finance-monitor keys add desk --role agent --state monitor.db",
+)
+
+
+def serve(
+    state: State,
+    feed: Annotated[
+        list[str] | None, typer.Option(help="Feeds to follow beside what is pushed, as the main command takes them.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8090,
+    per_minute: Annotated[int, typer.Option(min=1, help="Requests of one key a minute.")] = 600,
+    alerts: Annotated[
+        Path | None, typer.Option(help="Write changes of alerts here too, one JSON object a line.")
+    ] = None,
+    lateness: Annotated[float, typer.Option(min=0, help="Minutes of event time that a late item is waited for.")] = 5.0,
+    false_alarms_per_day: Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")] = 0.5,
+    webhook: Annotated[
+        list[str] | None, typer.Option(help="Post alerts here in Alertmanager's shape, signed by KEEL_WEBHOOK_SECRET.")
+    ] = None,
+    slack: Annotated[list[str] | None, typer.Option(help="Post them here as Slack reads them.")] = None,
+    smtp: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Mail them: smtp://USER@HOST:PORT/?from=ADDRESS&to=ADDRESS&starttls=1, the password in "
+            "KEEL_SMTP_PASSWORD."
+        ),
+    ] = None,
+    escalate_to: Annotated[
+        list[str] | None,
+        typer.Option(help="A webhook or smtp:// that is told of critical alerts, and of those that go on firing."),
+    ] = None,
+    escalate_after: Annotated[
+        float, typer.Option(min=0, help="Minutes of event time after which an alert that still fires is escalated.")
+    ] = 30.0,
+    companies: Annotated[Path | None, typer.Option(help="A watch list, a company's name a line.")] = None,
+    dead_letters: Annotated[Path, typer.Option(help="Where lines that are no news items go.")] = Path(
+        "dead_letters.jsonl"
+    ),
+) -> None:
+    """Follow feeds and what is pushed, and answer over HTTP: /, /v1/items, /v1/alerts, /v1/events, /metrics, /docs.
+
+    Example: finance-monitor serve --state monitor.db --feed live.jsonl --port 8090
+    """
+    from datetime import timedelta
+
+    from apps.finance_monitor import run, sinks, tables
+    from apps.finance_monitor.feeds import named
+    from apps.finance_monitor.serve import Service
+    from engine import Progress
+    from engine.service import Keys
+
+    sources = [named(one, follow=True) for one in feed or ()]
+    told = sinks.configured(webhook or (), slack or (), smtp or (), escalate_to or (), escalate_after)
+    if not Keys(tables.opened(state)).all():
+        typer.echo(
+            "no key yet: whoever is on this machine may call, and nobody else; "
+            f"make one with: finance-monitor keys add NAME --state {state}",
+            err=True,
+        )
+    with Progress() as progress:
+        models = run.models(progress)
+    service = Service(
+        state,
+        models,
+        sources,
+        sinks=told,
+        host=host,
+        port=port,
+        per_minute=per_minute,
+        watch_list=companies,
+        dead_letters=dead_letters,
+        log=alerts,
+        budget=false_alarms_per_day,
+        lateness=timedelta(minutes=lateness),
+    )
+    typer.echo(f"http://{host}:{port}/   http://{host}:{port}/docs", err=True)
+    service.run()
+
+
+@keys.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="What people call the key.")],
+    state: State,
+    role: Annotated[str, typer.Option(help="server may push news; agent may read and silence.")] = "server",
+    as_json: Json = False,
+) -> None:
+    """Make a key; it is shown once. From then on every caller needs one.
+
+    Example: finance-monitor keys add desk --role agent --state monitor.db
+    """
+    from apps.finance_monitor import tables
+    from engine.errors import InputError
+    from engine.service import Keys
+
+    if role not in ("server", "agent"):
+        raise InputError(f"--role {role}: choose server or agent")
+    key = Keys(tables.opened(state)).add(name, role)  # type: ignore[arg-type]
+    typer.echo(json.dumps({"name": name, "role": role, "key": key}) if as_json else key)
+
+
+@keys.command("list")
+def list_(state: State, as_json: Json = False) -> None:
+    """Who may call.
+
+    Example: finance-monitor keys list --state monitor.db
+    """
+    from apps.finance_monitor import tables
+    from engine.service import Keys
+
+    found = Keys(tables.opened(state)).all()
+    if as_json:
+        rows = [{"name": one.name, "role": one.role, "created": one.created} for one in found]
+        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        return
+    for one in found:
+        typer.echo("\t".join((one.name, one.role, one.created)))
+
+
+@keys.command("revoke")
+def revoke(name: Annotated[str, typer.Argument(help="The key's name.")], state: State) -> None:
+    """Take a key back at once.
+
+    Example: finance-monitor keys revoke desk --state monitor.db
+    """
+    from apps.finance_monitor import tables
+    from engine.service import Keys
+
+    Keys(tables.opened(state)).revoke(name)
+    typer.echo(f"{name} is revoked")

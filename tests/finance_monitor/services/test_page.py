@@ -1,0 +1,92 @@
+"""The risk desk's page in a real browser, against the real server with a toy labeller."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys as Key
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.finance_monitor.test_serve import START, item, running, surge, usual
+
+SHOTS = Path(os.environ.get("KEEL_SCREENSHOTS", ".keel/screenshots"))
+WAIT_S = 30
+HOSTILE = "attack by <img src=x onerror=\"document.title='broken'\"> on the firm"
+USUAL = 300
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Any:
+    with running(str(tmp_path / "monitor.db")) as client:
+        yield client
+
+
+def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(browser: Any, site: httpx.Client) -> None:
+    site.post("/v1/items", json=usual(USUAL))
+    browser.set_window_size(1280, 900)
+    browser.get(str(site.base_url))
+    _until(browser, "#live", "live")
+    _until(browser, "#firing", "Nothing fires.")
+    _until(browser, "#figures", "items 299")
+    link = {"title": HOSTILE, "url": "javascript:alert(1)"}
+    told = surge(USUAL)
+    news = [{**told[0], **link}, {**told[1], "url": "https://wire.example/1"}, *told[2:]]
+    site.post("/v1/items", json=news)  # the page hears of it by itself
+
+    firing = _until(browser, "#firing article", "cyber")
+    assert "expected" in firing.text
+    assert HOSTILE in firing.text  # text, never HTML
+    links = firing.find_elements(By.CSS_SELECTOR, "li a")
+    assert [one.get_attribute("href") for one in links] == ["https://wire.example/1"]
+    assert browser.title == "(1) finance-monitor"
+    assert browser.find_elements(By.CSS_SELECTOR, "#topic .firing svg .negative")
+    _shot(browser, "monitor-page")
+
+    chart = browser.find_element(By.CSS_SELECTOR, "#topic .firing svg")
+    assert "negative" in chart.get_attribute("aria-label")
+    browser.execute_script("arguments[0].focus()", chart)
+    chart.send_keys(Key.END)
+    assert "expected" in browser.find_element(By.CSS_SELECTOR, "#topic .firing .readout").text
+    chart.send_keys(Key.TAB)
+
+    browser.find_element(By.CSS_SELECTOR, "#firing button.silence").send_keys(Key.ENTER)
+    _until(browser, "#firing article.silenced", "Silenced until")
+    assert browser.title == "finance-monitor"
+    assert "topic:cyber" in browser.find_element(By.ID, "silences").text
+    (silence,) = site.get("/v1/silences").json()
+    site.delete(f"/v1/silences/{silence['id']}")  # by another desk
+    _until(browser, "#firing article:not(.silenced)", "cyber")
+
+    after = 12 * USUAL + 60
+    site.post("/v1/items", json=[item(1000 + n, after + 12 * n, f"usual report {n} again") for n in range(30)])
+    _until(browser, "#ended article", "cyber")
+    assert (START + timedelta(minutes=after)).strftime("%-d %b") in browser.find_element(By.ID, "figures").text
+    browser.find_element(By.ID, "theme").click()
+    browser.find_element(By.CSS_SELECTOR, "#topic .name").click()
+    assert browser.find_element(By.CSS_SELECTOR, "#large table").text.count("\n") >= 5
+    _shot(browser, "monitor-page-dark")
+    faults = [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+    assert faults == []
+
+
+def _until(browser: Any, where: str, text: str) -> Any:
+    """The first element there, once it shows the text."""
+
+    def shown(page: Any) -> Any:
+        found = page.find_elements(By.CSS_SELECTOR, where)
+        return found[0] if found and text in " ".join(found[0].text.split()) else False
+
+    from selenium.common.exceptions import StaleElementReferenceException
+
+    return WebDriverWait(browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException]).until(shown)
+
+
+def _shot(browser: Any, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    browser.save_screenshot(str(SHOTS / f"{name}.png"))
