@@ -18,6 +18,8 @@ REMEMBERED = timedelta(hours=48)
 """An id is known for so long after its item's time; memory stays bounded by two days of news."""
 HELD = 100_000
 """Items of a feed without lateness that wait at a time, some 150 MB: a month of a large wire is put in order whole."""
+LEAP = timedelta(days=1)
+"""A time so far ahead of all others moves the watermark once another item bears it out."""
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
@@ -41,6 +43,8 @@ class Arrivals:
         self._known: dict[str, datetime] = {}
         self._watermark = _BEFORE_ALL
         self._pruned = _BEFORE_ALL
+        self._newest: datetime | None = None
+        self._leapt: datetime | None = None
 
     def add(self, one: Labelled) -> Iterator[Labelled]:
         """Take an item, and give those that are complete now, by event time and then by id."""
@@ -57,13 +61,23 @@ class Arrivals:
                 self._watermark, _, first = heapq.heappop(self._waiting)
                 yield first
         else:
-            self._watermark = max(self._watermark, item.time - self._lateness)
+            if self._is_borne_out(item.time):
+                self._watermark = max(self._watermark, item.time - self._lateness)
             while self._waiting and self._waiting[0][0] < self._watermark:
                 yield heapq.heappop(self._waiting)[2]
         if self._watermark - self._pruned > REMEMBERED / 8:
             self._pruned = self._watermark
             horizon = self._watermark - REMEMBERED
             self._known = {known: time for known, time in self._known.items() if time >= horizon}
+
+    def _is_borne_out(self, time: datetime) -> bool:
+        """Whether the time may move the watermark: one clock gone mad must not make all news late."""
+        leaps = self._newest is not None and time - self._newest > LEAP
+        if leaps and (self._leapt is None or abs(time - self._leapt) > LEAP):
+            self._leapt = time
+            return False
+        self._newest = max(self._newest or time, time)
+        return True
 
     def rest(self) -> Iterator[Labelled]:
         """What is still held, at the end of the feed."""

@@ -81,6 +81,8 @@ def around(trial: Trial, event: Event) -> str:
 
 def curve(trials: Sequence[Trial]) -> str:
     """Recall, precision and delay over the budget, and the false alarms that it bought."""
+    from matplotlib.ticker import FormatStrFormatter
+
     budgets = [one.budget for one in trials]
     scores = [one.score for one in trials if one.score]
     with _figure(9.6, 2.8) as (figure, drawn):
@@ -105,6 +107,8 @@ def curve(trials: Sequence[Trial]) -> str:
         for axes in (left, right):
             axes.set_xscale("log")
             axes.set_xlabel("budget of false alarms a day")
+        for axis in (left.xaxis, right.xaxis, right.yaxis):  # powers of ten would be written as formulas
+            axis.set_major_formatter(FormatStrFormatter("%g"))
     return drawn[0]
 
 

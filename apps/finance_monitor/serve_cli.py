@@ -47,6 +47,20 @@ def serve(
         list[str] | None, typer.Option(help="Post alerts here in Alertmanager's shape, signed by KEEL_WEBHOOK_SECRET.")
     ] = None,
     slack: Annotated[list[str] | None, typer.Option(help="Post them here as Slack reads them.")] = None,
+    smtp: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Mail them: smtp://USER@HOST:PORT/?from=ADDRESS&to=ADDRESS&starttls=1, the password in "
+            "KEEL_SMTP_PASSWORD."
+        ),
+    ] = None,
+    escalate_to: Annotated[
+        list[str] | None,
+        typer.Option(help="A webhook or smtp:// that is told of critical alerts, and of those that go on firing."),
+    ] = None,
+    escalate_after: Annotated[
+        float, typer.Option(min=0, help="Minutes of event time after which an alert that still fires is escalated.")
+    ] = 30.0,
     companies: Annotated[Path | None, typer.Option(help="A watch list, a company's name a line.")] = None,
     dead_letters: Annotated[Path, typer.Option(help="Where lines that are no news items go.")] = Path(
         "dead_letters.jsonl"
@@ -67,7 +81,7 @@ def serve(
 
     shape = Mapping.load(mapping) if mapping else None
     sources = [named(one, follow=True, poll=poll, mapping=shape) for one in feed or ()]
-    told = sinks.configured(webhook or (), slack or ())
+    told = sinks.configured(webhook or (), slack or (), smtp or (), escalate_to or (), escalate_after)
     if not Keys(tables.opened(state)).all():
         typer.echo(
             "no key yet: whoever is on this machine may call, and nobody else; "

@@ -186,6 +186,7 @@ def test_the_page_needs_nothing_else_and_keeps_every_name_as_it_is(history: Hist
     found = Parsed(text)
     assert found.tags.count("svg") == 1 + len(planted) + 1
     assert "script" not in found.tags
+    assert "mathdefault" not in text
     assert all(link.startswith("#") for link in found.links)
     assert sum(f"company {BANK.value}" in one for one in found.texts) >= 2  # a row of the overview, and a heading
     assert "Found " in text

@@ -283,3 +283,14 @@ def test_what_other_code_tells_of_an_alert_is_numbered_behind_what_was_told(tmp_
     again = record.restore(fresh)
     assert again.monitor.alerts[last["id"]].revision == 51
     record.close()
+
+
+def test_one_clock_gone_mad_makes_no_news_late_and_a_silence_ends_with_the_second_item() -> None:
+    arrivals = Arrivals(LATENESS)
+    mad = item(60 * 24 * 365 * 100, "mad")
+    usual_news = [item(10 * n, f"usual{n}") for n in range(6)]
+    taken = [one.item.title for one in (*usual_news[:3], mad, *usual_news[3:]) for one in arrivals.add(one)]
+    assert arrivals.late == 0
+    assert taken == [f"usual{n}" for n in range(5)]
+    after = [item(5 * 1440 + 10 * n, f"after{n}") for n in range(3)]
+    assert [one.item.title for late in after for one in arrivals.add(late)] == ["usual5", "after0", "after1"]
