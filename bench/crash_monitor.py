@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.contract import Figures
 from bench.seeds import trained
-from engine import Embedder, Predictor, Progress, Recipe
+from engine import Predictor, Progress, Recipe
 from engine.resources import find
 from engine.store import Version
 
@@ -61,10 +61,11 @@ def run(*, seeds: int) -> Figures:
 def follow(version: str, folder: str) -> None:
     """What each process does: read the feed to its end, its state in the folder."""
     from apps.finance_monitor.feeds.file import File
+    from apps.finance_monitor.labels import encoder
     from apps.finance_monitor.run import Models, monitor
 
     place = Path(folder)
-    models = Models([Predictor.open(Path(version))], Embedder("minilm"))
+    models = Models([Predictor.open(Path(version))], encoder())
     print("ready", flush=True)
     monitor(
         [File(str(find("data/finance/news.jsonl")))],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.contract import Figures
 from bench.seeds import trained
-from engine import Embedder, Progress, Recipe, load
+from engine import Progress, Recipe, load
 from engine.resources import find
 from engine.store import Store
 
@@ -13,6 +13,7 @@ def run(*, seeds: int) -> Figures:
     """The worst of the seeds: smallest recall, largest delay, most false alarms."""
     from apps.finance_monitor import backtest
     from apps.finance_monitor.feeds.file import File
+    from apps.finance_monitor.labels import encoder
     from apps.finance_monitor.run import Models, monitor
 
     events = backtest.events(find("data/finance/news.events.jsonl"))
@@ -20,7 +21,7 @@ def run(*, seeds: int) -> Figures:
     with Progress() as progress:
         for version in trained(Recipe.load("recipes/finance_news.yaml"), seeds, progress):
             progress.stage(f"monitoring with {version}")
-            models = Models([load(str(version), store=Store(version.folder.parents[1]))], Embedder("minilm"))
+            models = Models([load(str(version), store=Store(version.folder.parents[1]))], encoder())
             result = monitor([File(str(find("data/finance/news.jsonl")))], models)
             scores.append(backtest.score(result.alerts.values(), events))
     figures = {

@@ -17,7 +17,7 @@ from apps.finance_monitor.history import History
 from apps.finance_monitor.items import NewsItem
 from apps.finance_monitor.labels import Labelled
 from bench.seeds import trained
-from engine import Embedder, Predictor, Progress, Recipe
+from engine import Predictor, Progress, Recipe
 from engine.resources import find
 
 DAYS = 28
@@ -85,7 +85,7 @@ def cut(progress: Progress) -> Cut:
         for entry in File(str(find("data/finance/news.jsonl"))).entries(None)
         if entry and isinstance(entry.found, NewsItem)
     ]
-    labelled = labels.label(items, [Predictor.open(version.folder)], Embedder("minilm"))
+    labelled = labels.label(items, [Predictor.open(version.folder)], labels.encoder())
     lines = find("data/finance/news.labels.jsonl").read_text(encoding="utf-8").splitlines()
     truth = {values["id"]: values for values in map(json.loads, lines)}
     planted: list[tuple[Event, list[Labelled]]] = [

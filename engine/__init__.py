@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     from engine.recipe import Recipe as Recipe
     from engine.resources import packaged as packaged
     from engine.store import Store as Store
+    from engine.store import Version as Version
+    from engine.tasks.labels import Answer as Answer
     from engine.training import Trained as Trained
+    from engine.training import learnt_from as learnt_from
     from engine.training import train as train
 
 _HOMES = {
+    "Answer": "engine.tasks.labels",
     "Embedder": "engine.embedder",
     "Generator": "engine.generator",
     "Prediction": "engine.predictor",
@@ -36,6 +40,8 @@ _HOMES = {
     "packaged": "engine.resources",
     "Store": "engine.store",
     "Trained": "engine.training",
+    "Version": "engine.store",
+    "learnt_from": "engine.training",
     "train": "engine.training",
 }
 __all__ = list(_HOMES)

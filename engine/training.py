@@ -20,8 +20,9 @@ from typing import Any
 from engine import base_models, card, memory, resources, runs
 from engine.data import few, leakage, sources
 from engine.data.noise_copies import noise_copies
+from engine.data.rows import Row
 from engine.data.split import Parts, cut
-from engine.errors import DataError, RecipeError
+from engine.errors import DataError, InputError, RecipeError
 from engine.evaluate import details
 from engine.evaluate.report import Figures
 from engine.recipe import Recipe
@@ -105,6 +106,27 @@ def train(
         if promote or first:
             store.promote(version)
         return Trained(version, figures, parts.counts(), len(loaded.rejected), dropped, place, promote or first)
+
+
+def learnt_from(version: Version, *, held: float) -> tuple[list[Row], list[Row]]:
+    """Rows that a version learnt from, to teach another model, and rows to judge that one by.
+
+    The second are the version's dev and calibration rows, and the share `held` of the rows it was tuned on: groups and
+    near-duplicates stay on one side. Its test rows are in neither.
+
+    Raises:
+        InputError: its files are not there, or are no longer those it learnt from.
+    """
+    recipe = Recipe.load(version.folder / "recipe.yaml")
+    hashes = {name: resources.sha256(resources.find(name)) for name in runs.files(recipe)}
+    if changed := sorted(name for name, sha in version.manifest()["data_sha256"].items() if hashes.get(name) != sha):
+        raise InputError(f"{version}: {', '.join(changed)} has changed since it was trained; train it anew")
+    with TemporaryDirectory() as aside:
+        parts, _, _ = prepare(recipe, Path(aside))
+    shares = recipe.data.split.model_copy(update={"test": 0.0, "dev": 0.0, "calibration": held})
+    stratify = next((head.name for head in specs(recipe.task) if head.kind == "single"), None)
+    again = cut(parts.train, shares, stratify=stratify)
+    return again.train, [*parts.dev, *parts.calibration, *again.calibration]
 
 
 def assist(recipe: Recipe) -> None:

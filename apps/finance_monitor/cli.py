@@ -37,6 +37,9 @@ Companies = Annotated[
     ),
 ]
 Budget = Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")]
+UseCascade = Annotated[
+    bool, typer.Option("--cascade/--no-cascade", help="Leave titles that a cheap model is sure of to it.")
+]
 Dead = Annotated[Path, typer.Option(help="Where lines that are no news items go.")]
 
 
@@ -110,6 +113,11 @@ def follow_feed(
         bool, typer.Option("--notices", help="Tell of volume out of proportion and of slow drift as well.")
     ] = False,
     companies: Companies = None,
+    cascade: UseCascade = False,
+    backlog: Annotated[
+        int,
+        typer.Option(min=64, help="Items that may wait, with --follow, before the cheap model labels all of them."),
+    ] = 2000,
     dead_letters: Dead = Path("dead_letters.jsonl"),
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="Draw trends and alerts on the terminal while the news is read.")
@@ -147,6 +155,8 @@ def follow_feed(
         notices=notices,
         lateness=lateness,
         dashboard=dashboard,
+        cascade=cascade,
+        backlog=backlog,
     )
     from apps.finance_monitor.run import write_alerts
 
@@ -214,6 +224,8 @@ def _run(
     notices: bool = False,
     lateness: float = 5.0,
     dashboard: bool = False,
+    cascade: bool = False,
+    backlog: int = 2000,
 ) -> Result:
     from datetime import timedelta
 
@@ -226,7 +238,7 @@ def _run(
     from engine import Progress
 
     with Progress(quiet=quiet) as progress:
-        loaded = run.models(progress)
+        loaded = run.models(progress, cascade=cascade, spare=follow)
         progress.stage(f"reading {', '.join(source.name for source in sources)}")
     board = _dashboard(state, sinks) if dashboard and not quiet and sys.stdout.isatty() else None
     with board or contextlib.nullcontext():
@@ -244,6 +256,7 @@ def _run(
             calendar=calendar,
             notices=notices,
             lateness=timedelta(minutes=lateness),
+            backlog=backlog,
             on_change=_tell if (follow or dashboard) and not quiet and not board else None,
             on_pulse=board.take if board else None,
         )
@@ -285,6 +298,8 @@ def _document(result: Result) -> dict[str, Any]:
         "topics": dict(tally.topics),
         "negative_topics": dict(tally.negative_topics),
         "unlabelled": dict(tally.unlabelled),
+        "routes": dict(tally.routes),
+        "overload_items": tally.routes["overload"],
         "late": result.arrivals.late,
         "duplicates": result.arrivals.duplicates,
         "dead_letters": result.dead,

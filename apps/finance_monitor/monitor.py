@@ -35,6 +35,8 @@ class Tally:
     negative_topics: Counter[str] = field(default_factory=Counter)
     unlabelled: Counter[str] = field(default_factory=Counter)
     """Language -> items that no model knows."""
+    routes: Counter[str] = field(default_factory=Counter)
+    """How the labels came: "model", "cheap", or "overload" where there was no time for the model."""
     first: datetime | None = None
     last: datetime | None = None
 
@@ -99,6 +101,7 @@ class Monitor:
         if label is None:
             tally.unlabelled[labelled.language or "unknown"] += 1
             return
+        tally.routes[label.route] += 1
         told = self._stories.assign(item.id, item.title, labelled.vector, item.time)
         story = told.story
         for other in told.same:

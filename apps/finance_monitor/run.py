@@ -15,7 +15,10 @@ from apps.finance_monitor import labels, watchfile
 from apps.finance_monitor.alarms import BUDGET, Alarms
 from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.arrivals import Arrivals
+from apps.finance_monitor.backlog import MOST, Backlog
+from apps.finance_monitor.cascade import Cascade
 from apps.finance_monitor.companies import Companies
+from apps.finance_monitor.distilled import distilled
 from apps.finance_monitor.feeds.source import Source, chunks
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.journal import KEEP_ITEMS, Change, Journal, State
@@ -25,12 +28,14 @@ from apps.finance_monitor.lines import Lines, replace
 from apps.finance_monitor.monitor import Monitor, Tally
 from apps.finance_monitor.outbox import Outbox
 from apps.finance_monitor.pulse import Pulse
+from apps.finance_monitor.repeats import Vectors
 from apps.finance_monitor.series import Point
 from apps.finance_monitor.sinks import Sink
 from apps.finance_monitor.stories import Stories
 from apps.finance_monitor.towards import Reader
 from apps.finance_monitor.watchlist import WatchList
 from engine import Embedder, Predictor, Progress, Recipe, Store, load, train
+from engine.errors import InputError
 
 MULTILINGUAL = "finance-news-multilingual"
 OTHERS = (MULTILINGUAL, NAMES, COMPANY)
@@ -60,8 +65,8 @@ class Result:
 class Models:
     """The champions that label, the English one first, and the encoder that groups stories."""
 
-    labellers: list[Predictor]
-    embedder: Embedder
+    labellers: Sequence[Predictor | Cascade]
+    embedder: Embedder | Vectors
     names: Predictor | None = None
     """Tags companies in a headline."""
     towards: Predictor | None = None
@@ -71,23 +76,43 @@ class Models:
         """Reads companies, if any of their models is there."""
         return Reader(watch_list, self.names, self.towards) if self.names or self.towards else None
 
+    @property
+    def champions(self) -> list[Predictor]:
+        """The labellers, without what stands before them."""
+        return [one.champion if isinstance(one, Cascade) else one for one in self.labellers]
+
+    def hurry(self, overloaded: bool) -> None:
+        """Leave all titles to the cheap models, or no longer."""
+        for one in self.labellers:
+            if isinstance(one, Cascade):
+                one.overloaded = overloaded
+
     def lineage(self) -> dict[str, Any]:
         """Name, version and manifest hash of the main labeller, for alerts."""
-        version = self.labellers[0].version
+        main = self.champions[0]
+        version = main.version
         if version is None:
-            return {"name": self.labellers[0].model, "version": None, "sha256": None}
+            return {"name": main.model, "version": None, "sha256": None}
         return {"name": version.name, "version": version.number, "sha256": version.sha256()}
 
 
-def models(progress: Progress) -> Models:
-    """The store's champions; the English one is trained first when there is none."""
+def models(progress: Progress, *, cascade: bool = False, spare: bool = False) -> Models:
+    """The store's champions; the English one is trained first when there is none.
+
+    Args:
+        cascade: titles that a cheap model is sure of are left to it; it is made first when there is none. Of the feed's
+            titles it takes a seventh, as it must be sure of sixteen topics at once: hence not by default.
+        spare: there is a cheap model for overload.
+    """
     store = Store()
     if not store.has(NEWS):
         progress.stage(f"the store has no {NEWS} model yet: training it once, some minutes on two cores")
         train(Recipe.load(RECIPES[NEWS]), watcher=progress)
     others = [name for name in OTHERS if store.has(name)]
     progress.stage(f"loading {', '.join(str(store.get(name)) for name in (NEWS, *others))}")
-    return loaded(NEWS)
+    found = loaded(NEWS)
+    found.labellers = [_labeller(one, progress, cascade=cascade, spare=spare) for one in found.champions]
+    return found
 
 
 def loaded(news: str) -> Models:
@@ -95,7 +120,17 @@ def loaded(news: str) -> Models:
     store = Store()
     others = {name: load(name) for name in OTHERS if store.has(name)}
     labellers = [load(news), *(others[name] for name in (MULTILINGUAL,) if name in others)]
-    return Models(labellers, Embedder("minilm"), others.get(NAMES), others.get(COMPANY))
+    return Models(labellers, Vectors(labels.encoder()), others.get(NAMES), others.get(COMPANY))
+
+
+def _labeller(champion: Predictor, progress: Progress, *, cascade: bool, spare: bool) -> Cascade:
+    if champion.version is None or not (cascade or spare):
+        return Cascade(champion)
+    try:
+        return Cascade(champion, distilled(champion.version, champion, progress), spare=not cascade)
+    except InputError as fault:
+        progress.stage(f"no cheap model beside {champion.model}: {fault}")
+        return Cascade(champion)
 
 
 def monitor(
@@ -113,6 +148,7 @@ def monitor(
     calendar: str | None = None,
     notices: bool = False,
     lateness: timedelta = LATENESS,
+    backlog: int = MOST,
     on_change: Callable[[Change], None] | None = None,
     on_pulse: Callable[[Pulse], None] | None = None,
     until: threading.Event | None = None,
@@ -130,6 +166,7 @@ def monitor(
         calendar: country whose public holidays are taken for Sundays.
         notices: tell of volume and drift as well.
         lateness: how long an item of a live feed or one with a state is waited for.
+        backlog: items of a live feed that may wait before the cheap models answer all.
         on_change: called as an alert opens and as it ends.
         on_pulse: called at the start and after each chunk.
         until: reading ends when this is set.
@@ -137,6 +174,7 @@ def monitor(
     listed = watchfile.read(watch_list) if watch_list else WatchList()
     reader = models.reader(listed)
     journal = Journal(state, keep_items=keep_items) if state else None
+    ending = until or threading.Event()
 
     def fresh() -> State:
         waits = lateness if follow or journal else None
@@ -173,13 +211,16 @@ def monitor(
             on_pulse(Pulse(*counted, now.monitor.tally.last, received, len(items), seconds, firing, points))
 
     outbox = Outbox(journal.database, sinks) if journal else None
-    reading = chunks(sources, CHUNK, journal.position if journal else None, until=until)
+    read = chunks(sources, CHUNK, journal.position if journal else None, until=ending)
+    ahead = Backlog(read, ending, most=backlog) if follow else None
+    reading = ahead.chunks(CHUNK) if ahead else read
     try:
         if outbox:
             outbox.clock = now.monitor.tally.last
             outbox.start()
         beat()
         for chunk in reading:
+            models.hurry(ahead is not None and ahead.overloaded)
             found = [entry.found for entry in chunk]
             begun = time.perf_counter()
             items = labels.label(

@@ -89,7 +89,7 @@ def serve(
             err=True,
         )
     with Progress() as progress:
-        models = run.models(progress)
+        models = run.models(progress, spare=True)
     service = Service(
         state,
         models,

@@ -72,6 +72,10 @@ def _told(result: Result) -> str:
             f"{tally.unlabelled.total()} items not labelled, no model knows their language: {counts}. For Chinese: "
             "pip install 'keel-suite[multilingual]', then engine train recipes/finance_news_multilingual.yaml"
         )
+    if tally.routes["cheap"]:
+        lines.append(f"{tally.routes['cheap']:,} titles were left to the cheap model, which was sure of them")
+    if tally.routes["overload"]:
+        lines.append(f"{tally.routes['overload']:,} titles came under overload and were labelled by the cheap model")
     if result.arrivals.duplicates:
         lines.append(f"{result.arrivals.duplicates:,} items came twice and counted once")
     if result.arrivals.late:

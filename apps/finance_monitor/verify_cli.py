@@ -190,7 +190,7 @@ def _checked(
     models = run.loaded(reference)
     items, anew = _labelled(sources, models, known, settings.companies)
     seen = replay(items, settings, told[0]["model"])
-    explainer = Explainer(models.labellers[0]) if explained else None
+    explainer = Explainer(models.champions[0]) if explained else None
     found = []
     for one in told:
         decisive, words = None, []

@@ -29,7 +29,7 @@ class Words:
 
 
 class _Said(dict[str, Any]):
-    model = "words"
+    model = backend = "words"
 
     def __init__(self, title: str) -> None:
         bad = "attack" in title

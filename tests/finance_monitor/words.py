@@ -14,7 +14,7 @@ from apps.finance_monitor.stories import Vector
 
 
 class Said(dict[str, Any]):
-    model = "words"
+    model = backend = "words"
 
     def __init__(self, title: str) -> None:
         bad = "attack" in title

@@ -42,7 +42,7 @@ class Words:
             yield vector
 
 class Said(dict):
-    model = "words"
+    model = backend = "words"
     def __init__(self, title):
         bad = "attack" in title
         super().__init__(sentiment=SimpleNamespace(label="negative" if bad else "neutral"),
