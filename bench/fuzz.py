@@ -136,7 +136,7 @@ class Words:
 
 
 class Said(dict[str, Any]):
-    model = "words"
+    model = backend = "words"
 
     def __init__(self, title: str) -> None:
         bad = "ttack" in title or zlib.crc32(title.encode()) % 3 == 0
