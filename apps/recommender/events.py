@@ -34,7 +34,7 @@ class Events:
     """Events sorted by user and time; where there are no times, a user's rows stand in their order.
 
     Attributes:
-        frame: user_id, item_id, event (texts), weight (float) and datetime (UTC; missing where only the order is known).
+        frame: user_id, item_id, event (texts), weight (float), datetime (UTC; missing where only the order is known).
     """
 
     frame: pd.DataFrame

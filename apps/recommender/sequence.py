@@ -1,0 +1,55 @@
+"""Sequence: a recurrent reader of what a user did, over items known by their texts and by themselves.
+
+An item's vector is a projection of its text's plus one of its own, which is dropped at times while it learns, so that
+the text alone serves where an item is new (as DropoutNet; Volkovs et al. 2017). The reader is a GRU, as in GRU4Rec
+(Hidasi et al. 2016, arXiv 1511.06939).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class SequenceModel(nn.Module):
+    """As `next_item.NextItem`.
+
+    Args:
+        texts: vectors of the items' texts, shape (items, width of a text); they stay as they are.
+        width: of users and items.
+        dropout: of what is read; `forget`: how often an item's own vector is left out.
+    """
+
+    def __init__(self, texts: Tensor, width: int = 128, *, dropout: float = 0.3, forget: float = 0.2) -> None:
+        super().__init__()
+        self.register_buffer("texts", texts, persistent=False)
+        self.own = nn.Embedding(len(texts), width)
+        nn.init.normal_(self.own.weight, std=0.02)
+        self.project = nn.Linear(texts.shape[1], width)
+        self.reader = nn.GRU(width, width, batch_first=True)
+        self.leave = nn.Linear(2 * width, width)
+        self.bias = nn.Embedding(len(texts), 1)
+        nn.init.zeros_(self.bias.weight)
+        self.text_bias = nn.Linear(texts.shape[1], 1)
+        self.dropout = nn.Dropout(dropout)
+        self.forget = forget
+
+    def vectors(self, numbers: Tensor) -> Tensor:
+        own = self.own(numbers)
+        if self.training and self.forget:
+            own = own * (torch.rand(own.shape[:-1]) >= self.forget)[..., None]
+        return cast("Tensor", self.project(cast("Tensor", self.texts)[numbers]) + own)
+
+    def users(self, items: Tensor) -> Tensor:
+        read = self.dropout(self.vectors(items.clamp(min=0)))
+        state, _ = self.reader(read)
+        return cast("Tensor", self.leave(self.dropout(torch.cat([state, read], dim=-1))))
+
+    def items(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        biases = self.bias(numbers)[..., 0] + self.text_bias(cast("Tensor", self.texts)[numbers])[..., 0]
+        return self.vectors(numbers), biases
