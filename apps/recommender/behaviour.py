@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,8 +84,25 @@ class Behaviour:
         columns.append(met.mean(values))
         for factors in self.factors:
             users = _folded_in(past, factors)
-            columns.append(np.einsum("ij,ij->i", users[owners], factors[candidates]))
+            at = np.minimum(candidates, len(factors) - 1)
+            product = np.einsum("ij,ij->i", users[owners], factors[at])
+            columns.append(np.where(candidates < len(factors), product, 0))  # an item added since has no factors
         return np.column_stack(columns).astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        from scipy.sparse import save_npz
+
+        for name, matrix in self.matrices.items():
+            save_npz(folder / f"{name}.npz", matrix, compressed=False)
+        for number, factors in enumerate(self.factors):
+            np.save(folder / f"factors-{number}.npy", factors)
+
+    @classmethod
+    def load(cls, folder: Path) -> Behaviour:
+        from scipy.sparse import csr_array, load_npz
+
+        matrices = {name: csr_array(load_npz(folder / f"{name}.npz")) for name in MATRICES}
+        return cls(matrices, tuple(np.load(folder / f"factors-{number}.npy") for number in range(2)))
 
 
 def looked_up(matrix: csr_array, rows: Ints, columns: Ints) -> Floats:

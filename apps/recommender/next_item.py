@@ -1,15 +1,18 @@
-"""Next item: the training that the user encoder of texts and the sequence model share.
+"""Next item: what the user encoder of texts and the sequence model share: how they learn, and how they are asked.
 
 Every place of a history is an example: what came next, against items drawn evenly from the catalogue. With negatives
 drawn evenly the softmax learns how likely an item is next, its popularity included; negatives taken from the batch
-would need a correction by the logarithm of their frequency for that (Bengio & Senecal 2008; Yi et al. 2019).
+would need a correction by the logarithm of their frequency for that (Yi et al. 2019, RecSys).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.recommender.past import Floats, Ints, Past
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 BATCH, NEGATIVES = 256, 2048
 LONGEST = 20
 """Events of a history's end that are read."""
+REFERENCE = 512
+"""Items, drawn evenly, against which a logit is told."""
+CHUNK = 1024
 
 
 class NextItem(Protocol):
@@ -31,84 +37,114 @@ class NextItem(Protocol):
         """Vectors and biases of items, shapes (items, width) and (items,)."""
 
 
+@dataclass(frozen=True)
+class Reader:
+    """A fitted module with the vectors of all items at hand.
+
+    Attributes:
+        vectors: of the items, shape (items, width); biases: shape (items,).
+        reference: items that every logit is compared with.
+    """
+
+    module: Any
+    vectors: Floats
+    biases: Floats
+    reference: Ints
+
+    @classmethod
+    def of(cls, module: Any, catalogue: int, reference: Ints | None = None) -> Reader:
+        import torch
+
+        module.eval()
+        with torch.inference_mode():
+            vectors, biases = module.items(torch.arange(catalogue))
+        if reference is None:
+            count = min(REFERENCE, catalogue)
+            reference = np.random.default_rng(0).choice(catalogue, count, replace=False).astype(np.int32)
+        return cls(module, vectors.numpy(), biases.numpy(), reference)
+
+    def scores(self, past: Past, owners: NDArray[Any], candidates: Ints) -> Floats:
+        """Logarithm of how much likelier a candidate is next for history `owners[i]` than an item drawn evenly."""
+        users = self.users(past)
+        against = users @ self.vectors[self.reference].T + self.biases[self.reference]
+        top = against.max(axis=1)
+        usual = top + np.log(np.exp(against - top[:, None]).mean(axis=1))
+        found = np.empty(len(candidates), np.float32)
+        for first in range(0, len(candidates), 64 * CHUNK):
+            part = slice(first, first + 64 * CHUNK)
+            at, item = owners[part], candidates[part]
+            found[part] = np.einsum("ij,ij->i", users[at], self.vectors[item]) + self.biases[item] - usual[at]
+        return found
+
+    def users(self, past: Past) -> Floats:
+        """Vectors of the histories as they end, shape (histories, width); of an empty one zeros."""
+        import torch
+
+        table = past.padded(LONGEST)
+        found = np.zeros((len(table), self.vectors.shape[1]), np.float32)
+        with torch.inference_mode():
+            for first in range(0, len(table), CHUNK):
+                batch = torch.from_numpy(table[first : first + CHUNK].astype(np.int64))
+                lengths = (batch >= 0).sum(dim=1)
+                vectors = self.module.users(batch[:, : max(int(lengths.max()), 1)])
+                ends = vectors[torch.arange(len(batch)), (lengths - 1).clamp(min=0)]
+                found[first : first + CHUNK] = (ends * (lengths > 0)[:, None]).numpy()
+        return found
+
+
 def train(
-    model: Any, past: Past, catalogue: int, *, epochs: int, learning_rate: float, decay: float, seed: int, step: Any
+    module: Any,
+    past: Past,
+    catalogue: int,
+    *,
+    epochs: int,
+    learning_rate: float,
+    weight_decay: float,
+    seed: int,
+    step: Callable[[int, int, str], None],
 ) -> None:
     """Fit the module to what came next in the histories.
 
     Args:
-        step: called with the number of each step done, and of all.
+        step: called with the number of each step done, of all, and now and then the loss.
     """
     import torch
     from torch.nn import functional as F
 
-    torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     table = past.padded(LONGEST + 1)[past.lengths > 1]
-    groups = [{"params": [p for p in model.parameters() if p.requires_grad], "weight_decay": decay}]
-    optimiser = torch.optim.AdamW(groups, lr=learning_rate)
     steps = epochs * -(-len(table) // BATCH)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, learning_rate, total_steps=max(steps, 2), pct_start=0.1, cycle_momentum=False
     )
-    model.train()
+    module.train()
     done = 0
     for _ in range(epochs):
         order = random.permutation(len(table))
         for first in range(0, len(order), BATCH):
             rows = table[order[first : first + BATCH]]
-            rows = rows[:, : int((rows >= 0).sum(axis=1).max())]
-            batch = torch.from_numpy(rows.astype(np.int64))
-            real = batch[:, 1:] >= 0
-            users = model.users(batch[:, :-1])[real]
-            targets = batch[:, 1:][real]
+            batch = torch.from_numpy(rows[:, : int((rows >= 0).sum(axis=1).max())].astype(np.int64))
             drawn = torch.from_numpy(random.integers(catalogue, size=min(NEGATIVES, catalogue)))
-            vectors, biases = model.items(drawn)
-            true, bias = model.items(targets)
-            against = users @ vectors.T + biases
-            against = against.masked_fill(targets[:, None] == drawn[None, :], -torch.inf)
-            logits = torch.cat([((users * true).sum(-1) + bias)[:, None], against], dim=1)
-            loss = F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
+            loss = _loss(module, batch, drawn, F)
             optimiser.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            torch.nn.utils.clip_grad_norm_(module.parameters(), 5.0)
             optimiser.step()
             schedule.step()
             done += 1
-            step(done, steps, f"{float(loss.detach()):.3f}" if done % 50 == 0 else "")
-    model.eval()
+            step(done, steps, f"loss {float(loss.detach()):.3f}" if done % 200 == 0 else "")
+    module.eval()
 
 
-def user_vectors(model: Any, past: Past) -> Floats:
-    """Vectors of the histories as they end, shape (histories, width); of an empty one zeros."""
+def _loss(module: Any, batch: Tensor, drawn: Tensor, F: Any) -> Tensor:
     import torch
 
-    table = past.padded(LONGEST)
-    found: list[Floats] = []
-    with torch.inference_mode():
-        for first in range(0, len(table), 1024):
-            batch = torch.from_numpy(table[first : first + 1024].astype(np.int64))
-            lengths = (batch >= 0).sum(dim=1)
-            width = max(int(lengths.max()), 1)
-            vectors = model.users(batch[:, :width])
-            ends = vectors[torch.arange(len(batch)), (lengths - 1).clamp(min=0)]
-            found.append((ends * (lengths > 0)[:, None]).numpy())
-    return np.concatenate(found)
-
-
-def item_vectors(model: Any, catalogue: int) -> tuple[Floats, Floats]:
-    """Vectors and biases of all items."""
-    import torch
-
-    with torch.inference_mode():
-        vectors, biases = model.items(torch.arange(catalogue))
-    return vectors.numpy(), biases.numpy()
-
-
-def scores(users: Floats, vectors: Floats, biases: Floats, owners: Any, candidates: Ints) -> Floats:
-    """Logit of each candidate for its user, shape (candidates,)."""
-    found = np.empty(len(candidates), np.float32)
-    for first in range(0, len(candidates), 65536):
-        part = slice(first, first + 65536)
-        found[part] = np.einsum("ij,ij->i", users[owners[part]], vectors[candidates[part]]) + biases[candidates[part]]
-    return found
+    real = batch[:, 1:] >= 0
+    users, targets = module.users(batch[:, :-1])[real], batch[:, 1:][real]
+    vectors, biases = module.items(drawn)
+    true, bias = module.items(targets)
+    against = (users @ vectors.T + biases).masked_fill(targets[:, None] == drawn[None, :], -torch.inf)
+    logits = torch.cat([((users * true).sum(-1) + bias)[:, None], against], dim=1)
+    loss: Tensor = F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
+    return loss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -48,3 +49,11 @@ class Popularity:
         usual = float(self.recent.sum() / max(float(self.counts.sum()), 1.0))
         trend = (recent + SMOOTH * usual) / (counts + SMOOTH)
         return np.column_stack([np.log1p(counts), np.log1p(recent), trend, self.place[at] * known])
+
+    def save(self, folder: Path) -> None:
+        np.savez(folder / "popularity.npz", counts=self.counts, recent=self.recent, place=self.place)
+
+    @classmethod
+    def load(cls, folder: Path) -> Popularity:
+        with np.load(folder / "popularity.npz") as found:
+            return cls(found["counts"], found["recent"], found["place"])

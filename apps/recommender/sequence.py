@@ -7,13 +7,22 @@ the text alone serves where an item is new (as DropoutNet; Volkovs et al. 2017).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import torch
 from torch import nn
 
+from apps.recommender import next_item, settings
+from apps.recommender.next_item import Reader
+from apps.recommender.past import Floats, Past
+from apps.recommender.text import DECAY, RATE, Step
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+FILE = "sequence.safetensors"
 
 
 class SequenceModel(nn.Module):
@@ -53,3 +62,47 @@ class SequenceModel(nn.Module):
     def items(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         biases = self.bias(numbers)[..., 0] + self.text_bias(cast("Tensor", self.texts)[numbers])[..., 0]
         return self.vectors(numbers), biases
+
+
+def fit(past: Past, texts: Floats, settings: settings.Sequence, *, seed: int, step: Step) -> Reader:
+    """Learn from histories what users take next.
+
+    Args:
+        texts: vectors of the items' texts, shape (items, width of a text).
+    """
+    torch.manual_seed(seed)
+    module = SequenceModel(torch.from_numpy(texts.copy()), settings.width)
+    next_item.train(
+        module, past, len(texts), epochs=settings.epochs, learning_rate=RATE, weight_decay=DECAY, seed=seed, step=step
+    )
+    return Reader.of(module, len(texts))
+
+
+def grown(reader: Reader, texts: Floats) -> Reader:
+    """With the texts of a catalogue that was added to; a new item has no vector of its own, but its text's."""
+    module, more = reader.module, len(texts) - len(reader.vectors)
+    module.texts = torch.from_numpy(texts.copy())
+    for name in ("own", "bias"):
+        weight = getattr(module, name).weight.detach()
+        weight = torch.cat([weight, torch.zeros(more, weight.shape[1])])
+        setattr(module, name, nn.Embedding.from_pretrained(weight, freeze=False))
+    return Reader.of(module, len(texts), reader.reference)
+
+
+def save(reader: Reader, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(reader.module.state_dict(), folder / FILE)
+    np.save(folder / "sequence_reference.npy", reader.reference)
+
+
+def load(folder: Path, texts: Floats) -> Reader | None:
+    """The stored model; None where none was trained."""
+    from safetensors.torch import load_file
+
+    if not (folder / FILE).exists():
+        return None
+    state = load_file(folder / FILE)
+    module = SequenceModel(torch.from_numpy(texts.copy()), state["own.weight"].shape[1])
+    module.load_state_dict(state)
+    return Reader.of(module, len(texts), np.load(folder / "sequence_reference.npy"))
