@@ -55,7 +55,7 @@ def shop_settings(toy_base: Path) -> Settings:
             "negatives": 10,
             "text": {"base": str(toy_base), "pairs": 0, "epochs": 4, "width": 16},
             "sequence": {"epochs": 4, "width": 16},
-            "booster": {"rounds": 40, "threads": 1},
+            "booster": {"rounds": 40, "threads": 1, "learning_rate": 0.1},
         }
     )
 

@@ -29,8 +29,8 @@ def _home(trained_home: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_user_is_shown_what_fits_their_taste(recommender: Recommender) -> None:
-    right = [sum(item.startswith(f"{user % 4}-") for item in ranked(recommender, f"u{user}", k=8)) for user in range(40)]
-    assert np.mean(right) > 6, "by chance two of eight"
+    right = [sum(item.startswith(f"{user % 4}-") for item in ranked(recommender, f"u{user}", k=3)) for user in range(40)]
+    assert np.mean(right) > 2.5, "by chance 0.75 of three"
 
 
 def test_contributions_and_base_add_up_to_the_margin_of_each_behaviour(recommender: Recommender) -> None:
@@ -94,7 +94,7 @@ def test_events_since_count_at_once(recommender: Recommender) -> None:
     rows = [{"user_id": "fresh", "item_id": item, "datetime": when} for item in ("2-1", "2-2", "2-3")]
     later = recommender.partial_fit(Events.of(pd.DataFrame(rows)))
     assert ranked(recommender, "fresh") == ranked(recommender, "nobody")
-    assert sum(item.startswith("2-") for item in ranked(later, "fresh", k=8)) > 5
+    assert sum(item.startswith("2-") for item in ranked(later, "fresh", k=3)) == 3
     assert ranked(later, "fresh") == [
         one.item_id for one in later.rank(later.events.history("fresh"), ALL)
     ], "a history given outright is as good as a known user"
@@ -118,7 +118,7 @@ def test_events_without_times_are_learnt_from_each_users_last(shop_settings: Set
     quick = shop_settings.model_copy(update={"sequence": shop_settings.sequence.model_copy(update={"epochs": 0})})
     found = Recommender.fit(shop_items(), shop_events(timed=False), settings=quick)
     assert not any(feature.name.startswith("sequence") for feature in found.features.all)
-    assert sum(item.startswith("2-") for item in ranked(found, "u2", k=8)) > 5
+    assert sum(item.startswith("2-") for item in ranked(found, "u2", k=3)) == 3
 
 
 def test_too_little_to_learn_from_is_told(shop: tuple[Items, Events], shop_settings: Settings) -> None:
