@@ -180,7 +180,7 @@ def _folded_in(past: Past, factors: Floats) -> Floats:
         own = factors[items[mine]]
         at = _matrix(owners[mine] - first, np.arange(len(own)), np.ones(len(own), np.float32), (end - first, len(own)))
         sums = at @ own
-        outer = at @ (own[:, :, None] * own[:, None, :]).reshape(len(own), -1)
-        left = gram + ALPHA * outer.reshape(-1, width, width)
+        outer = at @ (own[:, :, None] * own[:, None, :]).reshape(len(own), width * width)
+        left = gram + ALPHA * outer.reshape(end - first, width, width)
         found[first:end] = np.linalg.solve(left, (1 + ALPHA) * sums[:, :, None])[..., 0]
     return found

@@ -50,6 +50,10 @@ class Lists:
         labels = {name: label[rows] for name, label in self.labels.items()}
         return Lists(self.matrix[rows], self.sizes[kept], labels)
 
+    def columns(self, chosen: Sequence[int]) -> Lists:
+        """With some of the features."""
+        return Lists(self.matrix[:, chosen], self.sizes, self.labels)
+
 
 @dataclass(frozen=True)
 class Fusion:
@@ -85,7 +89,7 @@ class Fusion:
             InputError: no behaviour that has a value happened in both.
         """
         boosters, curves = {}, {}
-        for behaviour in sorted(values):
+        for behaviour in sorted(set(values) & set(train.labels)):
             learn, stop = train.of(behaviour), held.of(behaviour)
             if len(learn.sizes) and len(stop.sizes):
                 booster = _boosted(learn, stop, behaviour, names, settings, seed, step)

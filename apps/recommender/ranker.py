@@ -1,19 +1,11 @@
-"""Ranker: the road of one request, and the training that walks the same road on the past.
-
-events ──cut──> known ──> parts (text, behaviour, popularity, sequence) ─┐
-         └────> steps: what came next, beside items drawn evenly ────────┴─> features -> fusion
-then popularity and behaviour once more, on all events
-"""
+"""Ranker: the road of one request, and the bundle of all that it needs."""
 
 from __future__ import annotations
 
 import json
-import tempfile
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,9 +22,9 @@ from apps.recommender.items import Items
 from apps.recommender.past import Ints, Past
 from apps.recommender.popularity import Popularity
 from apps.recommender.settings import Settings
-from apps.recommender.steps import Steps
 from apps.recommender.text import TextModel
-from engine import Progress, Recipe, Store, train
+from apps.recommender.training import Training, newest
+from engine import Progress, Store
 from engine.errors import InputError, StoreError
 
 NAME = "recommender"
@@ -84,43 +76,17 @@ class Recommender:
         Raises:
             InputError: there is too little to learn from.
         """
-        settings, progress = settings or Settings(), progress or Progress(quiet=True)
-        clock = _Clock(progress)
-        steps = Steps.of(events, items, share=settings.step_share, most=settings.steps, seed=settings.seed)
-        _, known = Past.users(steps.known, items)
-        texts, count, seed = items.texts(), len(items), settings.seed
-        clock.stage("item_encoder")
-        encoder = _encoder(settings, known, texts, progress)
-        clock.stage("user_encoder")
-        read = TextModel.fit(known, texts, encoder, settings.text, seed=seed, step=progress.step)
-        clock.stage("sequence")
-        reader = None
-        if settings.sequence.epochs:
-            reader = sequence.fit(known, read.vectors, settings.sequence, seed=seed, step=progress.step)
-        clock.stage("behaviour")
-        popular, done = Popularity.fit(known, count), Behaviour.fit(known, count, seed=seed)
-        moment = _newest(steps.known)
-        features = Features(Catalogue(items), popular, done, read, reader, moment, moment)
-        clock.stage("features")
-        published = features.catalogue.published if events.timed else None
-        candidates = steps.candidates(count, settings.negatives, published=published, seed=seed)
-        owners = np.repeat(np.arange(len(steps)), candidates.shape[1])
-        as_of = steps.as_of[owners] if events.timed else None
-        matrix = features.matrix(steps.past, owners, candidates.ravel(), as_of)
-        clock.stage("fusion")
-        lists = steps.lists(matrix, candidates.shape[1])
-        held = np.random.default_rng(seed).permutation(int(steps.users.max()) + 1)[steps.users] < (
-            settings.held_out * (steps.users.max() + 1)
-        )
-        values = settings.values or dict.fromkeys(steps.labels, 1.0)
-        fusion = Fusion.fit(
-            lists.where(~held), lists.where(held), features.names, values, settings.booster, seed=seed,
-            step=progress.step,
-        )  # fmt: skip
-        clock.stage("refit")
-        _, whole = Past.users(events, items)
-        features = features.refitted(whole, _newest(events), seed=seed)
-        return cls(items, events, features, fusion, settings, clock.end())
+        return cls.learnt(Training.of(items, events, settings or Settings(), progress or Progress(quiet=True)))
+
+    @classmethod
+    def learnt(cls, training: Training) -> Recommender:
+        """What a training makes of all its parts; popularity and behaviour once more, on all events."""
+        fusion = training.fusion()
+        with training.clock.stage("refit"):
+            _, whole = Past.users(training.events, training.items)
+            features = training.features.refitted(whole, newest(training.events), seed=training.settings.seed)
+        seconds = dict(training.clock.seconds)
+        return cls(training.items, training.events, features, fusion, training.settings, seconds)
 
     def score(
         self, user_ids: Sequence[str], candidates: Sequence[str] | Sequence[Sequence[str]], *, as_of: Any = None
@@ -215,7 +181,7 @@ class Recommender:
         """With more events in histories, popularity and behaviour; encoders and boosters stay as they are."""
         grown = self.events.added(events)
         _, past = Past.users(grown, self.items)
-        features = self.features.refitted(past, _newest(grown), seed=self.settings.seed)
+        features = self.features.refitted(past, newest(grown), seed=self.settings.seed)
         return replace(self, events=grown, features=features)
 
     def add_items(self, items: Items) -> Recommender:
@@ -283,49 +249,6 @@ class Recommender:
             unknown = [name for name, number in zip(asked, numbers, strict=True) if number < 0]
             raise InputError(f"item {unknown[0]!r} is not in the catalogue ({len(unknown)} such); add it first")
         return numbers
-
-
-class _Clock:
-    """Wall seconds of each stage."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._began = time.monotonic()
-        self._name = "steps"
-        self._seconds: dict[str, float] = {}
-
-    def stage(self, name: str) -> None:
-        self._seconds[self._name] = round(time.monotonic() - self._began, 1)
-        self._began, self._name = time.monotonic(), name
-        self._progress.stage(name.replace("_", " "))
-
-    def end(self) -> dict[str, float]:
-        self.stage("")
-        return self._seconds
-
-
-def _encoder(settings: Settings, known: Past, texts: Sequence[str], progress: Progress) -> str:
-    """The item encoder: tuned on what came after what, or as it is."""
-    if not settings.text.pairs:
-        return settings.text.base
-    after = np.flatnonzero(known.ages > 0)
-    after = np.random.default_rng(settings.seed).permutation(after)[: settings.text.pairs]
-    owners = known.owners
-    pairs = [
-        {"text": texts[known.items[at]], "pair": texts[known.items[at + 1]], "user": int(owners[at])} for at in after
-    ]
-    rows = [row for row in pairs if row["text"] and row["pair"] and row["text"] != row["pair"]]
-    if not rows:
-        return settings.text.base
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "pairs.jsonl"
-        file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-        given = [f"data.train={file}", f"base={settings.text.base}", f"seeds=[{settings.seed}]"]
-        return f"store:{train(Recipe.load(settings.text.recipe, given), watcher=progress).version}"
-
-
-def _newest(events: Events) -> float | None:
-    return float(events.frame["datetime"].max().timestamp()) if events.timed else None
 
 
 def _moments(as_of: datetime | None, count: int) -> NDArray[np.float64] | None:

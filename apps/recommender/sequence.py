@@ -7,6 +7,7 @@ the text alone serves where an item is new (as DropoutNet; Volkovs et al. 2017).
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -80,7 +81,7 @@ def fit(past: Past, texts: Floats, settings: settings.Sequence, *, seed: int, st
 
 def grown(reader: Reader, texts: Floats) -> Reader:
     """With the texts of a catalogue that was added to; a new item has no vector of its own, but its text's."""
-    module, more = reader.module, len(texts) - len(reader.vectors)
+    module, more = copy.deepcopy(reader.module), len(texts) - len(reader.vectors)
     module.texts = torch.from_numpy(texts.copy())
     for name in ("own", "bias"):
         weight = getattr(module, name).weight.detach()

@@ -24,15 +24,15 @@ class Text(Section):
     recipe: str = "recipes/recommender_text.yaml"
     pairs: Annotated[int, Field(ge=0)] = 24000
     """Pairs of an item and the next one from which the item encoder is tuned; 0: it stays as it is."""
-    epochs: Count = 8
+    epochs: Count = 5
     """Of the user encoder."""
     width: Count = 96
 
 
 class Sequence(Section):
-    epochs: Annotated[int, Field(ge=0)] = 12
+    epochs: Annotated[int, Field(ge=0)] = 6
     """0: no sequence model."""
-    width: Count = 128
+    width: Count = 64
 
 
 class Booster(Section):
@@ -56,6 +56,8 @@ class Settings(Section):
     """Share of the users whose lists stop the booster and calibrate it."""
     negatives: Count = 20
     """Items drawn evenly that stand beside what was taken."""
+    newcomers: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Share of the items that the booster is shown as if they were new."""
     text: Text = Text()
     sequence: Sequence = Sequence()
     booster: Booster = Booster()

@@ -6,6 +6,7 @@ history   --vectors, attention with recency------> user of the user encoder
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +139,7 @@ class TextModel:
     def grown(self, texts: Sequence[str]) -> TextModel:
         """With the texts of a catalogue that was added to or changed."""
         vectors = Vectors(Embedder(self.encoder)).of(texts)
-        module = self.reader.module
+        module = copy.deepcopy(self.reader.module)
         module.texts = torch.from_numpy(vectors.copy())
         return TextModel(self.encoder, vectors, Reader.of(module, len(texts), self.reader.reference))
 

@@ -53,6 +53,7 @@ def shop_settings(toy_base: Path) -> Settings:
             "values": {"click": 1.0, "purchase": 10.0},
             "step_share": 0.3,
             "negatives": 10,
+            "newcomers": 0.25,
             "text": {"base": str(toy_base), "pairs": 0, "epochs": 4, "width": 16},
             "sequence": {"epochs": 4, "width": 16},
             "booster": {"rounds": 40, "threads": 1, "learning_rate": 0.1},
@@ -61,12 +62,7 @@ def shop_settings(toy_base: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("recommender")
-
-
-@pytest.fixture(scope="session")
-def recommender(shop: tuple[Items, Events], shop_settings: Settings, trained_home: Path) -> Recommender:
+def recommender(shop: tuple[Items, Events], shop_settings: Settings, session_home: Path) -> Recommender:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KEEL_HOME", str(trained_home))
+        patch.setenv("KEEL_HOME", str(session_home))
         return Recommender.fit(*shop, settings=shop_settings)
