@@ -123,4 +123,4 @@ def untuned(past: Past, lists: Candidates, texts: list[str], candidates: NDArray
     sums = np.zeros((len(past), vectors.shape[1]))
     np.add.at(sums, past.owners, vectors[past.items])
     sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-    return np.einsum("ij,ij->i", sums[lists.lists], vectors[candidates])
+    return np.asarray(np.einsum("ij,ij->i", sums[lists.lists], vectors[candidates]), np.float64)

@@ -74,7 +74,7 @@ class Behaviour:
         """What `NAMES` says of each candidate for history `owners[i]`, shape (candidates, names)."""
         met = met or Met.of(past, owners, candidates, MET)
         last = (met.ages == 0).astype(np.float32)
-        last3 = (met.ages < 3) / (1.0 + met.ages).astype(np.float32)
+        last3 = ((met.ages < 3) / (1.0 + met.ages)).astype(np.float32)
         recent = (0.8**met.ages).astype(np.float32)
         columns = []
         for matrix in self.matrices.values():
@@ -122,7 +122,8 @@ def _following(past: Past, catalogue: int, window: int) -> csr_array:
         rows.append(past.items[:-lag][same])
         columns.append(past.items[lag:][same])
         values.append(np.full(int(same.sum()), 1 / lag, np.float32))
-    found = _matrix(*map(np.concatenate, (rows, columns, values)), (catalogue, catalogue))
+    shape = (catalogue, catalogue)
+    found = _matrix(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), shape)
     found.setdiag(0)
     found.eliminate_zeros()
     return found

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.recommender.items import KNOWN, Items
 from apps.recommender.past import Floats, Ints, Met, Past, seconds
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 CHUNK = 65536
 
@@ -33,7 +30,9 @@ class Catalogue:
         own += list(self._numbers)
         return ("history_length", "words_last", "words_recent", "words_max", "text_length", *own)
 
-    def features(self, past: Past, owners: NDArray[Any], candidates: Ints, met: Met, as_of: Floats | None) -> Floats:
+    def features(
+        self, past: Past, owners: NDArray[Any], candidates: Ints, met: Met, as_of: NDArray[np.float64] | None
+    ) -> Floats:
         """What `names` says of each candidate, shape (candidates, names).
 
         Args:
@@ -63,7 +62,7 @@ class Catalogue:
         return seconds(frame["published"]) if "published" in frame else np.full(len(frame), np.nan)
 
     @cached_property
-    def _words(self) -> csr_array:
+    def _words(self) -> Any:
         """Unit rows of words and pairs of words by rarity: a series or a platform named in both titles."""
         from scipy.sparse import csr_array
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -102,7 +101,7 @@ class Catalogue:
         return [name for name in self.items.frame.columns if name not in KNOWN]
 
 
-def _dots(matrix: csr_array, left: Ints, right: Ints) -> Floats:
+def _dots(matrix: Any, left: Ints, right: Ints) -> Floats:
     """Products of pairs of rows of a sparse matrix."""
     found = np.zeros(len(left), np.float32)
     for first in range(0, len(left), CHUNK):

@@ -123,7 +123,7 @@ class Fusion:
             raise InputError(
                 f"values: {unknown[0]}: no such behaviour was learnt; there are {', '.join(self.boosters)}"
             )
-        return np.sum([worth.get(name, 0.0) * found for name, found in probabilities.items()], axis=0)
+        return np.asarray(sum(worth.get(name, 0.0) * found for name, found in probabilities.items()), np.float64)
 
     def contributions(self, matrix: Floats) -> dict[str, Doubles]:
         """Exact Shapley values of each feature (TreeSHAP; Lundberg et al. 2020) and, last, the base; their sum is the
@@ -177,7 +177,7 @@ def _boosted(
     }
     data = lightgbm.Dataset(learn.matrix, learn.labels[behaviour], group=learn.sizes, feature_name=list(names))
     check = lightgbm.Dataset(stop.matrix, stop.labels[behaviour], group=stop.sizes, reference=data)
-    calls = [lightgbm.early_stopping(settings.stop_after, verbose=False)]
+    calls: list[Callable[..., Any]] = [lightgbm.early_stopping(settings.stop_after, verbose=False)]
     if step:
         calls.append(lambda at: step(at.iteration + 1, settings.rounds, ""))
     return lightgbm.train(parameters, data, settings.rounds, valid_sets=[check], callbacks=calls)

@@ -19,7 +19,7 @@ from apps.recommender.past import Floats, Ints, Past
 if TYPE_CHECKING:
     from torch import Tensor
 
-BATCH, NEGATIVES = 256, 2048
+BATCH, NEGATIVES = 256, 1024
 LONGEST = 20
 """Events of a history's end that are read."""
 REFERENCE = 512
@@ -128,7 +128,7 @@ def train(
             drawn = torch.from_numpy(random.integers(catalogue, size=min(NEGATIVES, catalogue)))
             loss = _loss(module, batch, drawn, F)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(module.parameters(), 5.0)
             optimiser.step()
             schedule.step()

@@ -130,8 +130,8 @@ class Met:
 
     def total(self, values: Floats, weights: Floats | None = None) -> Floats:
         """Sum of the meetings' values for each candidate."""
-        found = np.bincount(self.rows, values if weights is None else values * weights, minlength=self.pairs)
-        return found.astype(np.float32)
+        weighed = values if weights is None else values * weights
+        return np.asarray(np.bincount(self.rows, weighed, minlength=self.pairs), np.float32)
 
     def mean(self, values: Floats) -> Floats:
         counts = np.bincount(self.rows, minlength=self.pairs)

@@ -36,10 +36,10 @@ class Popularity:
         timed = bool(len(past.times)) and not np.isnan(past.times).any()
         faded = np.exp((past.times - past.times.max()) / FADES) if timed else np.exp(-past.ages / PLACES)
         counts, recent, places = (
-            np.bincount(past.items, weights, minlength=catalogue).astype(np.float32)
+            np.asarray(np.bincount(past.items, weights, minlength=catalogue), np.float32)
             for weights in (None, faded, past.ages)
         )
-        return cls(counts, recent, places / np.maximum(counts, 1.0))
+        return cls(counts, recent, np.asarray(places / np.maximum(counts, 1.0), np.float32))
 
     def features(self, candidates: Ints) -> Floats:
         """`NAMES` of each candidate, shape (candidates, names); an item newer than the counts was never taken."""

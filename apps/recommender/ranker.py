@@ -100,7 +100,7 @@ class Recommender:
         Raises:
             InputError: an item is not in the catalogue.
         """
-        each = [[*candidates]] * len(user_ids) if candidates and isinstance(candidates[0], str) else candidates
+        each: Any = [candidates] * len(user_ids) if candidates and isinstance(candidates[0], str) else candidates
         if len(each) != len(user_ids):
             raise InputError(
                 f"{len(user_ids)} users but {len(each)} lists of candidates; give one a user, or one for all"

@@ -86,7 +86,7 @@ def grown(reader: Reader, texts: Floats) -> Reader:
     for name in ("own", "bias"):
         weight = getattr(module, name).weight.detach()
         weight = torch.cat([weight, torch.zeros(more, weight.shape[1])])
-        setattr(module, name, nn.Embedding.from_pretrained(weight, freeze=False))
+        setattr(module, name, nn.Embedding.from_pretrained(weight, freeze=False))  # type: ignore[no-untyped-call]
     return Reader.of(module, len(texts), reader.reference)
 
 

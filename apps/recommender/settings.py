@@ -24,7 +24,7 @@ class Text(Section):
     recipe: str = "recipes/recommender_text.yaml"
     pairs: Annotated[int, Field(ge=0)] = 24000
     """Pairs of an item and the next one from which the item encoder is tuned; 0: it stays as it is."""
-    epochs: Count = 5
+    epochs: Count = 4
     """Of the user encoder."""
     width: Count = 96
 
