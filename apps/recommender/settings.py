@@ -22,7 +22,7 @@ class Text(Section):
     base: str = "minilm"
     """A base model, or "store:NAME" for an item encoder that is stored already."""
     recipe: str = "recipes/recommender_text.yaml"
-    pairs: Annotated[int, Field(ge=0)] = 24000
+    pairs: Annotated[int, Field(ge=0)] = 8000
     """Pairs of an item and the next one from which the item encoder is tuned; 0: it stays as it is."""
     epochs: Count = 4
     """Of the user encoder."""

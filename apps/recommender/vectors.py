@@ -43,7 +43,8 @@ class Vectors:
         new = {digest: text for digest, text in zip(digests, texts, strict=True) if text and digest not in rows}
         if new:
             rows = self._written(new)
-        kept = np.memmap(self._file("vectors.f32"), np.float32, "r").reshape(-1, self.width) if rows else None
+        shape = (max(rows.values(), default=-1) + 1, self.width)
+        kept = np.memmap(self._file("vectors.f32"), np.float32, "r", shape=shape) if rows else None
         found = np.zeros((len(texts), self.width), np.float32)
         for number, (digest, text) in enumerate(zip(digests, texts, strict=True)):
             if text and kept is not None:
