@@ -87,7 +87,7 @@ class Events:
             raise InputError(f"{path}: no such file of events")
         readers = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
         if path.suffix == ".jsonl":
-            return cls.of(pd.read_json(path, lines=True, dtype=False, convert_dates=False), name=str(path))
+            return cls.of(pd.read_json(path, lines=True, dtype=False), name=str(path))
         if path.suffix not in readers:
             raise InputError(f"{path}: events are read from .csv, .jsonl or .parquet")
         frame: pd.DataFrame = readers[path.suffix](path)

@@ -78,7 +78,7 @@ class Items:
             if path.suffix == ".parquet":
                 return cls.of(pd.read_parquet(path), name=str(path))
             if path.suffix in (".jsonl", ".ndjson"):
-                return cls.of(pd.read_json(path, lines=True, dtype=False, convert_dates=False), name=str(path))
+                return cls.of(pd.read_json(path, lines=True, dtype=False), name=str(path))
             if path.suffix in (".csv", ".tsv"):
                 separator = "\t" if path.suffix == ".tsv" else ","
                 return cls.of(pd.read_csv(path, sep=separator, dtype={"item_id": str}), name=str(path))

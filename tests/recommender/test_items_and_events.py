@@ -107,5 +107,5 @@ def test_settings_name_what_is_wrong_in_them(write: Callable[[str, str | bytes],
     assert (found.values["purchase"], found.booster.rounds) == (10, 9)
     with pytest.raises(InputError, match=r"s\.yaml: booster\.round: Extra"):
         Settings.read(write("s.yaml", "booster: {round: 9}\n"))
-    with pytest.raises(InputError, match="values.click: Input should be greater"):
+    with pytest.raises(InputError, match=r"values\.click: Input should be greater"):
         Settings.parse({"values": {"click": -1}})
