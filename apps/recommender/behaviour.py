@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,12 +83,16 @@ class Behaviour:
             columns += [met.total(values, weights) for weights in (last, last3, recent)]
             columns.append(met.largest(values))
         columns.append(met.mean(values))
-        for factors in self.factors:
-            users = _folded_in(past, factors)
+        for factors, gram in zip(self.factors, self._grams, strict=True):
+            users = _folded_in(past, factors, gram)
             at = np.minimum(candidates, len(factors) - 1)
             product = np.einsum("ij,ij->i", users[owners], factors[at])
             columns.append(np.where(candidates < len(factors), product, 0))  # an item added since has no factors
         return np.column_stack(columns).astype(np.float32)
+
+    @cached_property
+    def _grams(self) -> tuple[Floats, ...]:
+        return tuple(_gram(factors) for factors in self.factors)
 
     def save(self, folder: Path) -> None:
         from scipy.sparse import save_npz
@@ -166,13 +171,16 @@ def _factors(seen: csr_array, width: int, seed: int) -> Floats:
     return np.asarray(model.item_factors, dtype=np.float32)
 
 
-def _folded_in(past: Past, factors: Floats) -> Floats:
+def _gram(factors: Floats) -> Floats:
+    return (factors.T @ factors + REGULARISATION * np.eye(factors.shape[1])).astype(np.float32)
+
+
+def _folded_in(past: Past, factors: Floats, gram: Floats) -> Floats:
     """User factors that fit the histories, item factors held fixed: the users' half step of the same method."""
     width = factors.shape[1]
     past = past.last(TOGETHER)
     known = past.items < len(factors)
     items, owners = past.items[known], past.owners[known]
-    gram = factors.T @ factors + REGULARISATION * np.eye(width, dtype=np.float32)
     found = np.zeros((len(past), width), np.float32)
     bounds = np.searchsorted(owners, np.arange(len(past) + 1))
     for first in range(0, len(past), 2048):

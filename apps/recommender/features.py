@@ -59,23 +59,30 @@ class Features:
         return tuple(feature.name for feature in self.all)
 
     def matrix(
-        self, past: Past, owners: NDArray[Any], candidates: Ints, as_of: NDArray[np.float64] | None = None
+        self,
+        past: Past,
+        owners: NDArray[Any],
+        candidates: Ints,
+        as_of: NDArray[np.float64] | None = None,
+        *,
+        batch: int = 1,
     ) -> Floats:
         """A row for each candidate, shape (candidates, features).
 
         Args:
             past: the users' histories; `owners`: which of them each candidate is weighed for.
             as_of: seconds since 1970 at which each candidate is shown; None: its age is missing.
+            batch: histories that are read together; see `next_item.Reader.scores`.
         """
         met = Met.of(past, owners, candidates, MET)
         columns = [
             self.popularity.features(candidates),
             self.catalogue.features(past, owners, candidates, met, as_of),
             self.behaviour.features(past, owners, candidates, met),
-            self.text.features(past, owners, candidates, met),
+            self.text.features(past, owners, candidates, met, batch=batch),
         ]
         if self.sequence:
-            columns.append(self.sequence.scores(past, owners, candidates)[:, None])
+            columns.append(self.sequence.scores(past, owners, candidates, batch=batch)[:, None])
         return np.hstack(columns).astype(np.float32)
 
     def frame(self, past: Past, owners: NDArray[Any], candidates: Ints, as_of: Any = None) -> pd.DataFrame:

@@ -92,7 +92,8 @@ class Items:
     @property
     def ids(self) -> NDArray[np.object_]:
         """Item ids in the catalogue's order."""
-        return self.frame.index.to_numpy(dtype=object)
+        found: NDArray[np.object_] = self.frame.index.to_numpy(dtype=object)
+        return found
 
     @cached_property
     def without_text(self) -> int:
@@ -101,7 +102,8 @@ class Items:
 
     def numbers(self, item_ids: Iterable[str]) -> NDArray[np.int32]:
         """Places in the catalogue's order; -1 for an item that is not in it."""
-        return self.frame.index.get_indexer(pd.Index(list(item_ids), dtype=object)).astype(np.int32)
+        found = self.frame.index.get_indexer(pd.Index(list(item_ids), dtype=object))
+        return np.asarray(found, np.int32)
 
     def texts(self, item_ids: Sequence[str] | None = None) -> list[str]:
         """Of each item "title. description. tags", what it has of them; all items by default.

@@ -24,7 +24,7 @@ LONGEST = 20
 """Events of a history's end that are read."""
 REFERENCE = 512
 """Items, drawn evenly, against which a logit is told."""
-CHUNK = 1024
+CHUNK = 65536
 
 
 class NextItem(Protocol):
@@ -63,33 +63,43 @@ class Reader:
             reference = np.random.default_rng(0).choice(catalogue, count, replace=False).astype(np.int32)
         return cls(module, vectors.numpy(), biases.numpy(), reference)
 
-    def scores(self, past: Past, owners: NDArray[Any], candidates: Ints) -> Floats:
-        """Logarithm of how much likelier a candidate is next for history `owners[i]` than an item drawn evenly."""
-        users = self.users(past)
-        against = users @ self.vectors[self.reference].T + self.biases[self.reference]
-        top = against.max(axis=1)
-        usual = top + np.log(np.exp(against - top[:, None]).mean(axis=1))
+    def scores(self, past: Past, owners: NDArray[Any], candidates: Ints, *, batch: int = 1) -> Floats:
+        """Logarithm of how much likelier a candidate is next for history `owners[i]` than an item drawn evenly.
+
+        Args:
+            batch: histories that are read together. With one, a score never depends on its neighbours: products of
+                matrices round otherwise in other sizes, and a tree may turn on the last digit.
+        """
+        users, usual = self.users(past, batch)
         found = np.empty(len(candidates), np.float32)
-        for first in range(0, len(candidates), 64 * CHUNK):
-            part = slice(first, first + 64 * CHUNK)
+        for first in range(0, len(candidates), CHUNK):
+            part = slice(first, first + CHUNK)
             at, item = owners[part], candidates[part]
             found[part] = np.einsum("ij,ij->i", users[at], self.vectors[item]) + self.biases[item] - usual[at]
         return found
 
-    def users(self, past: Past) -> Floats:
-        """Vectors of the histories as they end, shape (histories, width); of an empty one zeros."""
+    def users(self, past: Past, batch: int = 1) -> tuple[Floats, Floats]:
+        """Vectors of the histories as they end, zeros of an empty one, and the log of the mean over the reference.
+
+        Shapes (histories, width) and (histories,).
+        """
         import torch
 
         table = past.padded(LONGEST)
-        found = np.zeros((len(table), self.vectors.shape[1]), np.float32)
+        found, usual = np.zeros((len(table), self.vectors.shape[1]), np.float32), np.zeros(len(table), np.float32)
+        reference, biases = self.vectors[self.reference].T.copy(), self.biases[self.reference]
         with torch.inference_mode():
-            for first in range(0, len(table), CHUNK):
-                batch = torch.from_numpy(table[first : first + CHUNK].astype(np.int64))
-                lengths = (batch >= 0).sum(dim=1)
-                vectors = self.module.users(batch[:, : max(int(lengths.max()), 1)])
-                ends = vectors[torch.arange(len(batch)), (lengths - 1).clamp(min=0)]
-                found[first : first + CHUNK] = (ends * (lengths > 0)[:, None]).numpy()
-        return found
+            for first in range(0, len(table), batch):
+                part = slice(first, first + batch)
+                rows = torch.from_numpy(table[part].astype(np.int64))
+                lengths = (rows >= 0).sum(dim=1)
+                vectors = self.module.users(rows[:, : max(int(lengths.max()), 1)])
+                ends = vectors[torch.arange(len(rows)), (lengths - 1).clamp(min=0)]
+                found[part] = (ends * (lengths > 0)[:, None]).numpy()
+                against = found[part] @ reference + biases
+                top = against.max(axis=1)
+                usual[part] = top + np.log(np.exp(against - top[:, None]).mean(axis=1))
+        return found, usual
 
 
 def train(

@@ -134,8 +134,8 @@ class Met:
         return np.asarray(np.bincount(self.rows, weighed, minlength=self.pairs), np.float32)
 
     def mean(self, values: Floats) -> Floats:
-        counts = np.bincount(self.rows, minlength=self.pairs)
-        return self.total(values) / np.maximum(counts, 1).astype(np.float32)
+        counts = np.maximum(np.bincount(self.rows, minlength=self.pairs), 1)
+        return self.total(values) / counts.astype(np.float32)
 
     def largest(self, values: Floats) -> Floats:
         """The largest value of each candidate; 0 where the user has no past."""

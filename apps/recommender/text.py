@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -99,7 +100,7 @@ class TextModel:
         cls, past: Past, texts: Sequence[str], encoder: str, settings: settings.Text, *, seed: int, step: Step
     ) -> TextModel:
         """Read the texts with an item encoder, and learn from histories what users take next."""
-        vectors = Vectors(Embedder(encoder)).of(texts)
+        vectors = Vectors(_embedder(encoder)).of(texts)
         torch.manual_seed(seed)
         module = UserEncoder(torch.from_numpy(vectors.copy()), settings.width)
         next_item.train(
@@ -114,7 +115,7 @@ class TextModel:
         )
         return cls(encoder, vectors, Reader.of(module, len(texts)))
 
-    def features(self, past: Past, owners: NDArray[Any], candidates: Ints, met: Met) -> Floats:
+    def features(self, past: Past, owners: NDArray[Any], candidates: Ints, met: Met, *, batch: int = 1) -> Floats:
         """What `NAMES` says of each candidate, shape (candidates, names)."""
         alike = np.empty(len(met.rows), np.float32)
         for first in range(0, len(alike), CHUNK):
@@ -122,7 +123,7 @@ class TextModel:
             alike[part] = np.einsum("ij,ij->i", self.vectors[met.before[part]], self.vectors[met.candidates[part]])
         last, recent = (met.ages == 0).astype(np.float32), (0.8**met.ages).astype(np.float32)
         weighed = met.total(alike, recent) / np.maximum(met.total(recent), 1e-6)
-        user = self.reader.scores(past, owners, candidates)
+        user = self.reader.scores(past, owners, candidates, batch=batch)
         return np.column_stack([met.total(alike, last), weighed, met.largest(alike), user])
 
     def score(self, history: History, item_ids: Sequence[str], items: Items) -> Floats:
@@ -138,7 +139,7 @@ class TextModel:
 
     def grown(self, texts: Sequence[str]) -> TextModel:
         """With the texts of a catalogue that was added to or changed."""
-        vectors = Vectors(Embedder(self.encoder)).of(texts)
+        vectors = Vectors(_embedder(self.encoder)).of(texts)
         module = copy.deepcopy(self.reader.module)
         module.texts = torch.from_numpy(vectors.copy())
         return TextModel(self.encoder, vectors, Reader.of(module, len(texts), self.reader.reference))
@@ -159,3 +160,9 @@ class TextModel:
         module = UserEncoder(torch.from_numpy(vectors.copy()), len(state["read.bias"]))
         module.load_state_dict(state)
         return cls(encoder, vectors, Reader.of(module, len(vectors), np.load(folder / "text_reference.npy")))
+
+
+@lru_cache(maxsize=2)
+def _embedder(name: str) -> Embedder:
+    """An item that is added is to be read at once, and loading an encoder takes a second."""
+    return Embedder(name)

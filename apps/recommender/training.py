@@ -34,6 +34,9 @@ from apps.recommender.steps import Steps
 from apps.recommender.text import TextModel
 from engine import Progress, Recipe, train
 
+TOGETHER = 1024
+"""Histories of a batch in training, where speed counts for more than the last digit."""
+
 
 @dataclass
 class Clock:
@@ -148,5 +151,5 @@ def _lists(steps: Steps, features: Features, items: Items, settings: Settings) -
     owners = np.repeat(np.arange(len(steps)), candidates.shape[1])
     shown = Newcomers.of(features, items, share=settings.newcomers, seed=seed)
     as_of = steps.as_of[owners] if timed else None
-    matrix = shown.features.matrix(steps.past, owners, shown.twins[candidates.ravel()], as_of)
+    matrix = shown.features.matrix(steps.past, owners, shown.twins[candidates.ravel()], as_of, batch=TOGETHER)
     return steps.lists(matrix, candidates.shape[1])

@@ -35,7 +35,7 @@ def test_matrices_count_what_came_after_what(lists: list[list[int]]) -> None:
 
 def test_a_user_folded_in_solves_their_least_squares() -> None:
     factors = np.random.default_rng(0).standard_normal((COUNT, 3)).astype(np.float32)
-    found = behaviour._folded_in(past_of([*LISTS, []]), factors)
+    found = behaviour._folded_in(past_of([*LISTS, []]), factors, behaviour._gram(factors))
     for one, user in zip([*LISTS, []], found, strict=True):
         weight = np.array([1 + ALPHA * one.count(item) for item in range(COUNT)])
         wanted = np.array([float(item in one) for item in range(COUNT)])
