@@ -135,7 +135,7 @@ class Met:
 
     def mean(self, values: Floats) -> Floats:
         counts = np.maximum(np.bincount(self.rows, minlength=self.pairs), 1)
-        return self.total(values) / counts.astype(np.float32)
+        return np.asarray(self.total(values) / counts, np.float32)
 
     def largest(self, values: Floats) -> Floats:
         """The largest value of each candidate; 0 where the user has no past."""
