@@ -93,7 +93,8 @@ class Ranking:
         return self.order[self.places[self.order] < k]
 
     def _sum(self, values: NDArray[np.floating] | NDArray[np.bool_]) -> Floats:
-        return np.bincount(self.candidates.lists, weights=values, minlength=len(self.candidates))
+        found: Floats = np.bincount(self.candidates.lists, values, len(self.candidates)).astype(np.float64)
+        return found
 
 
 def discount(places: Numbers, k: int) -> Floats:
@@ -205,4 +206,5 @@ def _mean_of(ranking: Ranking, k: int, values: Floats) -> Floats:
 def _share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> Floats:
     """part / whole, NaN where the whole is 0."""
     out = np.full(len(whole), np.nan)
-    return np.divide(part, whole, out=out, where=np.asarray(whole) != 0)
+    np.divide(part, whole, out=out, where=np.asarray(whole) != 0)
+    return out

@@ -30,11 +30,8 @@ def page(done: Evaluation) -> str:
     """The whole page; every name is escaped."""
     card = _table(("", ""), done.protocol.rows(), numbers=False)
     figures = list(done.figures[done.main])
-    head = ("part", *(name(done, one) for one in figures), "coverage")
-    rows = [
-        (part, *(figure(own[one]) for one in figures), f"{done.coverage[part]:.1%}")
-        for part, own in done.figures.items()
-    ]
+    rows = [(name(done, one), *(figure(own[one]) for own in done.figures.values())) for one in figures]
+    rows.append(("coverage", *(f"{share:.1%}" for share in done.coverage.values())))
     meanings = "".join(f"<li>{escape(name(done, one))}: {escape(done.meaning(one))}</li>" for one in figures)
     gains = [(part, figure(one), _verdict(one)) for part, one in done.gains.items()]
     groups = dict.fromkeys(one.of for one in done.slices)
@@ -44,7 +41,7 @@ def page(done: Evaluation) -> str:
         f'<p class="note">Figures with their 95% bootstrap intervals over users, on {done.protocol.lists:,} lists.</p>'
         f"<h2>Protocol</h2>{card}"
         f"<h2>Ablation</h2>{dots({part: own['ndcg'] for part, own in done.figures.items()}, f'nDCG@{done.k} by part')}"
-        f"{_table(head, rows)}<ul class='note'>{meanings}</ul>"
+        f"{_table(('figure', *done.figures), rows)}<ul class='note'>{meanings}</ul>"
         f"<h2>{escape(done.main)} against the others</h2>"
         f"{_table(('part', f'nDCG@{done.k} gained, paired', 'verdict'), gains)}"
         f"{_calibration(done)}<h2>Slices</h2>" + "".join(_slices(done, group) for group in groups) + "</html>\n"
