@@ -61,8 +61,8 @@ def mmr(scores: Floats, vectors: NDArray[np.floating], k: int, diversity: float)
 
 
 def dpp(scores: Floats, vectors: NDArray[np.floating], k: int, diversity: float) -> Numbers:
-    """The first k by greedy MAP of a determinantal point process (Chen et al. 2018, arXiv 1709.05135, alg. 1): each adds
-    most to (1 - diversity) x sum of scores + diversity x log determinant of the cosines.
+    """The first k by greedy MAP of a determinantal point process (Chen et al. 2018, arXiv 1709.05135, alg. 1): each
+    adds most to (1 - diversity) x sum of scores + diversity x log determinant of the cosines.
 
     What would add nothing, as a copy of what is chosen, comes behind in order of score. Arguments as of `mmr`.
     """

@@ -59,8 +59,8 @@ def plackett_luce(
 
 
 def propensities(scores: Floats, order: Numbers, *, temperature: float) -> Floats:
-    """What a Plackett-Luce policy of these scores would have drawn a list with, choice by choice: the target's side of an
-    off-policy estimate.
+    """How likely a Plackett-Luce policy of these scores would have drawn a list, choice by choice: the target's side of
+    an off-policy estimate.
 
     Args:
         scores: of all candidates.

@@ -1,14 +1,15 @@
 """Rules: what the business wants of a list, whatever the models say; every move with its receipt.
 
-Boosts and buries change scores; then pins, exclusions, caps and quotas choose and place the first k. Of all choices that
-meet them the one with the greatest sum of scores is taken, found exactly (a small integer programme, HiGHS), so quotas
-are met or the rules that forbid it are named.
+Boosts and buries change scores; then pins, exclusions, caps and quotas choose and place the first k. Of all choices
+that meet them the one with the greatest sum of scores is taken, found exactly (a small integer programme, HiGHS), so
+quotas are met or the rules that forbid it are named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,9 @@ class _Bound:
 @dataclass(frozen=True)
 class _Problem:
     k: int
-    excluded: NDArray[np.bool_]
+    count: int
+    """Of candidates."""
+    excludes: tuple[tuple[Exclude, NDArray[np.bool_]], ...]
     pins: dict[int, int]
     """Row -> place from 0."""
     rules: tuple[Rule, ...]
@@ -183,7 +186,7 @@ class _Problem:
 
     @classmethod
     def of(cls, rules: Sequence[Rule], item_ids: Sequence[str], items: Items, k: int) -> _Problem:
-        excluded = np.zeros(len(item_ids), dtype=bool)
+        excludes: list[tuple[Exclude, NDArray[np.bool_]]] = []
         bounds: list[_Bound] = []
         pins: dict[int, int] = {}
         rows = {item: row for row, item in enumerate(item_ids)}
@@ -192,7 +195,7 @@ class _Problem:
         taken: dict[int, Pin] = {}
         for rule in rules:
             if isinstance(rule, Exclude):
-                excluded |= _matches(rule.match, item_ids, items, str(rule))
+                excludes.append((rule, _matches(rule.match, item_ids, items, str(rule))))
             elif isinstance(rule, Pin) and rule.item_id in rows:
                 if not 1 <= rule.place <= k:
                     raise InputError(f"'{rule}': the list has the places 1 to {k}; choose one of them")
@@ -204,10 +207,21 @@ class _Problem:
                 alone = np.arange(len(item_ids)) == rows[rule.item_id]
                 bounds.append(_Bound(rule, str(rule), alone, 1, 1))
             elif isinstance(rule, Quota):
-                bounds.append(_Bound(rule, str(rule), _matches(rule.match, item_ids, items, str(rule)), rule.least, k))
+                bounds.append(
+                    _Bound(rule, str(rule), _matches(rule.match, item_ids, items, str(rule)), rule.least, len(item_ids))
+                )
             elif isinstance(rule, Cap):
                 bounds += _caps(rule, item_ids, items)
-        return cls(k, excluded, pins, tuple(rules), tuple(bounds))
+        return cls(k, len(item_ids), tuple(excludes), pins, tuple(rules), tuple(bounds))
+
+    def barred(self, without: Rule | None = None) -> NDArray[np.bool_]:
+        """Rows that some exclusion names."""
+        rows = [rows for rule, rows in self.excludes if rule is not without]
+        return np.any(rows, axis=0) if rows else np.zeros(self.count, dtype=bool)
+
+    @cached_property
+    def excluded(self) -> NDArray[np.bool_]:
+        return self.barred()
 
     def holds(self, chosen: NDArray[np.int64]) -> bool:
         counts = [int(one.rows[chosen].sum()) for one in self.bounds]
@@ -226,7 +240,7 @@ class _Problem:
         bounds = [one for one in self.bounds if one.rule is not without]
         matrix = np.vstack([np.ones(count), *(one.rows.astype(np.float64) for one in bounds)])
         lows, highs = ([0, *(one.low for one in bounds)], [self.k, *(one.high for one in bounds)])
-        barred = self.excluded & np.array([not isinstance(without, Exclude)] * count)
+        barred = self.barred(without)
         found = milp(
             -worth,
             integrality=np.ones(count),
@@ -293,7 +307,7 @@ def _places(scores: Floats) -> NDArray[np.int64]:
 
 
 def _pinned(order: NDArray[np.int64], pins: dict[int, int]) -> NDArray[np.int64]:
-    """The pinned at their places, the others in order round them; a place behind the list's end becomes its last."""
+    """The pinned at their places, the others in order round them; in a list too short for it, as late as all fit."""
     rest = [row for row in order.tolist() if row not in pins]
     for row, at in sorted(pins.items(), key=lambda pin: pin[1]):
         rest.insert(at, row)
