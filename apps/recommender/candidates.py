@@ -73,7 +73,10 @@ class Candidates:
         cls, lists: Iterable[tuple[str, Sequence[str], Sequence[float]]], as_of: NDArray[np.datetime64] | None = None
     ) -> Candidates:
         """From (user, items, gains) a list."""
-        users, items, gains, offsets = [], [], [], [0]
+        users: list[str] = []
+        items: list[str] = []
+        gains: list[float] = []
+        offsets = [0]
         for user, candidates, wanted in lists:
             users.append(user)
             items += candidates

@@ -69,4 +69,6 @@ def bootstrap(
 
 
 def _mean(sums: Floats, sizes: Floats) -> Floats:
-    return np.divide(sums, sizes, out=np.full(sums.shape, np.nan), where=sizes > 0)
+    out = np.full(sums.shape, np.nan)
+    np.divide(sums, sizes, out=out, where=sizes > 0)
+    return out

@@ -93,7 +93,8 @@ class Ranking:
         return self.order[self.places[self.order] < k]
 
     def _sum(self, values: NDArray[np.floating] | NDArray[np.bool_]) -> Floats:
-        return np.bincount(self.candidates.lists, weights=values, minlength=len(self.candidates))
+        found: Floats = np.bincount(self.candidates.lists, values, len(self.candidates)).astype(np.float64)
+        return found
 
 
 def discount(places: Numbers, k: int) -> Floats:
@@ -122,7 +123,7 @@ def popularity_bias(ranking: Ranking, k: int, users_of: Mapping[str, int], usual
     Popularity is the item's percentile among the items of `users_of`, 0 to 1, so the value lies between -1 and 1.
 
     Args:
-        usual: mean percentile of each list's history, as `usual_popularity` gives it; NaN where there is none.
+        usual: mean percentile of what each list's user took, shape (lists,); NaN where that is nothing.
     """
     return _mean_of(ranking, k, _looked_up(ranking, k, percentiles(users_of), 0.0)) - usual
 
@@ -135,12 +136,18 @@ def percentiles(users_of: Mapping[str, int]) -> dict[str, float]:
     return dict(zip(users_of, ((below + upto) / 2 / max(1, len(counts))).tolist(), strict=True))
 
 
-def diversity(ranking: Ranking, k: int, vectors: NDArray[np.floating]) -> Floats:
+def diversity(ranking: Ranking, k: int, vectors: NDArray[np.floating], places: NDArray[np.integer]) -> Floats:
     """Mean of 1 - cosine over the pairs among the first k (Ziegler et al. 2005); NaN where there is but one.
 
     Args:
-        vectors: of each candidate row's item, unit length, shape (rows, width): a view by row numbers is enough.
+        vectors: of items, unit length, shape (items, width).
+        places: the item of each candidate row, shape (rows,).
+
+    Raises:
+        InputError: a candidate is no item.
     """
+    if len(unknown := np.flatnonzero(places < 0)):
+        raise InputError(f"candidate {ranking.candidates.item_ids[unknown[0]]} is not in the catalogue; add it first")
     shown = ranking.shown(k)
     lists = ranking.candidates.lists[shown]
     found = np.full(len(ranking.candidates), np.nan)
@@ -150,7 +157,7 @@ def diversity(ranking: Ranking, k: int, vectors: NDArray[np.floating]) -> Floats
         if not len(here):
             continue
         # Of n unit vectors with the sum s, the cosines of all ordered pairs add up to |s|^2 - n.
-        sums = np.add.reduceat(vectors[shown[low:high]].astype(np.float64), starts, axis=0)
+        sums = np.add.reduceat(vectors[places[shown[low:high]]].astype(np.float64), starts, axis=0)
         cosines = np.einsum("nw,nw->n", sums, sums) - counts
         found[here] = 1 - _share(cosines, counts * (counts - 1))
     return found
@@ -199,4 +206,5 @@ def _mean_of(ranking: Ranking, k: int, values: Floats) -> Floats:
 def _share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> Floats:
     """part / whole, NaN where the whole is 0."""
     out = np.full(len(whole), np.nan)
-    return np.divide(part, whole, out=out, where=np.asarray(whole) != 0)
+    np.divide(part, whole, out=out, where=np.asarray(whole) != 0)
+    return out

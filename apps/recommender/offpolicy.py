@@ -110,11 +110,13 @@ class Log:
         return np.asarray(pd.Series(self.weights).groupby(self.lists).shift(1, fill_value=1.0), dtype=np.float64)
 
     def column(self, name: str) -> Floats:
-        return self.frame[name].to_numpy(np.float64)
+        found: Floats = self.frame[name].to_numpy(np.float64)
+        return found
 
     def a_list(self, values: Floats) -> Floats:
         """Sum of the rows' values in each list."""
-        return np.bincount(self.lists, weights=values, minlength=len(self.users))
+        found: Floats = np.bincount(self.lists, values, len(self.users)).astype(np.float64)
+        return found
 
     def estimate(self, of_list: Floats, influence: Floats) -> Estimate:
         """The mean of `of_list`, its interval by the normal law from `influence`, lists of a user taken together.

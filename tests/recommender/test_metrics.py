@@ -101,7 +101,7 @@ def test_what_is_shown_is_measured_as_its_definitions_say(given_rows, seed):
     table /= np.linalg.norm(table, axis=1, keepdims=True)
     vector = {f"i{n}": table[n] for n in range(8)}
     users_of = {f"i{n}": int(random.integers(0, 9)) for n in range(5)}  # i5 and i6 are new
-    rowwise = np.array([vector[item] for item in candidates.item_ids]).reshape(len(candidates.item_ids), 5)
+    places = np.array([int(item[1:]) for item in candidates.item_ids], dtype=np.int64)
     usual = random.random(len(candidates))
     shown = [
         [str(item) for item in candidates.item_ids[rows[np.argsort(ranking.places[rows])]][:K]]
@@ -114,7 +114,7 @@ def test_what_is_shown_is_measured_as_its_definitions_say(given_rows, seed):
     assert metrics.coverage(ranking, K, 8) == len({item for one in shown for item in one}) / 8
     novelty = metrics.novelty(ranking, K, users_of, 10)
     bias = metrics.popularity_bias(ranking, K, users_of, usual)
-    diversity = metrics.diversity(ranking, K, rowwise)
+    diversity = metrics.diversity(ranking, K, table, places)
     for n, one in enumerate(shown):
         if not one:
             assert np.isnan([novelty[n], bias[n], diversity[n]]).all()

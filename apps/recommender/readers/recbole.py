@@ -83,7 +83,7 @@ def _items(path: Path, dead: list[DeadLetter]) -> Items:
     rows.once("item_id")
     dead += rows.dead
     frame = rows.some()
-    names = {}
+    names: dict[str, str] = {}
     for known, others in (("title", TITLES), ("tags", TAGS)):
         if known not in frame:
             names |= dict.fromkeys([one for one in others if one in frame][:1], known)
