@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.recommender import readers
+from apps.recommender.ablation import FUSED, Ablation
 from apps.recommender.candidates import Candidates
-from apps.recommender.features import PARTS
 from apps.recommender.intervals import Interval, bootstrap
 from apps.recommender.metrics import Ranking
 from apps.recommender.past import Past
@@ -29,7 +29,8 @@ from engine import Embedder, Progress
 
 FIRST_SEED, OTHERS, CUT = 13, 20, 10
 UNTUNED = "minilm"
-FUSED = "fused"
+KEYS = {"popularity": "pop"}
+"""Names that the figures have of old."""
 
 
 @dataclass(frozen=True)
@@ -91,36 +92,20 @@ def measured(seeds: int) -> Measured:
     )
 
 
-def ranked(training: Training, lists: Candidates) -> dict[str, NDArray[np.float64]]:
-    """Scores of the lists by popularity, texts untuned and tuned, the sequence model, boosters of parts, and all."""
-    recommender = Recommender.learnt(training)
-    features, items = recommender.features, recommender.items
-    past = Past.of([recommender.events.history(user) for user in lists.user_ids], items)
-    candidates = items.numbers(lists.item_ids)
-    matrix = features.matrix(past, lists.lists, candidates)
-    column = dict(zip(features.names, matrix.T.astype(np.float64), strict=True))
-    found = {
-        "pop": column["popularity.all"],
-        "frozen_text": untuned(past, lists, items.texts(), candidates),
-        "text": column["text.user"],
-        "sequence": column["sequence.next"],
-    }
-    for name, parts in {
-        "behaviour": ("behaviour",),
-        "no_sequence": PARTS[:-1],
-        "no_text": ("popularity", "behaviour"),
-    }.items():
-        fusion = training.fusion(parts)
-        (margins,) = fusion.margins(matrix[:, [features.names.index(one) for one in fusion.names]]).values()
-        found[name] = margins
-    found[FUSED] = recommender.scores(past, lists.lists, candidates)
-    return found
+def ranked(training: Training, lists: Candidates) -> dict[str, NDArray[np.floating]]:
+    """Scores of the lists by popularity, texts untuned and tuned, behaviour, the sequence model, and all."""
+    ablation = Ablation(training, Recommender.learnt(training))
+    found = {KEYS.get(name, name): score(lists) for name, score in ablation.scores().items()}
+    return {**found, "frozen_text": untuned(training, lists)}
 
 
-def untuned(past: Past, lists: Candidates, texts: list[str], candidates: NDArray[np.int32]) -> NDArray[np.float64]:
+def untuned(training: Training, lists: Candidates) -> NDArray[np.float64]:
     """Cosine of a title with the mean of the history's, as the untuned base sees them."""
-    vectors = Vectors(Embedder(UNTUNED)).of(texts)
+    items = training.items
+    vectors = Vectors(Embedder(UNTUNED)).of(items.texts())
+    past = Past.of([training.events.history(user) for user in lists.user_ids], items)
     sums = np.zeros((len(past), vectors.shape[1]))
     np.add.at(sums, past.owners, vectors[past.items])
     sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-    return np.asarray(np.einsum("ij,ij->i", sums[lists.lists], vectors[candidates]), np.float64)
+    cosines = np.einsum("ij,ij->i", sums[lists.lists], vectors[items.numbers(lists.item_ids)])
+    return np.asarray(cosines, np.float64)

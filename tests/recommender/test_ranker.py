@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from apps.recommender.ablation import Ablation
+from apps.recommender.candidates import Candidates
 from apps.recommender.events import Event, Events
 from apps.recommender.items import Items
+from apps.recommender.metrics import Ranking
 from apps.recommender.ranker import Recommender
 from apps.recommender.settings import Settings
-from engine import Store
+from apps.recommender.training import Training
+from engine import Progress, Store
 from engine.errors import InputError, StoreError
 
 ALL = [f"{taste}-{number}" for taste in range(4) for number in range(12)]
@@ -132,3 +136,21 @@ def test_too_little_to_learn_from_is_told(shop: tuple[Items, Events], shop_setti
         Recommender.fit(shop[0], one, settings=shop_settings)
     with pytest.raises(InputError, match="no event of share"):
         Recommender.fit(*shop, settings=shop_settings.model_copy(update={"values": {"share": 1.0}}))
+
+
+def test_the_whole_beats_its_parts_on_what_came_after(shop: tuple[Items, Events], shop_settings: Settings) -> None:
+    items, events = shop
+    last = events.frame.groupby("user_id").tail(1)
+    before = Events.of(events.frame.drop(last.index))
+    training = Training.of(items, before, shop_settings, Progress(quiet=True))
+    ablation = Ablation(training, Recommender.learnt(training))
+    lists = Candidates.of(
+        (user, ALL, [float(item == target) for item in ALL])
+        for user, target in zip(last["user_id"], last["item_id"], strict=True)
+    )
+    found = {name: Ranking.of(lists, score(lists)).ndcg(10).mean() for name, score in ablation.scores().items()}
+    assert list(found) == ["popularity", "text", "sequence", "behaviour", "fused"]
+    assert found["fused"] > 0.45
+    assert found["fused"] > 2 * found["popularity"]
+    rows = ablation.recommender.score(lists.user_ids[:3].tolist(), ALL)["score"]
+    assert rows.to_numpy() == pytest.approx(ablation.scores()["fused"](lists)[: len(rows)], abs=1e-9)
