@@ -46,6 +46,8 @@ NAMES = {
     "chat_tuning": "smollm2 tuned by LoRA on past dialogues",
     "ingest": "794 articles of a shop platform ingested, and again unchanged",
     "ask_latency": "milliseconds of an answer, with the cross-encoder and without",
+    "games": "Amazon Games: next item among 21, by popularity, each part and all fused; seconds of training",
+    "cold": "the same where the target was hardly ever taken: against popularity and untuned text",
     "support_load": "sixteen customers at once against support-bot serve",
 }
 

@@ -1,0 +1,110 @@
+"""Catalogue: what an item's own fields say beside what the user took: words, category, seller, tags, price, age."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.recommender.items import KNOWN, Items
+from apps.recommender.past import Floats, Ints, Met, Past, seconds
+
+CHUNK = 65536
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Features of candidates that need no other user's doing."""
+
+    items: Items
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """In the order of `features`; fields that the items lack have no feature."""
+        own = [f"{name}_affinity" for name in self._codes]
+        own += ["price_log", "price_to_usual"] if "price" in self.items.frame else []
+        own += ["age_days"] if "published" in self.items.frame else []
+        own += list(self._numbers)
+        return ("history_length", "words_last", "words_recent", "words_max", "text_length", *own)
+
+    def features(
+        self, past: Past, owners: NDArray[Any], candidates: Ints, met: Met, as_of: NDArray[np.float64] | None
+    ) -> Floats:
+        """What `names` says of each candidate, shape (candidates, names).
+
+        Args:
+            as_of: seconds since 1970 at which each candidate is shown; None: not known, its age is missing.
+        """
+        columns: list[Any] = [np.log1p(past.lengths[owners])]
+        words = _dots(self._words, met.before, met.candidates)
+        last, recent = (met.ages == 0).astype(np.float32), (0.8**met.ages).astype(np.float32)
+        columns += [met.total(words, last), met.total(words, recent), met.largest(words)]
+        columns.append(self._lengths[candidates])
+        for codes in self._codes.values():
+            same = (codes[met.before] == codes[met.candidates]) & (codes[met.candidates] >= 0)
+            columns.append(met.mean(same.astype(np.float32)))
+        if "price" in self.items.frame:
+            price = np.log1p(self.items.frame["price"].to_numpy(np.float32))
+            columns += [price[candidates], price[candidates] - met.mean(price[met.before])]
+        if "published" in self.items.frame:
+            shown = np.full(len(candidates), np.nan) if as_of is None else as_of
+            columns.append((shown - self.published[candidates]) / 86400.0)
+        columns += [values[candidates] for values in self._numbers.values()]
+        return np.column_stack(columns).astype(np.float32)
+
+    @cached_property
+    def published(self) -> NDArray[np.float64]:
+        """Seconds since 1970; NaN where it is not known."""
+        frame = self.items.frame
+        return seconds(frame["published"]) if "published" in frame else np.full(len(frame), np.nan)
+
+    @cached_property
+    def _words(self) -> Any:
+        """Unit rows of words and pairs of words by rarity: a series or a platform named in both titles."""
+        from scipy.sparse import csr_array
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        texts = self.items.texts()
+        if not any(any(letter.isalnum() for letter in text) for text in texts):
+            return csr_array((len(texts), 1), dtype=np.float32)
+        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+", dtype=np.float32)
+        return csr_array(vectorizer.fit_transform(texts))
+
+    @cached_property
+    def _lengths(self) -> Floats:
+        return np.array([np.log1p(len(text)) for text in self.items.texts()], np.float32)
+
+    @cached_property
+    def _codes(self) -> dict[str, Ints]:
+        """Numbers of categories, -1 where missing: category, seller, and further columns that are no numbers."""
+        frame = self.items.frame
+        named = [name for name in ("category", "seller") if name in frame]
+        named += [name for name in self._further if frame[name].dtype.kind not in "biuf"]
+        found = {}
+        for name in named:
+            kept = frame[name]
+            values = [None if kept.iloc[at] is None else str(kept.iloc[at]) for at in range(len(kept))]
+            numbers = {value: number for number, value in enumerate(dict.fromkeys(filter(None, values)))}
+            found[name] = np.array([numbers.get(value, -1) if value else -1 for value in values], np.int32)
+        return found
+
+    @cached_property
+    def _numbers(self) -> dict[str, Floats]:
+        frame = self.items.frame
+        return {name: frame[name].to_numpy(np.float32) for name in self._further if frame[name].dtype.kind in "biuf"}
+
+    @property
+    def _further(self) -> list[str]:
+        return [name for name in self.items.frame.columns if name not in KNOWN]
+
+
+def _dots(matrix: Any, left: Ints, right: Ints) -> Floats:
+    """Products of pairs of rows of a sparse matrix."""
+    found = np.zeros(len(left), np.float32)
+    for first in range(0, len(left), CHUNK):
+        part = slice(first, first + CHUNK)
+        found[part] = np.asarray(matrix[left[part]].multiply(matrix[right[part]]).sum(axis=1)).ravel()
+    return found

@@ -1,0 +1,255 @@
+"""Ranker: the road of one request, and the bundle of all that it needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from apps.recommender import sequence
+from apps.recommender.behaviour import Behaviour
+from apps.recommender.catalogue import Catalogue
+from apps.recommender.events import Events, History
+from apps.recommender.features import Features
+from apps.recommender.fusion import Fusion
+from apps.recommender.items import Items
+from apps.recommender.past import Ints, Past
+from apps.recommender.popularity import Popularity
+from apps.recommender.settings import Settings
+from apps.recommender.text import TextModel
+from apps.recommender.training import Training, newest
+from engine import Progress, Store
+from engine.errors import InputError, StoreError
+
+NAME = "recommender"
+FILE = "recommender.json"
+BATCH = 200_000
+"""Candidates whose features are held at once."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A candidate with its place.
+
+    Attributes:
+        rank: from 1.
+        score: expected value of showing it.
+        probabilities: behaviour -> how likely.
+        margins: behaviour -> what the booster said, before calibration.
+        contributions: behaviour -> feature -> its part of the margin; "base" is what no feature says. Asked for by
+            `explain`.
+    """
+
+    item_id: str
+    rank: int
+    score: float
+    probabilities: Mapping[str, float]
+    margins: Mapping[str, float]
+    contributions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """One bundle version: catalogue, what users did, parts, boosters and settings."""
+
+    items: Items
+    events: Events
+    features: Features
+    fusion: Fusion
+    settings: Settings
+    seconds: Mapping[str, float]
+    """Seconds that each stage of the training took."""
+    version: str = ""
+
+    @classmethod
+    def fit(
+        cls, items: Items, events: Events, *, settings: Settings | None = None, progress: Progress | None = None
+    ) -> Recommender:
+        """Learn to rank the items for whoever did these events.
+
+        Raises:
+            InputError: there is too little to learn from.
+        """
+        return cls.learnt(Training.of(items, events, settings or Settings(), progress or Progress(quiet=True)))
+
+    @classmethod
+    def learnt(cls, training: Training) -> Recommender:
+        """What a training makes of all its parts; popularity and behaviour once more, on all events."""
+        fusion = training.fusion()
+        with training.clock.stage("refit"):
+            _, whole = Past.users(training.events, training.items)
+            features = training.features.refitted(whole, newest(training.events), seed=training.settings.seed)
+        seconds = dict(training.clock.seconds)
+        return cls(training.items, training.events, features, fusion, training.settings, seconds)
+
+    def score(
+        self, user_ids: Sequence[str], candidates: Sequence[str] | Sequence[Sequence[str]], *, as_of: Any = None
+    ) -> pd.DataFrame:
+        """Scores as a table user_id, item_id, score; the rows in the order asked for.
+
+        Args:
+            candidates: item ids for all users, or a list of them for each.
+            as_of: moment of the request.
+
+        Raises:
+            InputError: an item is not in the catalogue.
+        """
+        each: Any = [candidates] * len(user_ids) if candidates and isinstance(candidates[0], str) else candidates
+        if len(each) != len(user_ids):
+            raise InputError(
+                f"{len(user_ids)} users but {len(each)} lists of candidates; give one a user, or one for all"
+            )
+        lists = [self._numbers(one) for one in each]
+        past = Past.of([self.events.history(user) for user in user_ids], self.items)
+        sizes = np.array([len(one) for one in lists], np.int64)
+        flat = np.concatenate([*lists, np.zeros(0, np.int32)]).astype(np.int32)
+        owners = np.repeat(np.arange(len(lists)), sizes)
+        return pd.DataFrame(
+            {
+                "user_id": np.repeat(np.array(user_ids, object), sizes),
+                "item_id": self.items.ids[flat],
+                "score": self.scores(past, owners, flat, as_of),
+            }
+        )
+
+    def scores(self, past: Past, owners: NDArray[Any], candidates: Ints, as_of: Any = None) -> NDArray[np.float64]:
+        """As `score`, by numbers: candidate i for history `owners[i]`."""
+        found = np.empty(len(candidates), np.float64)
+        for first in range(0, len(candidates), BATCH):
+            part = slice(first, first + BATCH)
+            rows, local = np.unique(owners[part], return_inverse=True)
+            matrix = self.features.matrix(past.take(rows), local, candidates[part], _moments(as_of, len(local)))
+            margins = self.fusion.margins(matrix)
+            found[part] = self.fusion.scores(self.fusion.probabilities(margins))
+        return found
+
+    def rank(
+        self,
+        user: str | History,
+        candidates: Sequence[str],
+        *,
+        k: int | None = None,
+        explain: bool = False,
+        values: Mapping[str, float] | None = None,
+        as_of: datetime | None = None,
+    ) -> tuple[Ranked, ...]:
+        """The best `k` candidates, best first; all by default. A candidate given twice is ranked once.
+
+        Args:
+            user: an id, or a history; of a user nobody knows the history is empty.
+            values: of behaviours, instead of those it was trained with.
+            as_of: moment of the request; what the history holds must lie before it.
+
+        Raises:
+            InputError: an item is not in the catalogue, or the history lies in the future of `as_of`.
+        """
+        history = self.events.history(user) if isinstance(user, str) else user
+        if as_of and (late := next((event for event in history if event.time and event.time > as_of), None)):
+            raise InputError(
+                f"the history holds {late.item_id!r} at {late.time}, after {as_of}; cut it before the request"
+            )
+        numbers = self._numbers(dict.fromkeys(candidates))
+        if not len(numbers):
+            return ()
+        past = Past.of([history], self.items)
+        matrix = self.features.matrix(past, np.zeros(len(numbers), np.int64), numbers, _moments(as_of, len(numbers)))
+        margins = self.fusion.margins(matrix)
+        probabilities = self.fusion.probabilities(margins)
+        scores = self.fusion.scores(probabilities, values)
+        order = np.lexsort((np.arange(len(scores)), -scores))[:k]
+        reasons = self.fusion.contributions(matrix[order]) if explain else {}
+        names = (*self.fusion.names, "base")
+        return tuple(
+            Ranked(
+                self.items.ids[numbers[at]],
+                place + 1,
+                float(scores[at]),
+                {name: float(found[at]) for name, found in probabilities.items()},
+                {name: float(found[at]) for name, found in margins.items()},
+                {name: dict(zip(names, found[place].tolist(), strict=True)) for name, found in reasons.items()},
+            )
+            for place, at in enumerate(order)
+        )
+
+    def partial_fit(self, events: Events) -> Recommender:
+        """With more events in histories, popularity and behaviour; encoders and boosters stay as they are."""
+        grown = self.events.added(events)
+        _, past = Past.users(grown, self.items)
+        features = self.features.refitted(past, newest(grown), seed=self.settings.seed)
+        return replace(self, events=grown, features=features)
+
+    def add_items(self, items: Items) -> Recommender:
+        """With more items, rankable at once by their texts and fields; a known item is replaced."""
+        grown = self.items.added(items)
+        return replace(self, items=grown, features=self.features.grown(Catalogue(grown)))
+
+    def save(self, name: str = NAME, *, promote: bool = True, figures: Mapping[str, Any] | None = None) -> Recommender:
+        """Store all of it as the next version of the bundle."""
+        store, features = Store(), self.features
+        value = {
+            "encoder": features.text.encoder,
+            "as_of": features.as_of,
+            "learnt_as_of": features.learnt_as_of,
+            "settings": self.settings.model_dump(),
+            "seconds": dict(self.seconds),
+        }
+        with store.staging(name) as place:
+            (place / FILE).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+            self.items.frame.reset_index().to_parquet(place / "items.parquet")
+            self.events.frame.to_parquet(place / "events.parquet")
+            for part in (features.popularity, features.behaviour, features.text, self.fusion):
+                part.save(place)
+            if features.sequence:
+                sequence.save(features.sequence, place)
+            parts = [features.text.encoder.removeprefix("store:")]
+            version = store.commit(name, place, {"name": name, "components": parts, "figures": dict(figures or {})})
+        if promote:
+            store.promote(version)
+        return replace(self, version=str(version))
+
+    @classmethod
+    def load(cls, reference: str = NAME) -> Recommender:
+        """The stored bundle that "recommender", "recommender@ALIAS" or "recommender@NUMBER" stands for.
+
+        Raises:
+            InputError: there is none.
+            StoreError: its files are damaged.
+        """
+        version = Store().get(reference)
+        folder = version.folder
+        try:
+            value = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            items = Items.of(pd.read_parquet(folder / "items.parquet"))
+            events = Events.of(pd.read_parquet(folder / "events.parquet"))
+            read = TextModel.load(folder, value["encoder"])
+            features = Features(
+                Catalogue(items),
+                Popularity.load(folder),
+                Behaviour.load(folder),
+                read,
+                sequence.load(folder, read.vectors),
+                value["as_of"],
+                value["learnt_as_of"],
+            )
+            settings = Settings.parse(value["settings"])
+            return cls(items, events, features, Fusion.load(folder), settings, value["seconds"], str(version))
+        except (OSError, ValueError, TypeError, KeyError) as fault:
+            raise StoreError(f"{version}: unreadable ({fault}); see: engine models verify {version}") from None
+
+    def _numbers(self, item_ids: Iterable[str]) -> Ints:
+        asked = list(item_ids)
+        numbers = self.items.numbers(asked)
+        if (numbers < 0).any():
+            unknown = [name for name, number in zip(asked, numbers, strict=True) if number < 0]
+            raise InputError(f"item {unknown[0]!r} is not in the catalogue ({len(unknown)} such); add it first")
+        return numbers
+
+
+def _moments(as_of: datetime | None, count: int) -> NDArray[np.float64] | None:
+    return None if as_of is None else np.full(count, as_of.timestamp())

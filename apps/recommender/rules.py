@@ -1,0 +1,314 @@
+"""Rules: what the business wants of a list, whatever the models say; every move with its receipt.
+
+Boosts and buries change scores; then pins, exclusions, caps and quotas choose and place the first k. Of all choices
+that meet them the one with the greatest sum of scores is taken, found exactly (a small integer programme, HiGHS), so
+quotas are met or the rules that forbid it are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.recommender.candidates import Floats
+from apps.recommender.items import Items
+from engine.errors import InputError
+
+ITEM = "item_id"
+
+
+@dataclass(frozen=True)
+class Match:
+    """Items whose field has a value; the field "item_id" names one item."""
+
+    field: str
+    value: Any
+
+    def __str__(self) -> str:
+        return f"{self.field} = {self.value}"
+
+
+@dataclass(frozen=True)
+class Boost:
+    """Adds to the score; with less than 0 it buries."""
+
+    match: Match
+    by: float
+
+    def __str__(self) -> str:
+        return f"{'boost' if self.by >= 0 else 'bury'} {self.match} by {abs(self.by):g}"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Puts an item at a place, from 1, if it is a candidate."""
+
+    item_id: str
+    place: int
+
+    def __str__(self) -> str:
+        return f"pin {self.item_id} at {self.place}"
+
+
+@dataclass(frozen=True)
+class Exclude:
+    match: Match
+
+    def __str__(self) -> str:
+        return f"exclude {self.match}"
+
+
+@dataclass(frozen=True)
+class Cap:
+    """At most so many of each value of a field in the list; items without a value are not counted."""
+
+    field: str
+    most: int
+
+    def __str__(self) -> str:
+        return f"at most {self.most} of a {self.field}"
+
+
+@dataclass(frozen=True)
+class Quota:
+    """At least so many in the list."""
+
+    match: Match
+    least: int
+
+    def __str__(self) -> str:
+        return f"at least {self.least} of {self.match}"
+
+
+Rule = Boost | Pin | Exclude | Cap | Quota
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Why an item does not stand where the scores would put it.
+
+    Attributes:
+        cause: the rule, or what else moved it.
+        before, after: places from 1; None: not in the list.
+        added: to its score, so that an explanation still adds up.
+    """
+
+    item_id: str
+    cause: str
+    before: int | None
+    after: int | None
+    added: float = 0.0
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Row numbers in the order to be shown, and what was moved."""
+
+    order: NDArray[np.int64]
+    receipts: tuple[Receipt, ...]
+
+
+def weigh(rules: Sequence[Rule], item_ids: Sequence[str], scores: Floats, items: Items) -> tuple[Floats, list[Receipt]]:
+    """Scores after boosts and buries, with a receipt for each item and rule that touched it.
+
+    Raises:
+        InputError: a rule names a field that the catalogue lacks.
+    """
+    found = scores.astype(np.float64)
+    receipts = []
+    for rule in rules:
+        if not isinstance(rule, Boost):
+            continue
+        rows = np.flatnonzero(_matches(rule.match, item_ids, items, str(rule)))
+        before, found = _places(found), found.copy()
+        found[rows] += rule.by
+        after = _places(found)
+        receipts += [Receipt(item_ids[row], str(rule), int(before[row]), int(after[row]), rule.by) for row in rows]
+    return found, receipts
+
+
+def place(rules: Sequence[Rule], item_ids: Sequence[str], scores: Floats, items: Items, k: int) -> Placed:
+    """The first k by score that meet pins, exclusions, caps and quotas; shorter where caps or exclusions leave fewer.
+
+    Args:
+        item_ids: candidates, each once.
+        scores: shape (candidates,); equal ones keep the order given.
+
+    Raises:
+        InputError: the rules cannot all be met, naming those in each other's way; or a rule names an unknown field.
+    """
+    by_score = np.argsort(-scores, kind="stable")
+    before = _places(scores)
+    problem = _Problem.of(rules, item_ids, items, k)
+    chosen = by_score[~problem.excluded[by_score]][:k]
+    if not problem.holds(chosen):
+        solved = problem.solve(scores)
+        if solved is None:
+            raise InputError(problem.why(scores))
+        chosen = solved
+    order = _pinned(by_score[np.isin(by_score, chosen)], problem.pins)
+    after = {int(row): number for number, row in enumerate(order.tolist(), 1)}
+    receipts = []
+    for row in by_score.tolist():
+        was, now = (int(before[row]) if before[row] <= k else None), after.get(row)
+        cause = problem.cause(row, item_ids, was, now)
+        if was != now and cause:
+            receipts.append(Receipt(item_ids[row], cause, was, now))
+    return Placed(order, tuple(receipts))
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """At least `low`, at most `high` of some rows; whose rule it is."""
+
+    rule: Rule
+    told: str
+    rows: NDArray[np.bool_]
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class _Problem:
+    k: int
+    count: int
+    """Of candidates."""
+    excludes: tuple[tuple[Exclude, NDArray[np.bool_]], ...]
+    pins: dict[int, int]
+    """Row -> place from 0."""
+    rules: tuple[Rule, ...]
+    bounds: tuple[_Bound, ...]
+
+    @classmethod
+    def of(cls, rules: Sequence[Rule], item_ids: Sequence[str], items: Items, k: int) -> _Problem:
+        excludes: list[tuple[Exclude, NDArray[np.bool_]]] = []
+        bounds: list[_Bound] = []
+        pins: dict[int, int] = {}
+        rows = {item: row for row, item in enumerate(item_ids)}
+        if len(rows) < len(item_ids):
+            raise InputError("a candidate stands twice; rules place each once")
+        taken: dict[int, Pin] = {}
+        for rule in rules:
+            if isinstance(rule, Exclude):
+                excludes.append((rule, _matches(rule.match, item_ids, items, str(rule))))
+            elif isinstance(rule, Pin) and rule.item_id in rows:
+                if not 1 <= rule.place <= k:
+                    raise InputError(f"'{rule}': the list has the places 1 to {k}; choose one of them")
+                if rule.place in taken or rows[rule.item_id] in pins:
+                    other = taken.get(rule.place) or next(one for one in taken.values() if one.item_id == rule.item_id)
+                    raise InputError(f"'{rule}' and '{other}' cannot both be; take one out")
+                taken[rule.place] = rule
+                pins[rows[rule.item_id]] = rule.place - 1
+                alone = np.arange(len(item_ids)) == rows[rule.item_id]
+                bounds.append(_Bound(rule, str(rule), alone, 1, 1))
+            elif isinstance(rule, Quota):
+                bounds.append(
+                    _Bound(rule, str(rule), _matches(rule.match, item_ids, items, str(rule)), rule.least, len(item_ids))
+                )
+            elif isinstance(rule, Cap):
+                bounds += _caps(rule, item_ids, items)
+        return cls(k, len(item_ids), tuple(excludes), pins, tuple(rules), tuple(bounds))
+
+    def barred(self, without: Rule | None = None) -> NDArray[np.bool_]:
+        """Rows that some exclusion names."""
+        rows = [rows for rule, rows in self.excludes if rule is not without]
+        return np.any(rows, axis=0) if rows else np.zeros(self.count, dtype=bool)
+
+    @cached_property
+    def excluded(self) -> NDArray[np.bool_]:
+        return self.barred()
+
+    def holds(self, chosen: NDArray[np.int64]) -> bool:
+        counts = [int(one.rows[chosen].sum()) for one in self.bounds]
+        return all(one.low <= count <= one.high for one, count in zip(self.bounds, counts, strict=True))
+
+    def solve(self, scores: Floats, without: Rule | None = None) -> NDArray[np.int64] | None:
+        """The rows of the best choice, or None where there is none."""
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
+        count = len(scores)
+        if not count:
+            return None if any(one.low for one in self.bounds if one.rule is not without) else np.zeros(0, np.int64)
+        # A full list first, then the scores: one more item outweighs any loss of score.
+        spread = float(np.ptp(scores)) or 1.0
+        worth = (scores - scores.min()) / spread + self.k + 1
+        bounds = [one for one in self.bounds if one.rule is not without]
+        matrix = np.vstack([np.ones(count), *(one.rows.astype(np.float64) for one in bounds)])
+        lows, highs = ([0, *(one.low for one in bounds)], [self.k, *(one.high for one in bounds)])
+        barred = self.barred(without)
+        found = milp(
+            -worth,
+            integrality=np.ones(count),
+            bounds=Bounds(0, np.where(barred, 0, 1)),
+            constraints=LinearConstraint(matrix, lows, highs),
+        )
+        return np.flatnonzero(found.x > 0.5) if found.x is not None else None
+
+    def why(self, scores: Floats) -> str:
+        """Rules without any one of which the others could be met."""
+        for one in self.bounds:
+            there = int((one.rows & ~self.excluded).sum())
+            if there < one.low:
+                left = " that no rule excludes" if (one.rows & self.excluded).any() else ""
+                return f"'{one.told}' cannot be met: of {len(scores)} candidates {there} are such{left}; retrieve more"
+        tried = [rule for rule in dict.fromkeys(self.rules) if not isinstance(rule, Boost)]
+        guilty = [str(rule) for rule in tried if self.solve(scores, without=rule) is not None]
+        named = " and ".join(f"'{rule}'" for rule in guilty) or ", ".join(f"'{rule}'" for rule in tried)
+        return f"{named} cannot all be met in a list of {self.k}; take one out, or ask for a longer list"
+
+    def cause(self, row: int, item_ids: Sequence[str], was: int | None, now: int | None) -> str:
+        """Of a move: the rule that names the item, or those that the items before it had to meet."""
+        if self.excluded[row]:
+            return "excluded" if was is not None else ""
+        if row in self.pins:
+            return f"pin {item_ids[row]} at {self.pins[row] + 1}"
+        mine = [one for one in self.bounds if one.rows[row] and not isinstance(one.rule, Pin)]
+        if was is not None and now is None:
+            caps = [one.told for one in mine if isinstance(one.rule, Cap)]
+            return caps[0] if caps else "made room for others' quotas and pins"
+        if was is None and now is not None:
+            quotas = [one.told for one in mine if isinstance(one.rule, Quota)]
+            return quotas[0] if quotas else "took the place of what a rule put out"
+        return "moved by others' rules"
+
+
+def _caps(rule: Cap, item_ids: Sequence[str], items: Items) -> Iterator[_Bound]:
+    values = _values(rule.field, item_ids, items, str(rule))
+    there = np.array([value is not None and value == value for value in values], dtype=bool)
+    for value in dict.fromkeys(values[there].tolist()):
+        rows = there & np.array([one == value for one in values], dtype=bool)
+        if int(rows.sum()) > rule.most:
+            yield _Bound(rule, f"{rule} ({value})", rows, 0, rule.most)
+
+
+def _matches(match: Match, item_ids: Sequence[str], items: Items, rule: str) -> NDArray[np.bool_]:
+    return np.array([value == match.value for value in _values(match.field, item_ids, items, rule)], dtype=bool)
+
+
+def _values(field: str, item_ids: Sequence[str], items: Items, rule: str) -> NDArray[Any]:
+    if field == ITEM:
+        return np.array(item_ids, dtype=object)
+    if field not in items.frame:
+        raise InputError(f"'{rule}': items have no field '{field}'; they have {ITEM}, {', '.join(items.frame.columns)}")
+    found: NDArray[Any] = items.frame[field].reindex(item_ids).to_numpy(dtype=object)
+    return found
+
+
+def _places(scores: Floats) -> NDArray[np.int64]:
+    """Of each row by score, from 1."""
+    places = np.empty(len(scores), dtype=np.int64)
+    places[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return places
+
+
+def _pinned(order: NDArray[np.int64], pins: dict[int, int]) -> NDArray[np.int64]:
+    """The pinned at their places, the others in order round them; in a list too short for it, as late as all fit."""
+    rest = [row for row in order.tolist() if row not in pins]
+    for row, at in sorted(pins.items(), key=lambda pin: pin[1]):
+        rest.insert(at, row)
+    return np.array(rest, dtype=np.int64)
