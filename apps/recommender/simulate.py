@@ -1,7 +1,7 @@
 """A simulated shop: lists shown by a logging policy with known propensities, and what users did. See data/README.md.
 
 from apps.recommender.simulate import simulate
-from apps.recommender.truth import World
+from apps.recommender.world import World
 shop = simulate(World(users=800, weeks=12, seed=13))
 shop.events, shop.exposures, shop.lists, shop.truth
 """
@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.recommender.truth import Floats, Ints, Truth, World
+from apps.recommender.truth import Floats, Ints, Truth
+from apps.recommender.world import World
 from engine.errors import InputError
 
 WEIGHTS = {"view": 0.1, "click": 1.0, "comment": 2.0, "share": 3.0, "purchase": 5.0}
@@ -134,7 +135,7 @@ def plackett_luce(logits: Floats, size: int, rng: np.random.Generator) -> tuple[
     places = np.argsort(-(logits + rng.gumbel(size=logits.shape)), axis=1, kind="stable")
     ordered = np.take_along_axis(np.exp(logits - logits.max(axis=1, keepdims=True)), places, axis=1)
     left = np.cumsum(ordered[:, ::-1], axis=1)[:, ::-1]
-    return places[:, :size].astype(np.int64), (ordered[:, :size] / left[:, :size]).astype(np.float64)
+    return places[:, :size], ordered[:, :size] / left[:, :size]
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def _occasions(truth: Truth, week: int, rng: np.random.Generator) -> tuple[Ints,
     start = (truth.world.start + timedelta(weeks=week)).timestamp()
     when = start + seconds + hours * 3600
     order = np.argsort(when, kind="stable")
-    return users[order], when[order]
+    return users[order].astype(np.int64), when[order].astype(np.float64)
 
 
 def _shown(

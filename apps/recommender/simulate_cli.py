@@ -38,7 +38,7 @@ def simulate(
     Example: recommender simulate --out shop --users 800 --weeks 12 --seed 13
     """
     from apps.recommender.simulate import write
-    from apps.recommender.truth import World
+    from apps.recommender.world import World
 
     counts = write(World(users=users, weeks=weeks, seed=seed), out, kind=kind.value, catalog=catalog)
     if as_json:

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.recommender.simulate import Simulation, plackett_luce, simulate, write
-from apps.recommender.truth import END, EVENTS, Truth, World
+from apps.recommender.truth import EVENTS, Truth
+from apps.recommender.world import END, World
 from engine.errors import InputError
 from engine.resources import packaged
 
