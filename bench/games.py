@@ -76,7 +76,9 @@ def measured(seeds: int) -> Measured:
     data = readers.read(folder / "Games-6k.valid.inter")  # a history and what came next: all that may be learnt from
     assert data.items is not None
     asked = readers.read(folder / "Games-6k.test.inter").events.frame.groupby("user_id")["item_id"].last()
-    lists = sequences.candidates(folder / "Games-6k.random", asked.to_dict(), OTHERS)
+    lists = sequences.candidates(
+        folder / "Games-6k.random", {str(user): str(item) for user, item in asked.items()}, OTHERS
+    )
     taken = Counter(data.events.frame["item_id"])
     seen = np.array([taken[asked[user]] for user in lists.user_ids], np.int64)
     rounds, seconds = [], []

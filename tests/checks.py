@@ -20,7 +20,10 @@ OPEN_SUBMODULES = {"service", "db", "text", "explain", "errors", "feedback"}
 """What of the engine an application may import besides `engine` itself."""
 MAX_SHARED = 0.05
 MAX_TERMS = 0.6
-LABELLED = tuple(f"data/finance/{name}.jsonl" for name in ("headlines", "contrasts", "opposites"))
+LABELLED = {f"data/finance/{name}.jsonl": "id" for name in ("headlines", "contrasts", "opposites")} | {
+    "data/catalog/items.jsonl": "item_id"
+}
+"""Each file, and the name of its ids; a text is a title, with its description where there is one."""
 COMMANDS = {
     "engine": "engine.cli",
     "finance-monitor": "apps.finance_monitor.cli",
@@ -45,12 +48,12 @@ def walls() -> Iterator[str]:
 
 def originality() -> Iterator[str]:
     """At most 5% of a labelled file's texts share their skeleton or 60% of their word 4-grams with another."""
-    for name in LABELLED:
+    for name, key in LABELLED.items():
         rows = [json.loads(line) for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
-        shared = shared_texts([row["title"] for row in rows])
+        shared = shared_texts([". ".join(filter(None, (row["title"], row.get("description")))) for row in rows])
         if shared > MAX_SHARED * len(rows):
             yield f"{name}: {shared} of {len(rows)} texts repeat another's skeleton or 4-grams, over {MAX_SHARED:.0%}"
-        for field in ("id", "title"):
+        for field in (key, "title"):
             for value, count in Counter(row[field] for row in rows).items():
                 if count > 1:
                     yield f"{name}: {field} {value!r} stands {count} times"

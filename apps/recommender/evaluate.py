@@ -71,14 +71,14 @@ class Known:
     def activity(self, user_ids: NDArray[Any]) -> Floats:
         """Events of each user, shape (lists,)."""
         counts = self.events.frame["user_id"].value_counts()
-        found: Floats = counts.reindex(user_ids).fillna(0).to_numpy(np.float64)
+        found: Floats = counts.reindex(user_ids).fillna(0).to_numpy().astype(np.float64)
         return found
 
     def usual(self, user_ids: NDArray[Any]) -> Floats:
         """Mean popularity (percentile) of what each user took, NaN for a new one; shape (lists,)."""
         popular = self.events.frame["item_id"].map(metrics.percentiles(self.users_of)).astype(np.float64)
         means = popular.groupby(self.events.frame["user_id"].to_numpy()).mean()
-        found: Floats = means.reindex(user_ids).to_numpy(np.float64)
+        found: Floats = means.reindex(user_ids).to_numpy().astype(np.float64)
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -85,7 +86,7 @@ class Events:
         path = Path(path)
         if not path.exists():
             raise InputError(f"{path}: no such file of events")
-        readers = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
+        readers: dict[str, Callable[[Path], pd.DataFrame]] = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
         if path.suffix == ".jsonl":
             return cls.of(pd.read_json(path, lines=True, dtype=False), name=str(path))
         if path.suffix not in readers:

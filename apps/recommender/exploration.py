@@ -73,7 +73,8 @@ def propensities(scores: Floats, order: Numbers, *, temperature: float) -> Float
     rest = np.setdiff1d(np.arange(len(scores)), order)
     if temperature == 0:
         left = np.array([scores[order[place:]].max(initial=-np.inf) for place in range(len(order))])
-        return (scores[order] >= np.maximum(left, scores[rest].max(initial=-np.inf))).astype(np.float64)
+        best: NDArray[np.bool_] = scores[order] >= np.maximum(left, scores[rest].max(initial=-np.inf))
+        return best.astype(np.float64)
     return _chances(scores[np.concatenate([order, rest])] / temperature)[: len(order)]
 
 

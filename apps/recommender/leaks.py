@@ -186,7 +186,7 @@ def _moved(
         )
     with_, without = compute(whole), compute(kept)
     moved = {}
-    for name in with_:
+    for name in map(str, with_):
         # A number less or more is a difference too: an item that only the future knows.
         one, other = (np.asarray(table[name], dtype=np.float64) for table in (with_, without))
         same = one.shape == other.shape and np.allclose(one, other, rtol=EQUAL, atol=EQUAL, equal_nan=True)

@@ -124,7 +124,7 @@ def weigh(rules: Sequence[Rule], item_ids: Sequence[str], scores: Floats, items:
     for rule in rules:
         if not isinstance(rule, Boost):
             continue
-        rows = np.flatnonzero(_matches(rule.match, item_ids, items, str(rule)))
+        rows = np.flatnonzero(_matches(rule.match, item_ids, items, str(rule))).tolist()
         before, found = _places(found), found.copy()
         found[rows] += rule.by
         after = _places(found)
@@ -243,7 +243,7 @@ class _Problem:
         barred = self.barred(without)
         found = milp(
             -worth,
-            integrality=np.ones(count),
+            integrality=np.ones(count, dtype=np.int64),
             bounds=Bounds(0, np.where(barred, 0, 1)),
             constraints=LinearConstraint(matrix, lows, highs),
         )
@@ -295,7 +295,7 @@ def _values(field: str, item_ids: Sequence[str], items: Items, rule: str) -> NDA
         return np.array(item_ids, dtype=object)
     if field not in items.frame:
         raise InputError(f"'{rule}': items have no field '{field}'; they have {ITEM}, {', '.join(items.frame.columns)}")
-    found: NDArray[Any] = items.frame[field].reindex(item_ids).to_numpy(dtype=object)
+    found: NDArray[Any] = items.frame[field].reindex(list(item_ids)).to_numpy(dtype=object)
     return found
 
 

@@ -29,7 +29,7 @@ def events(rows: Rows) -> Events:
     frame = rows.some()
     items = (frame[HISTORY].fillna("") + " " + frame["item_id"]).str.split()
     # Rows of one user are prefixes of one another (RecBole's augmentation): the longest tells all.
-    longest = items.str.len().groupby(frame["user_id"], sort=False).idxmax()
+    longest = items.map(len).groupby(frame["user_id"], sort=False).idxmax()
     found = pd.DataFrame({"user_id": frame["user_id"].loc[longest], "item_id": items.loc[longest]})
     return Events.of(found.explode("item_id", ignore_index=True), name=str(rows.path))
 
