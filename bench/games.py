@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from apps.recommender import readers
 from apps.recommender.ablation import FUSED, Ablation
 from apps.recommender.candidates import Candidates
+from apps.recommender.events import Events
 from apps.recommender.intervals import Interval, bootstrap
 from apps.recommender.metrics import Ranking
 from apps.recommender.past import Past
@@ -75,10 +76,15 @@ def measured(seeds: int) -> Measured:
     folder = public_data("amazon_games")
     data = readers.read(folder / "Games-6k.valid.inter")  # a history and what came next: all that may be learnt from
     assert data.items is not None
+<<<<<<< HEAD
     asked = readers.read(folder / "Games-6k.test.inter").events.frame.groupby("user_id")["item_id"].last()
     lists = sequences.candidates(
         folder / "Games-6k.random", {str(user): str(item) for user, item in asked.items()}, OTHERS
     )
+=======
+    asked = last_items(readers.read(folder / "Games-6k.test.inter").events)
+    lists = sequences.candidates(folder / "Games-6k.random", asked, OTHERS)
+>>>>>>> e024c39d7f320ceb808575d87b17e1fdbb37da8d
     taken = Counter(data.events.frame["item_id"])
     seen = np.array([taken[asked[user]] for user in lists.user_ids], np.int64)
     rounds, seconds = [], []
@@ -92,6 +98,12 @@ def measured(seeds: int) -> Measured:
     return Measured(
         lists, seen, values, {stage: float(np.mean([one[stage] for one in seconds])) for stage in seconds[0]}
     )
+
+
+def last_items(events: Events) -> dict[str, str]:
+    """User -> the item that came last."""
+    frame = events.frame.drop_duplicates("user_id", keep="last")
+    return dict(zip(frame["user_id"], frame["item_id"], strict=True))
 
 
 def ranked(training: Training, lists: Candidates) -> dict[str, NDArray[np.floating]]:

@@ -36,9 +36,9 @@ class Sequence(Section):
 
 
 class Booster(Section):
-    rounds: Count = 600
-    learning_rate: Positive = 0.05
-    leaves: Annotated[int, Field(ge=2)] = 31
+    rounds: Count = 400
+    learning_rate: Positive = 0.1
+    leaves: Annotated[int, Field(ge=2)] = 15
     stop_after: Count = 40
     """Rounds without a better nDCG on held-out users after which training stops."""
     threads: Count = 2

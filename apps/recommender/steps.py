@@ -82,7 +82,10 @@ class Steps:
         return len(self.targets)
 
     def candidates(self, catalogue: int, negatives: int, *, published: Any = None, seed: int) -> Ints:
-        """Each target with items drawn evenly, none of which its user had taken; shape (steps, 1 + negatives).
+        """Items drawn evenly, none of which the user had taken, and last the target; shape (steps, negatives + 1).
+
+        LightGBM lets the earlier of two equal scores win: a target in front would make a booster that has learnt
+        nothing look perfect, and stop it there.
 
         Args:
             published: seconds since 1970 of each item: what appeared after a step is not drawn for it.
@@ -101,13 +104,13 @@ class Steps:
             if not bad.any():
                 break
             drawn[bad] = random.integers(catalogue, size=int(bad.sum()), dtype=np.int32)
-        return np.column_stack([self.targets, drawn])
+        return np.column_stack([drawn, self.targets])
 
     def lists(self, matrix: Any, width: int) -> Lists:
-        """The steps' lists, target first, with the features of their candidates."""
+        """The steps' lists, target last, with the features of their candidates."""
         labels = {}
         for name, label in self.labels.items():
             table = np.zeros((len(self), width), np.int8)
-            table[:, 0] = label
+            table[:, -1] = label
             labels[name] = table.ravel()
         return Lists(matrix, np.full(len(self), width), labels)

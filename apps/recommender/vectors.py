@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from apps.recommender.past import Floats
-from engine import Embedder
-from engine.resources import home
+from engine import Embedder, Store
 
 DIGEST = 16
 """Bytes of a text's hash."""
@@ -32,7 +31,7 @@ class Vectors:
     def __init__(self, embedder: Embedder) -> None:
         self.embedder = embedder
         self.width = len(embedder.embed([""])[0])
-        self.folder = home() / "cache" / "recommender" / embedder.model.replace("/", "--")
+        self.folder = Store().root.parent / "cache" / "recommender" / embedder.model.replace("/", "--")
 
     def of(self, texts: Sequence[str]) -> Floats:
         """Shape (texts, width), read only."""
