@@ -76,15 +76,8 @@ def measured(seeds: int) -> Measured:
     folder = public_data("amazon_games")
     data = readers.read(folder / "Games-6k.valid.inter")  # a history and what came next: all that may be learnt from
     assert data.items is not None
-<<<<<<< HEAD
-    asked = readers.read(folder / "Games-6k.test.inter").events.frame.groupby("user_id")["item_id"].last()
-    lists = sequences.candidates(
-        folder / "Games-6k.random", {str(user): str(item) for user, item in asked.items()}, OTHERS
-    )
-=======
     asked = last_items(readers.read(folder / "Games-6k.test.inter").events)
     lists = sequences.candidates(folder / "Games-6k.random", asked, OTHERS)
->>>>>>> e024c39d7f320ceb808575d87b17e1fdbb37da8d
     taken = Counter(data.events.frame["item_id"])
     seen = np.array([taken[asked[user]] for user in lists.user_ids], np.int64)
     rounds, seconds = [], []
