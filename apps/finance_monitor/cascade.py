@@ -3,9 +3,9 @@
 Under overload the stand-in answers all of them, sure or not, so that no item is dropped. Which one answered is told in
 a prediction's `backend`, and is kept with the labels: a replay reads it and does not decide again.
 
-The champion answers one text a call on a session a core. A batch of 32 padded texts has fewer calls but more tokens,
-and int8 would share one scale over it: on PhraseBank's test sentences {RATES}. A GPU is where
-batches by tokens pay.
+The champion answers one text a call, on a session a core: int8 shares one scale over a batch, and a replay would then
+depend on how the feed was cut. Of PhraseBank's test sentences two busy cores so answered 41/s, batches of 1,024 tokens
+29/s on one session of two threads and 51/s on two sessions.
 """
 
 from __future__ import annotations

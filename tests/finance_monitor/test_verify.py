@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.finance_monitor import journal, replay, run, verification
+from apps.finance_monitor import journal, labels, replay, run, verification
 from apps.finance_monitor.cli import app
 from apps.finance_monitor.explanation import Moment, decisive, moment
 from apps.finance_monitor.feeds import named
@@ -141,9 +141,6 @@ def test_a_file_of_alerts_is_one_alert_or_a_log_of_which_the_last_state_counts(t
 class OneHot:
     """The toy models' encoder: titles of the same first word tell the same story."""
 
-    def __init__(self, name: str = "") -> None:
-        pass
-
     def stream(self, titles: Sequence[str]) -> Iterator[np.ndarray]:
         return map(one_hot, titles)
 
@@ -158,7 +155,7 @@ def wire(toy_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.
         row["sentiment"], row["topics"] = ("negative", ["cyber"]) if bad else ("positive", ["earnings"])
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     train(toy_recipe(tuning={"epochs": 8, "learning_rate": 5e-3, "batch_tokens": 512, "max_length": 48}))
-    monkeypatch.setattr(run, "Embedder", OneHot)
+    monkeypatch.setattr(labels, "encoder", OneHot)
     items = [one.item for one in news()]
     lines = []
     for one in items:
