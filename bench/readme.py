@@ -79,6 +79,8 @@ ROWS = (
     ("shuffled", "upper_95", "... at most, with 95% confidence"),
     ("nab", "standard", "NAB's counts of tweets, standard profile"),
     ("nab", "standard_gaussian", "... NAB's windowed Gaussian on the same"),
+    ("soak", "items_per_s", "a million made-up items without the models: items a second on one core"),
+    ("soak", "memory_growth", "... resident memory of the last quarter against the second"),
     ("crash_monitor", "identical", "finance-monitor killed a hundred times: alert log equal byte for byte"),
     ("crash_monitor", "lost", "... items lost or kept twice"),
 )

@@ -15,7 +15,7 @@ REMEMBERED = timedelta(hours=48)
 FIRST_ROWS = 256
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Story:
     """An event, known by the first item that told it.
 

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Literal
 
 WINDOW = timedelta(minutes=60)
@@ -148,15 +149,13 @@ class Window:
             if not first:
                 del self._negative[key]
         horizon = now - REMEMBERED
-        while self._seen and self._seen[oldest := next(iter(self._seen))] <= horizon:
-            del self._seen[oldest]
-        while self._told:
-            (key, story), tellings = next(iter(self._told.items()))
-            if next(reversed(tellings.values())).time > horizon:
-                break
+        # Gone through once: a dict that is emptied from its front takes longer and longer to find its first entry.
+        for name in list(takewhile(lambda one: self._seen[one] <= horizon, self._seen)):
+            del self._seen[name]
+        for key, story in list(takewhile(lambda one: _last(self._told[one]) <= horizon, self._told)):
+            tellings = self._told.pop((key, story))
             for item_id in list(tellings):
                 self._release(key, story, item_id, tellings)
-            del self._told[key, story]
         step, self._step = self._step, Step()
         return step
 
@@ -179,6 +178,10 @@ class Window:
         left.discard((key, story))
         if not left:
             del self._of_item[item_id]
+
+
+def _last(tellings: dict[str, Mention]) -> datetime:
+    return next(reversed(tellings.values())).time
 
 
 def _first(tellings: dict[str, Mention]) -> Mention:
