@@ -35,8 +35,4 @@ class Pushed:
             self._inbox.forget(max(mine))
 
     def close(self) -> None:
-<<<<<<< HEAD
-        """The inbox is the service's."""
-=======
         """The inbox is its owner's."""
->>>>>>> d26cf895fee6ad440a9d8bfaef2953d7ee5fbf08
