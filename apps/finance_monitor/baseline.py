@@ -86,6 +86,10 @@ class Baseline:
             for key, number in counts.items():
                 self._negative[key] = self._negative.get(key, 0.0) + number
 
+    def keep_holidays_of(self, calendar: str | None) -> None:
+        """Take another country's."""
+        self._season.calendar = calendar
+
     def known(self, others: Collection[Key]) -> int:
         """Keys that were ever negative, as far as is remembered, and those of `others`."""
         return len(self._negative.keys() | others)

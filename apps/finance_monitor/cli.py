@@ -103,6 +103,12 @@ def follow_feed(
     escalate_after: Annotated[
         float, typer.Option(min=0, help="Minutes of event time after which an alert that still fires is escalated.")
     ] = 30.0,
+    calendar: Annotated[
+        str | None, typer.Option(help="A country whose public holidays are taken for Sundays, as US, GB or CN.")
+    ] = None,
+    notices: Annotated[
+        bool, typer.Option("--notices", help="Tell of volume out of proportion and of slow drift as well.")
+    ] = False,
     companies: Companies = None,
     dead_letters: Dead = Path("dead_letters.jsonl"),
     dashboard: Annotated[
@@ -137,6 +143,8 @@ def follow_feed(
         sinks=told,
         keep_items=keep_items,
         budget=false_alarms_per_day,
+        calendar=calendar,
+        notices=notices,
         lateness=lateness,
         dashboard=dashboard,
     )
@@ -202,6 +210,8 @@ def _run(
     sinks: Sequence[Sink] = (),
     keep_items: float = 90.0,
     budget: float = 0.5,
+    calendar: str | None = None,
+    notices: bool = False,
     lateness: float = 5.0,
     dashboard: bool = False,
 ) -> Result:
@@ -231,6 +241,8 @@ def _run(
             sinks=sinks,
             keep_items=timedelta(days=keep_items) if keep_items else None,
             budget=budget,
+            calendar=calendar,
+            notices=notices,
             lateness=timedelta(minutes=lateness),
             on_change=_tell if (follow or dashboard) and not quiet and not board else None,
             on_pulse=board.take if board else None,

@@ -15,8 +15,7 @@ class Notices:
     """Alerts of the severity "info", as `Watch` tells of them.
 
     Attributes:
-        told: whether they are told. A surge often comes with a volume, so they are for those who ask; what is usual is
-            learnt in any case.
+        told: whether anything is watched and told. A surge often comes with a volume, so they are for those who ask.
     """
 
     def __init__(self) -> None:
@@ -31,16 +30,18 @@ class Notices:
             stories: of the window that ends there.
             budget: false notices a day.
         """
+        if not self.told:
+            return []
         self._watch.budget = budget
         told = []
         for one in self._watch.step(now, came):
             place = one.kind, one.key
-            if one.opened and self.told:
+            if one.opened:
                 tails = Tails(one.expected, one.expected / max(stories, one.expected), one.p_value, one.p_value)
                 share = one.observed / max(stories, one.observed, 1)
                 alert = Alert(one.key, one.since, one.observed, share, tails, None, model, one.kind, severity="info")
                 self._open[place] = alert
-            elif not one.opened and place in self._open:
+            elif place in self._open:
                 alert = self._open.pop(place)
                 alert.closed, alert.reason = now, "calm"
             else:

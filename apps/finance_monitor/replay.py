@@ -33,6 +33,8 @@ class Settings:
     budget: float = BUDGET
     lateness: timedelta | None = None
     companies: WatchList = field(default_factory=WatchList)
+    calendar: str | None = None
+    notices: bool = False
 
 
 @dataclass
@@ -65,9 +67,10 @@ def replay(items: Sequence[Labelled], settings: Settings, model: dict[str, Any])
     Args:
         model: as the alerts are to name it.
     """
-    alarms = _Noting(model, budget=settings.budget)
+    alarms = _Noting(model, budget=settings.budget, calendar=settings.calendar)
     stories = _Noted()
     monitor = Monitor(stories, Companies(settings.companies), alarms)
+    monitor.notices.told = settings.notices
     arrivals = Arrivals(settings.lateness)
     found = Replay()
 
@@ -121,8 +124,8 @@ class _Noting(Alarms):
         moments: alert -> its steps.
     """
 
-    def __init__(self, model: dict[str, Any], *, budget: float) -> None:
-        super().__init__(model, budget=budget)
+    def __init__(self, model: dict[str, Any], *, budget: float, calendar: str | None) -> None:
+        super().__init__(model, budget=budget, calendar=calendar)
         self.moments: dict[str, list[Moment]] = {}
 
     def _judge(

@@ -110,6 +110,8 @@ def monitor(
     keep_items: timedelta | None = KEEP_ITEMS,
     sinks: Sequence[Sink] = (),
     budget: float = BUDGET,
+    calendar: str | None = None,
+    notices: bool = False,
     lateness: timedelta = LATENESS,
     on_change: Callable[[Change], None] | None = None,
     on_pulse: Callable[[Pulse], None] | None = None,
@@ -125,6 +127,8 @@ def monitor(
         keep_items: how long the state holds items, in event time; None: for ever.
         sinks: are sent each change of an alert; they need a state, which keeps what they have been told.
         budget: false alarms a day.
+        calendar: country whose public holidays are taken for Sundays.
+        notices: tell of volume and drift as well.
         lateness: how long an item of a live feed or one with a state is waited for.
         on_change: called as an alert opens and as it ends.
         on_pulse: called at the start and after each chunk.
@@ -141,6 +145,8 @@ def monitor(
     now = journal.restore(fresh) if journal else fresh()
     # What was kept has the settings of its time.
     now.monitor.alarms.model, now.monitor.alarms.budget = models.lineage(), budget
+    now.monitor.alarms.baseline.keep_holidays_of(calendar)
+    now.monitor.notices.told = notices
     now.monitor.companies.watch(listed)
     told = Lines(log, journal.changes() if journal else (), append=journal is None)
     dead = Lines(dead_letters, journal.dead() if journal else ())

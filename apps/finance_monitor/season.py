@@ -41,7 +41,7 @@ class Season:
     """
 
     def __init__(self, calendar: str | None = None) -> None:
-        self._calendar = calendar
+        self.calendar = calendar
         self._stories = np.zeros((7, 24))
         self._hours = np.zeros((7, 24))
         self._spread = 0.0
@@ -90,7 +90,7 @@ class Season:
         return float((self._stories[day, hour] + LEANS * like) / (self._hours[day, hour] + LEANS))
 
     def _bin(self, time: datetime) -> tuple[int, int]:
-        rests = self._calendar is not None and time.date() in free_days(self._calendar)
+        rests = self.calendar is not None and time.date() in free_days(self.calendar)
         return SUNDAY if rests else time.weekday(), time.hour
 
 

@@ -45,6 +45,8 @@ class Service:
         dead_letters: Path | None = None,
         log: Path | None = None,
         budget: float = 0.5,
+        calendar: str | None = None,
+        notices: bool = False,
         lateness: timedelta = LATENESS,
     ) -> None:
         self._database = tables.opened(state)
@@ -75,6 +77,8 @@ class Service:
                     state=state,
                     sinks=sinks,
                     budget=budget,
+                    calendar=calendar,
+                    notices=notices,
                     lateness=lateness,
                     on_pulse=meter.take,
                     until=self._ending,

@@ -37,6 +37,12 @@ def serve(
     ] = None,
     lateness: Annotated[float, typer.Option(min=0, help="Minutes of event time that a late item is waited for.")] = 5.0,
     false_alarms_per_day: Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")] = 0.5,
+    calendar: Annotated[
+        str | None, typer.Option(help="A country whose public holidays are taken for Sundays, as US, GB or CN.")
+    ] = None,
+    notices: Annotated[
+        bool, typer.Option("--notices", help="Tell of volume out of proportion and of slow drift as well.")
+    ] = False,
     webhook: Annotated[
         list[str] | None, typer.Option(help="Post alerts here in Alertmanager's shape, signed by KEEL_WEBHOOK_SECRET.")
     ] = None,
@@ -82,6 +88,8 @@ def serve(
         dead_letters=dead_letters,
         log=alerts,
         budget=false_alarms_per_day,
+        calendar=calendar,
+        notices=notices,
         lateness=timedelta(minutes=lateness),
     )
     typer.echo(f"http://{host}:{port}/   http://{host}:{port}/docs", err=True)

@@ -33,6 +33,8 @@ Lateness = Annotated[
 ]
 State = Annotated[str | None, typer.Option(help="The state of the run that raised it, a file or a database's URL.")]
 Only = Annotated[str | None, typer.Option("--id", help="One alert of a log.")]
+Calendar = Annotated[str | None, typer.Option(help="The country whose holidays that run took for Sundays.")]
+Notices = Annotated[bool, typer.Option("--notices", help="That run told of volume and drift as well.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 
 
@@ -49,6 +51,8 @@ def explain(
     false_alarms_per_day: Budget = 0.5,
     lateness: Lateness = None,
     companies: Companies = None,
+    calendar: Calendar = None,
+    notices: Notices = False,
     as_json: Json = False,
 ) -> None:
     """The fewest stories without which an alert would not have fired, and the words that made its worst news negative.
@@ -60,7 +64,7 @@ def explain(
     from engine.explain import Explainer
 
     told = _one(alert, state, only)
-    settings = _settings(false_alarms_per_day, 5.0 if lateness is None else lateness, companies)
+    settings = _settings(false_alarms_per_day, 5.0 if lateness is None else lateness, companies, calendar, notices)
     with Progress(quiet=as_json) as progress:
         progress.stage(f"explaining {told['id']}")
         explainer = Explainer(load(verification.check_model(told["model"], Store())))
@@ -73,7 +77,7 @@ def explain(
             if told["id"] not in seen.alerts:
                 raise errors.InputError(
                     f"--state {state}: its news raises no alert {told['id']} with these settings; give the "
-                    "--false-alarms-per-day, --lateness and --companies of the run"
+                    "--false-alarms-per-day, --lateness, --companies, --calendar and --notices of the run"
                 )
             document["decisive"] = _decisive(told["id"], items, seen, settings)
         words = explanation.worst(_titles(told), explainer)
@@ -94,6 +98,8 @@ def verify(
     false_alarms_per_day: Budget = 0.5,
     lateness: Lateness = None,
     companies: Companies = None,
+    calendar: Calendar = None,
+    notices: Notices = False,
     as_json: Json = False,
 ) -> None:
     """Read the news again with the model that an alert names, and hold each field against what comes of it.
@@ -108,7 +114,9 @@ def verify(
     from engine import Progress
 
     told = verification.read(alerts, only=only)
-    settings = _settings(false_alarms_per_day, 5.0 if lateness is None and state else lateness, companies)
+    settings = _settings(
+        false_alarms_per_day, 5.0 if lateness is None and state else lateness, companies, calendar, notices
+    )
     sources = [named(one) for one in feed]
     with Progress(quiet=as_json) as progress:
         known = journal.recorded_in(state) if state else []
@@ -208,13 +216,16 @@ def _one(alert: str, state: str | None, only: str | None) -> Mapping[str, Any]:
     return journal.alert_in(state, alert)
 
 
-def _settings(budget: float, lateness: float | None, companies: Path | None) -> Settings:
+def _settings(
+    budget: float, lateness: float | None, companies: Path | None, calendar: str | None, notices: bool
+) -> Settings:
     from apps.finance_monitor import watchfile
     from apps.finance_monitor.replay import Settings
     from apps.finance_monitor.watchlist import WatchList
 
     listed = watchfile.read(companies) if companies else WatchList()
-    return Settings(budget, None if lateness is None else timedelta(minutes=lateness), listed)
+    waits = None if lateness is None else timedelta(minutes=lateness)
+    return Settings(budget, waits, listed, calendar, notices)
 
 
 def _labelled(
