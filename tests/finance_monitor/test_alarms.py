@@ -92,7 +92,7 @@ def test_a_surge_alarms_once_within_a_window_and_ends() -> None:
 
 def test_a_smaller_budget_raises_no_alarm_that_a_greater_does_not() -> None:
     faint = [item(5 * 1440 + 600 + 8 * n, f"attack{n} on a firm", "negative", ("cyber",)) for n in range(6)]
-    busy = usual(7, a_day=600) + faint
+    busy = usual(6, a_day=300) + faint
     found = [len(alerts(busy, budget=budget)) for budget in (1e-6, 0.01, 0.5, 50.0)]
     assert found == sorted(found)
     assert found[0] == 0
