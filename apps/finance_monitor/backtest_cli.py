@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from apps.finance_monitor import options
 from engine import errors
 
 if TYPE_CHECKING:
@@ -28,17 +27,13 @@ def backtest(
         Path | None,
         typer.Option(help="What happened: kind, key, start, end a line. Without it alarms are counted, not judged."),
     ] = None,
-    mapping: Annotated[
-        str | None, typer.Option(help="A YAML file that tells how items of another shape are read; or ninjs, or csv.")
-    ] = None,
-    false_alarms_per_day: Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")] = 0.5,
+    mapping: options.Mapping = None,
+    false_alarms_per_day: options.Budget = 0.5,
     sweep: Annotated[bool, typer.Option("--sweep", help="Try other budgets too; the news is labelled once.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots here, which needs nothing else.")] = None,
-    companies: Annotated[Path | None, typer.Option(help="A watch list, a company's name a line.")] = None,
-    dead_letters: Annotated[Path, typer.Option(help="Where lines that are no news items go.")] = Path(
-        "dead_letters.jsonl"
-    ),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")] = False,
+    companies: options.Companies = None,
+    dead_letters: options.Dead = options.DEAD,
+    as_json: options.Json = False,
 ) -> None:
     """Score the alarms on a feed whose surges and decoys are known.
 
@@ -60,7 +55,7 @@ def backtest(
     others = [Trial.of(history, planted, budget) for budget in BUDGETS] if sweep else []
     if as_json:
         document = _document(trial, against, others)
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        options.print_json(document)
     else:
         _tell(trial, against, others)
     if html:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.finance_monitor import backtest_cli, serve_cli, silence_cli, verify_cli
+from apps.finance_monitor import backtest_cli, options, serve_cli, silence_cli, verify_cli
 from engine import errors
 
 if TYPE_CHECKING:
@@ -28,19 +28,9 @@ app = typer.Typer(
     "Example: finance-monitor --feed news.jsonl --alerts alerts.jsonl",
 )
 verify_cli.add(app)
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
-Companies = Annotated[
-    Path | None,
-    typer.Option(
-        help="Companies to watch: names a line; or YAML, JSON lines or CSV of name, aliases, tickers, and words that "
-        "must or must_not stand near."
-    ),
-]
-Budget = Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")]
 UseCascade = Annotated[
     bool, typer.Option("--cascade/--no-cascade", help="Leave titles that a cheap model is sure of to it.")
 ]
-Dead = Annotated[Path, typer.Option(help="Where lines that are no news items go.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -53,10 +43,8 @@ def follow_feed(
             "feed; redis://HOST:PORT/DB?stream=NAME&group=G; kafka://HOST:PORT/TOPIC?group=G. May be given again."
         ),
     ] = None,
-    mapping: Annotated[
-        str | None, typer.Option(help="A YAML file that tells how items of another shape are read; or ninjs, or csv.")
-    ] = None,
-    poll: Annotated[float, typer.Option(min=1, help="Seconds between two looks at a web feed, with --follow.")] = 60.0,
+    mapping: options.Mapping = None,
+    poll: options.Poll = 60.0,
     alerts: Annotated[
         Path | None,
         typer.Option(
@@ -86,43 +74,25 @@ def follow_feed(
             help="Days of the feed's time that --state holds items, for verify and for the next version; 0: for ever.",
         ),
     ] = 90.0,
-    false_alarms_per_day: Budget = 0.5,
-    webhook: Annotated[
-        list[str] | None,
-        typer.Option(help="Post alerts here in Alertmanager's shape, signed by KEEL_WEBHOOK_SECRET; with --state."),
-    ] = None,
-    slack: Annotated[list[str] | None, typer.Option(help="Post them here as Slack reads them; with --state.")] = None,
-    smtp: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Mail them: smtp://USER@HOST:PORT/?from=ADDRESS&to=ADDRESS&starttls=1, the password in "
-            "KEEL_SMTP_PASSWORD; with --state."
-        ),
-    ] = None,
-    escalate_to: Annotated[
-        list[str] | None,
-        typer.Option(help="A webhook or smtp:// that is told of critical alerts, and of those that go on firing."),
-    ] = None,
-    escalate_after: Annotated[
-        float, typer.Option(min=0, help="Minutes of event time after which an alert that still fires is escalated.")
-    ] = 30.0,
-    calendar: Annotated[
-        str | None, typer.Option(help="A country whose public holidays are taken for Sundays, as US, GB or CN.")
-    ] = None,
-    notices: Annotated[
-        bool, typer.Option("--notices", help="Tell of volume out of proportion and of slow drift as well.")
-    ] = False,
-    companies: Companies = None,
+    false_alarms_per_day: options.Budget = 0.5,
+    webhook: options.Webhooks = None,
+    slack: options.Slacks = None,
+    smtp: options.Mail = None,
+    escalate_to: options.EscalateTo = None,
+    escalate_after: options.EscalateAfter = 30.0,
+    calendar: options.Calendar = None,
+    notices: options.Notices = False,
+    companies: options.Companies = None,
     cascade: UseCascade = False,
     backlog: Annotated[
         int,
         typer.Option(min=64, help="Items that may wait, with --follow, before the cheap model labels all of them."),
     ] = 2000,
-    dead_letters: Dead = Path("dead_letters.jsonl"),
+    dead_letters: options.Dead = options.DEAD,
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="Draw trends and alerts on the terminal while the news is read.")
     ] = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Read a feed in order of time and raise alarms."""
     if context.invoked_subcommand:
@@ -163,7 +133,7 @@ def follow_feed(
     if alerts and not live:
         write_alerts(result.alerts, alerts)
     if as_json:
-        _print_json(_document(result))
+        options.print_json(_document(result))
         return
     from apps.finance_monitor.summary import show
 
@@ -184,7 +154,7 @@ app.add_typer(silence_cli.silence, name="silence")
 def train_models(
     again: Annotated[bool, typer.Option("--again", help="Train anew what is there already.")] = False,
     base: Annotated[str, typer.Option(help="A base model: a name, a folder or a hub id.")] = "minilm",
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train the models that the monitor reads with: news, names of companies, sentiment towards each.
 
@@ -196,7 +166,7 @@ def train_models(
     with Progress(quiet=as_json) as progress:
         made = learn(progress, base=base, again=again)
     if as_json:
-        _print_json({"trained": made})
+        options.print_json({"trained": made})
         return
     typer.echo(f"trained {', '.join(made.values())}" if made else "all models are there; --again trains them anew")
 
@@ -310,7 +280,3 @@ def _document(result: Result) -> dict[str, Any]:
 def _check_writable(path: Path | None) -> None:
     if path and not path.parent.is_dir():
         raise errors.InputError(f"--alerts {path}: the folder {path.parent} does not exist; make it first")
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -124,6 +124,9 @@ class Dashboard:
 
         firing = sorted(pulse.firing, key=lambda alert: (list(STYLES).index(alert["severity"]), alert["opened"]))
         yield Text(f"{len(firing)} firing" if firing else "nothing fires", style="bold")
+        if pulse.pending:
+            names = (f"{key.value} (p = {p:.0e})" for key, p in sorted(pulse.pending.items(), key=lambda one: one[1]))
+            yield Text(f"may be about to: {', '.join(names)}", style="yellow", no_wrap=True, overflow="ellipsis")
         for alert in firing[:ALERTS]:
             line = Text(no_wrap=True, overflow="ellipsis")
             line.append(f"{alert['severity'].upper()} {alert['key']['value']}", style=STYLES[alert["severity"]])

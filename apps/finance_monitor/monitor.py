@@ -73,6 +73,10 @@ class Monitor:
         if self.tally.last:
             yield from self._advance(self.tally.last + 3 * WINDOW)
 
+    def firing(self) -> list[Alert]:
+        """Surges and notices that have not ended."""
+        return [*self.alarms.firing.values(), *self.notices.firing()]
+
     def _advance(self, now: datetime) -> Iterator[Alert]:
         if self._next is None:
             self._next = _step_after(now)

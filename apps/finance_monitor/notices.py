@@ -49,3 +49,6 @@ class Notices:
             alert.tell(now)
             told.append(alert)
         return told
+
+    def firing(self) -> list[Alert]:
+        return list(self._open.values())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from apps.finance_monitor.series import Point
+from apps.finance_monitor.windows import Key
 
 
 @dataclass(frozen=True)
@@ -28,5 +29,7 @@ class Pulse:
     """That labelling them took."""
     firing: Sequence[dict[str, Any]]
     """Alerts, as their `as_dict` gives them."""
+    pending: Mapping[Key, float]
+    """Keys that may be about to surge -> their p-values."""
     points: Sequence[Point]
     """Of the steps that ended in the chunk."""

@@ -206,10 +206,11 @@ def monitor(
 
     def beat(items: Sequence[Labelled] = (), seconds: float = 0.0, points: Sequence[Point] = ()) -> None:
         if on_pulse:
-            firing = [alert.as_dict() for alert in now.monitor.alerts.values() if alert.status == "firing"]
+            firing = [alert.as_dict() for alert in now.monitor.firing()]
             received = max((one.item.received for one in items), default=None)
             counted = (now.monitor.tally.items, now.arrivals.late, now.arrivals.duplicates, dead.count)
-            on_pulse(Pulse(*counted, now.monitor.tally.last, received, len(items), seconds, firing, points))
+            timed = (now.monitor.tally.last, received, len(items), seconds)
+            on_pulse(Pulse(*counted, *timed, firing, now.monitor.alarms.pending, points))
 
     outbox = Outbox(journal.database, sinks) if journal else None
     read = chunks(sources, CHUNK, journal.position if journal else None, until=ending)

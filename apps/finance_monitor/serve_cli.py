@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from apps.finance_monitor import options
+
 State = Annotated[
     str, typer.Option(help="A file, or a database's URL, that keeps what was read and found; the next start goes on.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 keys = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -25,10 +25,8 @@ def serve(
     feed: Annotated[
         list[str] | None, typer.Option(help="Feeds to follow beside what is pushed, as the main command takes them.")
     ] = None,
-    mapping: Annotated[
-        str | None, typer.Option(help="Shape of the feeds' items, as the main command takes it.")
-    ] = None,
-    poll: Annotated[float, typer.Option(min=1, help="Seconds between two looks at a web feed.")] = 60.0,
+    mapping: options.Mapping = None,
+    poll: options.Poll = 60.0,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8090,
     per_minute: Annotated[int, typer.Option(min=1, help="Requests of one key a minute.")] = 600,
@@ -36,35 +34,16 @@ def serve(
         Path | None, typer.Option(help="Write changes of alerts here too, one JSON object a line.")
     ] = None,
     lateness: Annotated[float, typer.Option(min=0, help="Minutes of event time that a late item is waited for.")] = 5.0,
-    false_alarms_per_day: Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")] = 0.5,
-    calendar: Annotated[
-        str | None, typer.Option(help="A country whose public holidays are taken for Sundays, as US, GB or CN.")
-    ] = None,
-    notices: Annotated[
-        bool, typer.Option("--notices", help="Tell of volume out of proportion and of slow drift as well.")
-    ] = False,
-    webhook: Annotated[
-        list[str] | None, typer.Option(help="Post alerts here in Alertmanager's shape, signed by KEEL_WEBHOOK_SECRET.")
-    ] = None,
-    slack: Annotated[list[str] | None, typer.Option(help="Post them here as Slack reads them.")] = None,
-    smtp: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Mail them: smtp://USER@HOST:PORT/?from=ADDRESS&to=ADDRESS&starttls=1, the password in "
-            "KEEL_SMTP_PASSWORD."
-        ),
-    ] = None,
-    escalate_to: Annotated[
-        list[str] | None,
-        typer.Option(help="A webhook or smtp:// that is told of critical alerts, and of those that go on firing."),
-    ] = None,
-    escalate_after: Annotated[
-        float, typer.Option(min=0, help="Minutes of event time after which an alert that still fires is escalated.")
-    ] = 30.0,
-    companies: Annotated[Path | None, typer.Option(help="A watch list, a company's name a line.")] = None,
-    dead_letters: Annotated[Path, typer.Option(help="Where lines that are no news items go.")] = Path(
-        "dead_letters.jsonl"
-    ),
+    false_alarms_per_day: options.Budget = 0.5,
+    calendar: options.Calendar = None,
+    notices: options.Notices = False,
+    webhook: options.Webhooks = None,
+    slack: options.Slacks = None,
+    smtp: options.Mail = None,
+    escalate_to: options.EscalateTo = None,
+    escalate_after: options.EscalateAfter = 30.0,
+    companies: options.Companies = None,
+    dead_letters: options.Dead = options.DEAD,
 ) -> None:
     """Follow feeds and what is pushed, and answer over HTTP: /, /v1/items, /v1/alerts, /v1/events, /metrics, /docs.
 
@@ -115,7 +94,7 @@ def add(
     name: Annotated[str, typer.Argument(help="What people call the key.")],
     state: State,
     role: Annotated[str, typer.Option(help="server may push news; agent may read and silence.")] = "server",
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Make a key; it is shown once. From then on every caller needs one.
 
@@ -132,7 +111,7 @@ def add(
 
 
 @keys.command("list")
-def list_(state: State, as_json: Json = False) -> None:
+def list_(state: State, as_json: options.Json = False) -> None:
     """Who may call.
 
     Example: finance-monitor keys list --state monitor.db
@@ -143,7 +122,7 @@ def list_(state: State, as_json: Json = False) -> None:
     found = Keys(tables.opened(state)).all()
     if as_json:
         rows = [{"name": one.name, "role": one.role, "created": one.created} for one in found]
-        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        options.print_json(rows)
         return
     for one in found:
         typer.echo("\t".join((one.name, one.role, one.created)))

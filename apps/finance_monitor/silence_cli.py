@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from apps.finance_monitor import options
+
 silence = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -16,7 +18,6 @@ silence = typer.Typer(
     "Example: finance-monitor silence add topic:cyber --state monitor.db --hours 2 --reason 'known outage'",
 )
 State = Annotated[str, typer.Option(help="The monitor's state: its file, or its database's URL.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 
 
 @silence.command("add")
@@ -32,7 +33,7 @@ def add(
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, for those who wonder.")] = "",
     author: Annotated[str, typer.Option(envvar="USER", help="Who.")] = "",
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Hide a key's alerts from the sinks; they stay in the log. What counts is the time of the news.
 
@@ -65,7 +66,7 @@ def add(
 def list_(
     state: State,
     all_: Annotated[bool, typer.Option("--all", help="Those that are over too.")] = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """What is silenced.
 
@@ -78,7 +79,7 @@ def list_(
         now = charts.now(connection)
         found = [one for one in Silences(connection).all() if all_ or one.ends is None or one.ends > now]
     if as_json:
-        sys.stdout.write(json.dumps([one.as_dict() for one in found], ensure_ascii=False, indent=2) + "\n")
+        options.print_json([one.as_dict() for one in found])
         return
     for one in found:
         typer.echo(f"{one.id}  {one.told()}")

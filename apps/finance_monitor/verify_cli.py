@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from apps.finance_monitor import options
 from engine import errors
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ State = Annotated[str | None, typer.Option(help="The state of the run that raise
 Only = Annotated[str | None, typer.Option("--id", help="One alert of a log.")]
 Calendar = Annotated[str | None, typer.Option(help="The country whose holidays that run took for Sundays.")]
 Notices = Annotated[bool, typer.Option("--notices", help="That run told of volume and drift as well.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 
 
 def add(app: typer.Typer) -> None:
@@ -53,7 +52,7 @@ def explain(
     companies: Companies = None,
     calendar: Calendar = None,
     notices: Notices = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """The fewest stories without which an alert would not have fired, and the words that made its worst news negative.
 
@@ -82,7 +81,7 @@ def explain(
             document["decisive"] = _decisive(told["id"], items, seen, settings)
         words = explanation.worst(_titles(told), explainer)
     if as_json:
-        _print_json({**document, "words": [asdict(one) for one in words]})
+        options.print_json({**document, "words": [asdict(one) for one in words]})
         return
     _show_explanation(told, document["decisive"], words)
     if state is None:
@@ -100,7 +99,7 @@ def verify(
     companies: Companies = None,
     calendar: Calendar = None,
     notices: Notices = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Read the news again with the model that an alert names, and hold each field against what comes of it.
 
@@ -129,7 +128,7 @@ def verify(
         ]
     holds = all(one.verdict.holds for one in found)
     if as_json:
-        _print_json({"verified": holds, "alerts": [one.document() for one in found]})
+        options.print_json({"verified": holds, "alerts": [one.document() for one in found]})
     else:
         for one in found:
             _show_verdict(one)
@@ -323,7 +322,3 @@ def _title(told: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     return "(none)" if value is None else str(value)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,24 +73,6 @@ class Events:
         found["datetime"] = times
         keys = ["user_id", "datetime"] if times.notna().all() else ["user_id"]
         return cls(found.sort_values(keys, kind="stable", ignore_index=True))
-
-    @classmethod
-    def read(cls, path: Path) -> Events:
-        """The events of a .csv, .jsonl or .parquet file.
-
-        Raises:
-            InputError: there is no such file, or it is of another kind.
-        """
-        path = Path(path)
-        if not path.exists():
-            raise InputError(f"{path}: no such file of events")
-        readers: dict[str, Callable[[Path], pd.DataFrame]] = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
-        if path.suffix == ".jsonl":
-            return cls.of(pd.read_json(path, lines=True, dtype=False), name=str(path))
-        if path.suffix not in readers:
-            raise InputError(f"{path}: events are read from .csv, .jsonl or .parquet")
-        frame: pd.DataFrame = readers[path.suffix](path)
-        return cls.of(frame, name=str(path))
 
     def __len__(self) -> int:
         return len(self.frame)

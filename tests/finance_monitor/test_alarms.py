@@ -262,6 +262,16 @@ def test_an_alert_is_told_as_it_opens_grows_and_ends() -> None:
     assert len(found[-2]["evidence"]) > len(found[0]["evidence"])
 
 
+def test_a_key_is_pending_before_it_surges_and_nobody_is_told() -> None:
+    monitor = Monitor(Stories(), Companies(), Alarms({"name": "m"}, budget=1e-6))
+    noon = 5 * 1440 + 600
+    before = [one for one in usual(6) if one.item.time < START + timedelta(minutes=noon)]
+    faint = [*surge(noon, 6, pace=6), item(noon + 46, "later")]
+    assert list(monitor.take(sorted([*before, *faint], key=lambda one: one.item.time))) == []
+    assert CYBER in monitor.alarms.pending
+    assert monitor.firing() == []
+
+
 def test_a_surge_that_pauses_opens_the_same_alert_again() -> None:
     paused = surge(5 * 1440 + 600, 20) + surge(5 * 1440 + 600 + 360, 20)
     found = told(usual(7) + paused)

@@ -33,7 +33,17 @@ def pulse(steps: int, **more: Any) -> Pulse:
         for key in (BANK, Key("topic", "liquidity"), ALL)
     ]
     values: dict[str, Any] = {"items": 12_345, "late": 2, "duplicates": 3, "dead": 1, "event": START, "received": None}
-    return Pulse(**{**values, "labelled": 64, "seconds": 0.5, "firing": [ALERT], "points": points, **more})
+    return Pulse(
+        **{
+            **values,
+            "labelled": 64,
+            "seconds": 0.5,
+            "firing": [ALERT],
+            "pending": {BANK: 2e-4},
+            "points": points,
+            **more,
+        }
+    )
 
 
 def drawn(board: Dashboard, console: Console) -> list[str]:
@@ -55,6 +65,7 @@ def test_it_shows_trends_alerts_throughput_and_what_is_wrong_in_80_columns() -> 
         assert piece in text
     assert "webhook desk has 4 to be told" in text
     assert "slack" not in text
+    assert "may be about to: 中国工商银行" in text
     assert "CRITICAL 中国工商银行" in text
     assert "[red]储户[/red]" in text  # a title is text, not markup
     trends = [line for line in lines if line.startswith(("all news", "liquidity", "中国"))]

@@ -77,14 +77,14 @@ def test_the_same_is_told_in_whatever_portions_it_is_seen(story: list[tuple[int,
         minute += 5 * pause
         changes.append((minute, told(minute, name, what)))
     once = Moments(AFTER)
-    once.see(((number, data) for number, (_, data) in enumerate(changes, 1)), at(200))
+    once.see(((number, data) for number, (_, data) in enumerate(changes, 1)), at(1000))
     often, sofar = Moments(AFTER), 0
     for look in sorted(looks):
         known = [(n, data) for n, (time, data) in enumerate(changes, 1) if time <= 5 * look and n > often.seen]
         often.see(known, at(5 * look))
         assert often.found[:sofar] == once.found[:sofar]
         sofar = len(often.found)
-    often.see(((n, data) for n, (_, data) in enumerate(changes, 1) if n > often.seen), at(200))
+    often.see(((n, data) for n, (_, data) in enumerate(changes, 1) if n > often.seen), at(1000))
     assert often.found == once.found
 
 

@@ -26,7 +26,7 @@ from apps.finance_monitor.serve import Service
 from engine.db import Database
 from engine.errors import InputError
 from engine.service import Keys, Queue
-from tests.finance_monitor.toys import models
+from tests.finance_monitor.words import models
 from tests.services import free_port
 
 START = datetime(2026, 3, 2, tzinfo=UTC)

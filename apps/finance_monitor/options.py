@@ -1,0 +1,54 @@
+"""Options that several commands share, and how they print JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
+Mapping = Annotated[
+    str | None, typer.Option(help="A YAML file that tells how items of another shape are read; or ninjs, or csv.")
+]
+Poll = Annotated[float, typer.Option(min=1, help="Seconds between two looks at a web feed.")]
+Companies = Annotated[
+    Path | None,
+    typer.Option(
+        help="Companies to watch: names a line; or YAML, JSON lines or CSV of name, aliases, tickers, and words that "
+        "must or must_not stand near."
+    ),
+]
+Budget = Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms.")]
+Calendar = Annotated[
+    str | None, typer.Option(help="A country whose public holidays are taken for Sundays, as US, GB or CN.")
+]
+Notices = Annotated[bool, typer.Option("--notices", help="Tell of volume out of proportion and of slow drift as well.")]
+Dead = Annotated[Path, typer.Option(help="Where lines that are no news items go.")]
+DEAD = Path("dead_letters.jsonl")
+Webhooks = Annotated[
+    list[str] | None,
+    typer.Option("--webhook", help="Post alerts here in Alertmanager's shape, signed by KEEL_WEBHOOK_SECRET."),
+]
+Slacks = Annotated[list[str] | None, typer.Option("--slack", help="Post them here as Slack reads them.")]
+Mail = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--smtp",
+        help="Mail them: smtp://USER@HOST:PORT/?from=ADDRESS&to=ADDRESS&starttls=1, the password in "
+        "KEEL_SMTP_PASSWORD.",
+    ),
+]
+EscalateTo = Annotated[
+    list[str] | None,
+    typer.Option(help="A webhook or smtp:// that is told of critical alerts, and of those that go on firing."),
+]
+EscalateAfter = Annotated[
+    float, typer.Option(min=0, help="Minutes of event time after which an alert that still fires is escalated.")
+]
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
