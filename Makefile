@@ -32,7 +32,7 @@ demo-support: $(READY)  ## train the support bot (first time only); three questi
 
 test: $(READY)  ## all tests
 	@echo "== tests"
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 
 test-services: $(READY)  ## the tests that need PostgreSQL, Redis and Chromium, which it installs on Debian (as root, or by sudo)
 	@echo "== services"

@@ -26,6 +26,8 @@ from engine.text.terms import terms
 
 SUPPORT = packaged() / "data" / "support"
 DIALOGUES = 80
+EVERY = 3
+"""One dev question in so many: a toy's weights need no more."""
 
 
 class WordVectors(Embedder):
@@ -87,12 +89,14 @@ def run(*arguments: str) -> dict[str, object] | list[object]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, toy_base: Path) -> Path:
+def trained_bot(tmp_path_factory: pytest.TempPathFactory, toy_base: Path) -> Path:
     """A KEEL_HOME with a bot of toy models over all packaged articles."""
     home = tmp_path_factory.mktemp("bot")
-    few = home / "dialogues.jsonl"
+    few, asked = home / "dialogues.jsonl", home / "dev.jsonl"
     lines = (SUPPORT / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
     few.write_text("\n".join(lines[::5][:DIALOGUES]) + "\n", encoding="utf-8")
+    lines = (SUPPORT / "queries" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
+    asked.write_text("\n".join(lines[::EVERY]) + "\n", encoding="utf-8")
     # A toy's logits lie so near each other that rounding turns their order round; the bound is tested elsewhere.
     (home / "recipes").mkdir()
     for recipe in (packaged() / "recipes").glob("support_*.yaml"):
@@ -102,15 +106,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory, toy_base: Path) -> Path:
         patch.setenv("KEEL_HOME", str(home))
         patch.chdir(home)
         assert run("ingest", str(SUPPORT / "articles" / "en"))["in_all"]["documents"] == 100
-        made = run("train", "--base", str(toy_base), "--dialogues", str(few))
+        made = run("train", "--base", str(toy_base), "--dialogues", str(few), "--dev", str(asked))
         assert made["version"] == "support-bot@1"
         assert 0 <= made["dev"]["coverage"] <= 1
     return home
 
 
 @pytest.fixture
-def bot(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Bot:
-    monkeypatch.setenv("KEEL_HOME", str(trained))
+def bot(trained_bot: Path, monkeypatch: pytest.MonkeyPatch) -> Bot:
+    monkeypatch.setenv("KEEL_HOME", str(trained_bot))
     return Bot(Knowledge(settings.database()), Models.load(), error_rate=0.99)
 
 

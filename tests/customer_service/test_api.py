@@ -45,9 +45,9 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(trained: object) -> Iterator[Service]:
+def service(trained_bot: object) -> Iterator[Service]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KEEL_HOME", str(trained))
+        patch.setenv("KEEL_HOME", str(trained_bot))
         database = settings.database()
         queue = Queue(2)
         app, desks = api.application(

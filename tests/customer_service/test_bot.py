@@ -84,12 +84,12 @@ def test_a_conversation_goes_to_a_person_and_the_bot_is_silent_then(bot: Bot) ->
 
 
 def test_commands_answer_in_json_and_say_what_is_missing(
-    trained: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    trained_bot: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for arguments, told in ((["ask", "hello"], "support-bot ingest"), (["delete", "never"], "no such document")):
         with pytest.raises(InputError, match=told):
             CliRunner().invoke(app, arguments, catch_exceptions=False)
-    monkeypatch.setenv("KEEL_HOME", str(trained))
+    monkeypatch.setenv("KEEL_HOME", str(trained_bot))
     answer = run("ask", "thanks!")
     assert isinstance(answer, dict)
     assert answer["kind"] == "talk"
@@ -98,9 +98,9 @@ def test_commands_answer_in_json_and_say_what_is_missing(
 
 
 def test_evaluation_gives_figures_with_intervals(
-    trained: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[str, str], Path]
+    trained_bot: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[str, str], Path]
 ) -> None:
-    monkeypatch.setenv("KEEL_HOME", str(trained))
+    monkeypatch.setenv("KEEL_HOME", str(trained_bot))
     lines = (SUPPORT / "queries" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
     kinds = ("answerable", "unanswerable", "follow_up")
     few = [line for kind in kinds for line in [one for one in lines if f'"kind": "{kind}"' in one][:6]]
