@@ -43,7 +43,7 @@ class Site:
 def site(trained_bot: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder, port, shop_port = tmp_path_factory.mktemp("shop"), free_port(), free_port()
     service, shop = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{shop_port}"
-    environment = {**os.environ, "KEEL_HOME": str(trained)}
+    environment = {**os.environ, "KEEL_HOME": str(trained_bot)}
     command = [str(Path(sys.executable).parent / "support-bot")]
     keys = {}
     for role in ("widget", "agent"):
