@@ -119,12 +119,17 @@ class Recommender:
         )
 
     def scores(self, past: Past, owners: NDArray[Any], candidates: Ints, as_of: Any = None) -> NDArray[np.float64]:
-        """As `score`, by numbers: candidate i for history `owners[i]`."""
+        """As `score`, by numbers: candidate i for history `owners[i]`.
+
+        Args:
+            as_of: a moment, or seconds since 1970 at which each candidate is shown.
+        """
         found = np.empty(len(candidates), np.float64)
         for first in range(0, len(candidates), BATCH):
             part = slice(first, first + BATCH)
             rows, local = np.unique(owners[part], return_inverse=True)
-            matrix = self.features.matrix(past.take(rows), local, candidates[part], _moments(as_of, len(local)))
+            shown = as_of[part] if isinstance(as_of, np.ndarray) else _moments(as_of, len(local))
+            matrix = self.features.matrix(past.take(rows), local, candidates[part], shown)
             margins = self.fusion.margins(matrix)
             found[part] = self.fusion.scores(self.fusion.probabilities(margins))
         return found
