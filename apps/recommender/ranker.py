@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from apps.recommender import sequence
 from apps.recommender.behaviour import Behaviour
 from apps.recommender.catalogue import Catalogue
+from apps.recommender.columns import Columns
 from apps.recommender.events import Events, History
 from apps.recommender.features import Features
 from apps.recommender.fusion import Fusion
@@ -199,6 +200,7 @@ class Recommender:
         store, features = Store(), self.features
         value = {
             "encoder": features.text.encoder,
+            "columns": asdict(features.catalogue.columns),
             "as_of": features.as_of,
             "learnt_as_of": features.learnt_as_of,
             "settings": self.settings.model_dump(),
@@ -234,7 +236,7 @@ class Recommender:
             events = Events.of(pd.read_parquet(folder / "events.parquet"))
             read = TextModel.load(folder, value["encoder"])
             features = Features(
-                Catalogue(items),
+                Catalogue(items, Columns.parse(value["columns"])),
                 Popularity.load(folder),
                 Behaviour.load(folder),
                 read,
