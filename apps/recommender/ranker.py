@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from apps.recommender.items import Items
 from apps.recommender.past import Ints, Past
 from apps.recommender.popularity import Popularity
 from apps.recommender.settings import Settings
+from apps.recommender.standing import Ranked, Standing
 from apps.recommender.text import TextModel
 from apps.recommender.training import Training, newest
 from engine import Progress, Store
@@ -31,27 +32,6 @@ NAME = "recommender"
 FILE = "recommender.json"
 BATCH = 200_000
 """Candidates whose features are held at once."""
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A candidate with its place.
-
-    Attributes:
-        rank: from 1.
-        score: expected value of showing it.
-        probabilities: behaviour -> how likely.
-        margins: behaviour -> what the booster said, before calibration.
-        contributions: behaviour -> feature -> its part of the margin; "base" is what no feature says. Asked for by
-            `explain`.
-    """
-
-    item_id: str
-    rank: int
-    score: float
-    probabilities: Mapping[str, float]
-    margins: Mapping[str, float]
-    contributions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,7 +119,8 @@ class Recommender:
         values: Mapping[str, float] | None = None,
         as_of: datetime | None = None,
     ) -> tuple[Ranked, ...]:
-        """The best `k` candidates, best first; all by default. A candidate given twice is ranked once.
+        """The best `k` candidates as the models see them, best first; all by default. See `listing.Lister` for the rest
+        of the road. A candidate given twice is ranked once.
 
         Args:
             user: an id, or a history; of a user nobody knows the history is empty.
@@ -149,33 +130,31 @@ class Recommender:
         Raises:
             InputError: an item is not in the catalogue, or the history lies in the future of `as_of`.
         """
+        standing = self.standing(self.past(user, as_of), candidates, values=values, as_of=as_of)
+        return standing.take(np.arange(len(standing))[:k]).rows(explain=explain)
+
+    def past(self, user: str | History, as_of: datetime | None = None) -> Past:
+        """What a user did, checked against the moment of the request. Arguments and errors as of `rank`."""
         history = self.events.history(user) if isinstance(user, str) else user
         if as_of and (late := next((event for event in history if event.time and event.time > as_of), None)):
             raise InputError(
                 f"the history holds {late.item_id!r} at {late.time}, after {as_of}; cut it before the request"
             )
+        return Past.of([history], self.items)
+
+    def standing(
+        self,
+        past: Past,
+        candidates: Sequence[str],
+        *,
+        values: Mapping[str, float] | None = None,
+        as_of: datetime | None = None,
+    ) -> Standing:
+        """The candidates as features and boosters see them for one history."""
         numbers = self._numbers(dict.fromkeys(candidates))
-        if not len(numbers):
-            return ()
-        past = Past.of([history], self.items)
-        matrix = self.features.matrix(past, np.zeros(len(numbers), np.int64), numbers, _moments(as_of, len(numbers)))
-        margins = self.fusion.margins(matrix)
-        probabilities = self.fusion.probabilities(margins)
-        scores = self.fusion.scores(probabilities, values)
-        order = np.lexsort((np.arange(len(scores)), -scores))[:k]
-        reasons = self.fusion.contributions(matrix[order]) if explain else {}
-        names = (*self.fusion.names, "base")
-        return tuple(
-            Ranked(
-                self.items.ids[numbers[at]],
-                place + 1,
-                float(scores[at]),
-                {name: float(found[at]) for name, found in probabilities.items()},
-                {name: float(found[at]) for name, found in margins.items()},
-                {name: dict(zip(names, found[place].tolist(), strict=True)) for name, found in reasons.items()},
-            )
-            for place, at in enumerate(order)
-        )
+        owners = np.zeros(len(numbers), np.int64)
+        matrix = self.features.matrix(past, owners, numbers, _moments(as_of, len(numbers)))
+        return Standing.of(self.fusion, self.items.ids[numbers], numbers, matrix, values)
 
     def partial_fit(self, events: Events) -> Recommender:
         """With more events in histories, popularity and behaviour; encoders and boosters stay as they are."""

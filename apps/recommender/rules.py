@@ -7,8 +7,8 @@ quotas are met or the rules that forbid it are named.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -35,7 +35,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Boost:
-    """Adds to the score; with less than 0 it buries."""
+    """Adds to the log odds of every behaviour: with 0.7 they double; with less than 0 it buries."""
 
     match: Match
     by: float
@@ -95,7 +95,7 @@ class Receipt:
     Attributes:
         cause: the rule, or what else moved it.
         before, after: places from 1; None: not in the list.
-        added: to its score, so that an explanation still adds up.
+        added: to its score; `margins`: behaviour -> to its margin, so that an explanation still adds up.
     """
 
     item_id: str
@@ -103,6 +103,7 @@ class Receipt:
     before: int | None
     after: int | None
     added: float = 0.0
+    margins: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,23 +114,67 @@ class Placed:
     receipts: tuple[Receipt, ...]
 
 
-def weigh(rules: Sequence[Rule], item_ids: Sequence[str], scores: Floats, items: Items) -> tuple[Floats, list[Receipt]]:
-    """Scores after boosts and buries, with a receipt for each item and rule that touched it.
+def parse(given: Sequence[Mapping[str, Mapping[str, Any]]]) -> tuple[Rule, ...]:
+    """Rules as they are written in settings and requests, one a mapping of its kind to its fields:
+
+        {boost: {field, value, by}}  {bury: {field, value, by}}  {pin: {item, place}}
+        {exclude: {field, value}}    {cap: {field, most}}        {quota: {field, value, least}}
+
+    Raises:
+        InputError: naming the rule, by its number from 1, and what is wrong with it.
+    """
+    return tuple(_parsed(number, one) for number, one in enumerate(given, 1))
+
+
+KINDS: dict[str, dict[str, type]] = {
+    "boost": {"field": str, "value": object, "by": float},
+    "bury": {"field": str, "value": object, "by": float},
+    "pin": {"item": str, "place": int},
+    "exclude": {"field": str, "value": object},
+    "cap": {"field": str, "most": int},
+    "quota": {"field": str, "value": object, "least": int},
+}
+"""Kind of rule -> its fields and what they hold."""
+
+
+def _parsed(number: int, given: Any) -> Rule:
+    if not isinstance(given, Mapping) or len(given) != 1 or next(iter(given)) not in KINDS:
+        raise InputError(f"rule {number}: {given!r}; write one of {', '.join(KINDS)} with its fields")
+    kind, fields = next(iter(given.items()))
+    wanted = KINDS[kind]
+    if not isinstance(fields, Mapping) or set(fields) != set(wanted):
+        has = ", ".join(map(str, fields)) if isinstance(fields, Mapping) else repr(fields)
+        raise InputError(f"rule {number}, {kind}: it has {has or 'nothing'}; it takes {', '.join(wanted)}")
+    for name, kept in wanted.items():
+        value = fields[name]
+        if kept is int and (type(value) is not int or value < 1):
+            raise InputError(f"rule {number}, {kind}.{name}: {value!r}; give a whole number from 1")
+        if kept is float and (type(value) not in (int, float) or not np.isfinite(value)):
+            raise InputError(f"rule {number}, {kind}.{name}: {value!r}; give a number")
+        if kept is str and not isinstance(value, str):
+            raise InputError(f"rule {number}, {kind}.{name}: {value!r}; give a text")
+    match kind:
+        case "pin":
+            return Pin(fields["item"], fields["place"])
+        case "cap":
+            return Cap(fields["field"], fields["most"])
+    which = Match(fields["field"], fields["value"])
+    match kind:
+        case "exclude":
+            return Exclude(which)
+        case "quota":
+            return Quota(which, fields["least"])
+    return Boost(which, float(fields["by"]) if kind == "boost" else -float(fields["by"]))
+
+
+def boosts(rules: Sequence[Rule], item_ids: Sequence[str], items: Items) -> list[tuple[Boost, NDArray[np.bool_]]]:
+    """Each boost or bury with the rows that it names.
 
     Raises:
         InputError: a rule names a field that the catalogue lacks.
     """
-    found = scores.astype(np.float64)
-    receipts = []
-    for rule in rules:
-        if not isinstance(rule, Boost):
-            continue
-        rows = np.flatnonzero(_matches(rule.match, item_ids, items, str(rule))).tolist()
-        before, found = _places(found), found.copy()
-        found[rows] += rule.by
-        after = _places(found)
-        receipts += [Receipt(item_ids[row], str(rule), int(before[row]), int(after[row]), rule.by) for row in rows]
-    return found, receipts
+    chosen = [rule for rule in rules if isinstance(rule, Boost)]
+    return [(rule, _matches(rule.match, item_ids, items, str(rule))) for rule in chosen]
 
 
 def place(rules: Sequence[Rule], item_ids: Sequence[str], scores: Floats, items: Items, k: int) -> Placed:

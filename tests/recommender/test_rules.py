@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.recommender.items import Items
-from apps.recommender.rules import Boost, Cap, Exclude, Match, Pin, Placed, Quota, Rule, place, weigh
+from apps.recommender.rules import Boost, Cap, Exclude, Match, Pin, Placed, Quota, Rule, boosts, place
 from engine.errors import InputError
 
 SELLERS, KINDS = "xyz", ("red", "blue")
@@ -105,18 +105,12 @@ def test_without_rules_the_list_is_the_scores():
     assert found.receipts == ()
 
 
-def test_boosts_and_buries_add_up_in_their_receipts():
+def test_boosts_and_buries_name_their_rows():
     items = items_of([("x", "red"), ("y", "red"), *[("z", "blue")] * 6])
-    scores = np.arange(8, dtype=np.float64)
-    found, receipts = weigh([Boost(Match("category", "red"), 6.5), Boost(Match("seller", "x"), -3)], ids, scores, items)
-    assert found.tolist() == [3.5, 7.5, 2, 3, 4, 5, 6, 7]
-    added = {item: sum(one.added for one in receipts if one.item_id == item) for item in ids}
-    np.testing.assert_allclose(scores + list(added.values()), found)
-    assert [(one.item_id, one.cause, one.before, one.after) for one in receipts] == [
-        ("i0", "boost category = red by 6.5", 8, 3),
-        ("i1", "boost category = red by 6.5", 7, 1),
-        ("i0", "bury seller = x by 3", 3, 6),
-    ]
+    boost, bury = Boost(Match("category", "red"), 6.5), Boost(Match("seller", "x"), -3)
+    found = boosts([boost, Cap("seller", 1), bury], ids, items)
+    assert [(rule, np.flatnonzero(rows).tolist()) for rule, rows in found] == [(boost, [0, 1]), (bury, [0])]
+    assert (str(boost), str(bury)) == ("boost category = red by 6.5", "bury seller = x by 3")
 
 
 FIELDS = [("x", "red")] * 5 + [("y", "blue")] * 3
