@@ -1,6 +1,6 @@
 """Listing: the whole road of one request, from a user and candidates to the list that is shown.
 
-history, candidates ─> features ─> boosters ─> boosts ─> diversity ─> rules ─> exploration ─> list
+history, candidates ─> features ─> boosters ─> cross-encoder ─> boosts ─> diversity ─> rules ─> exploration ─> list
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from datetime import datetime
 
 from apps.recommender import diversity, exploration, rules
 from apps.recommender.events import History
+from apps.recommender.pace import Pace
+from apps.recommender.past import Past
 from apps.recommender.ranker import Recommender
+from apps.recommender.rerank import Reranker
 from apps.recommender.rules import Cap, Pin, Quota, Rule
 from apps.recommender.settings import Settings
 from apps.recommender.standing import Ranked, Standing
 from engine.errors import InputError
 
-EXPLORED = "explored"
+CROSS_ENCODER, EXPLORED = "cross-encoder", "explored"
+REST = 0.005
+"""Seconds that the road takes behind the cross-encoder, until it was measured."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,9 @@ class Lister:
 
     def __init__(self, recommender: Recommender) -> None:
         self.recommender = recommender
+        blend = recommender.blend
+        self.reranker = Reranker.of(blend, recommender.items) if blend and blend.helps else None
+        self._rest = {explained: Pace(REST) for explained in (False, True)}
 
     def ranked(self, user: str | History, candidates: Sequence[str], wish: Wish = Wish()) -> Listing:
         """The list for a user. A candidate given twice is ranked once.
@@ -103,6 +111,8 @@ class Lister:
         past = self.recommender.past(user, wish.as_of)
         standing = self.recommender.standing(past, candidates, values=wish.values, as_of=wish.as_of)
         k = len(standing) if wish.k is None else wish.k
+        standing, reranked = self._reread(standing, past, wish, began)
+        read = time.perf_counter()
         for rule, rows in rules.boosts(wish.rules, standing.item_ids.tolist(), self.recommender.items):
             standing = standing.boosted(str(rule), rows, rule.by)
         if wish.diversity:
@@ -113,7 +123,18 @@ class Lister:
         else:
             standing = self._placed(standing, k, wish.rules)
         listed = standing.rows(explain=wish.explain)
-        return Listing(listed, 0, 1000 * (time.perf_counter() - began), seed)
+        ended = time.perf_counter()
+        self._rest[wish.explain].measured(ended - read)
+        return Listing(listed, reranked, 1000 * (ended - began), seed)
+
+    def _reread(self, standing: Standing, past: Past, wish: Wish, began: float) -> tuple[Standing, int]:
+        """With what the cross-encoder says of the first candidates, and how many it read: as many as the budget, less
+        what the rest of the road took lately, has time for."""
+        if self.reranker is None or wish.budget_ms is None:
+            return standing, 0
+        deadline = began + wish.budget_ms / 1000 - self._rest[wish.explain].seconds
+        logits = self.reranker.read(past, standing.numbers, deadline)
+        return standing.told(CROSS_ENCODER, self.reranker.blend.added(standing.margins, logits)), len(logits)
 
     def _diverse(self, standing: Standing, k: int, wish: Wish) -> Standing:
         vectors = self.recommender.features.text.vectors[standing.numbers]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.recommender import sequence
+from apps.recommender import rerank, sequence
 from apps.recommender.behaviour import Behaviour
 from apps.recommender.catalogue import Catalogue
 from apps.recommender.events import Events, History
@@ -21,6 +21,7 @@ from apps.recommender.fusion import Fusion
 from apps.recommender.items import Items
 from apps.recommender.past import Ints, Past
 from apps.recommender.popularity import Popularity
+from apps.recommender.rerank import Blend
 from apps.recommender.settings import Settings
 from apps.recommender.standing import Ranked, Standing
 from apps.recommender.text import TextModel
@@ -45,6 +46,8 @@ class Recommender:
     settings: Settings
     seconds: Mapping[str, float]
     """Seconds that each stage of the training took."""
+    blend: Blend | None = None
+    """The cross-encoder and its weight, where one was trained."""
     version: str = ""
 
     @classmethod
@@ -62,11 +65,12 @@ class Recommender:
     def learnt(cls, training: Training) -> Recommender:
         """What a training makes of all its parts; popularity and behaviour once more, on all events."""
         fusion = training.fusion()
+        blend = rerank.fit(training, fusion) if training.settings.rerank.pairs else None
         with training.clock.stage("refit"):
             _, whole = Past.users(training.events, training.items)
             features = training.features.refitted(whole, newest(training.events), seed=training.settings.seed)
         seconds = dict(training.clock.seconds)
-        return cls(training.items, training.events, features, fusion, training.settings, seconds)
+        return cls(training.items, training.events, features, fusion, training.settings, seconds, blend)
 
     def score(
         self, user_ids: Sequence[str], candidates: Sequence[str] | Sequence[Sequence[str]], *, as_of: Any = None
@@ -177,6 +181,7 @@ class Recommender:
             "learnt_as_of": features.learnt_as_of,
             "settings": self.settings.model_dump(),
             "seconds": dict(self.seconds),
+            "blend": asdict(self.blend) if self.blend else None,
         }
         with store.staging(name) as place:
             (place / FILE).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
@@ -186,7 +191,7 @@ class Recommender:
                 part.save(place)
             if features.sequence:
                 sequence.save(features.sequence, place)
-            parts = [features.text.encoder.removeprefix("store:")]
+            parts = [features.text.encoder.removeprefix("store:"), *([self.blend.model] if self.blend else [])]
             version = store.commit(name, place, {"name": name, "components": parts, "figures": dict(figures or {})})
         if promote:
             store.promote(version)
@@ -217,7 +222,8 @@ class Recommender:
                 value["learnt_as_of"],
             )
             settings = Settings.parse(value["settings"])
-            return cls(items, events, features, Fusion.load(folder), settings, value["seconds"], str(version))
+            blend = Blend(**value["blend"]) if value["blend"] else None
+            return cls(items, events, features, Fusion.load(folder), settings, value["seconds"], blend, str(version))
         except (OSError, ValueError, TypeError, KeyError) as fault:
             raise StoreError(f"{version}: unreadable ({fault}); see: engine models verify {version}") from None
 

@@ -45,6 +45,15 @@ class Booster(Section):
     threads: Count = 2
 
 
+class Rerank(Section):
+    base: str = "minilm"
+    recipe: str = "recipes/recommender_rank.yaml"
+    pairs: Annotated[int, Field(ge=0)] = 0
+    """Pairs of a history and an item from which the cross-encoder is tuned; 0: there is none."""
+    depth: Annotated[int, Field(ge=2)] = 20
+    """Candidates, from the top, that it reads at most."""
+
+
 class Listing(Section):
     """What a list is like unless the request says otherwise; see `listing.Wish`."""
 
@@ -88,6 +97,7 @@ class Settings(Section):
     text: Text = Text()
     sequence: Sequence = Sequence()
     booster: Booster = Booster()
+    rerank: Rerank = Rerank()
     listing: Listing = Listing()
     seed: int = 13
 
