@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from apps.recommender.ranker import Recommender
 from apps.recommender.rerank import Reranker, _chosen, fit, told
 from apps.recommender.settings import Rerank
 from apps.recommender.training import Training
-from engine import Store
+from engine import Store, packaged
 
 WEIGHED = ("click", "purchase")
 ALL = [f"{taste}-{number}" for taste in range(4) for number in range(12)]
@@ -33,11 +34,20 @@ def _home(session_home: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture(scope="module")
-def reread(training: Training, recommender: Recommender, toy_base: Path, session_home: Path) -> Recommender:
-    """The recommender with a cross-encoder on top."""
+def reread(
+    training: Training,
+    recommender: Recommender,
+    toy_base: Path,
+    session_home: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Recommender:
+    """The recommender with a cross-encoder on top, of the shipped recipe but for its export."""
+    recipe = tmp_path_factory.mktemp("rank") / "rank.yaml"
+    shipped = (packaged() / "recipes" / "recommender_rank.yaml").read_text(encoding="utf-8")
+    recipe.write_text(re.sub("export: .*", "export: {format: none}", shipped), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEEL_HOME", str(session_home))
-        wanted = Rerank(base=str(toy_base), pairs=500, depth=6)
+        wanted = Rerank(base=str(toy_base), recipe=str(recipe), pairs=500, depth=6)
         settings = training.settings.model_copy(update={"rerank": wanted})
         blend = fit(replace(training, settings=settings), recommender.fusion)
         return replace(recommender, settings=settings, blend=blend)
