@@ -1,8 +1,9 @@
 """Rules: what the business wants of a list, whatever the models say; every move with its receipt.
 
 Boosts and buries change scores; then pins, exclusions, caps and quotas choose and place the first k. Of all choices
-that meet them the one with the greatest sum of scores is taken, found exactly (a small integer programme, HiGHS), so
-quotas are met or the rules that forbid it are named.
+that meet them the one with the greatest sum of scores is taken, found exactly, so quotas are met or the rules that
+forbid it are named: by greed where the rules that bind nest or lie apart, by a small integer programme (HiGHS) where
+they cross, which takes 10 to 40 times as long.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.recommender import laminar
 from apps.recommender.candidates import Floats
 from apps.recommender.items import Items
+from apps.recommender.laminar import Bound
 from engine.errors import InputError
 
 ITEM = "item_id"
@@ -190,32 +193,25 @@ def place(rules: Sequence[Rule], item_ids: Sequence[str], scores: Floats, items:
     by_score = np.argsort(-scores, kind="stable")
     before = _places(scores)
     problem = _Problem.of(rules, item_ids, items, k)
-    chosen = by_score[~problem.excluded[by_score]][:k]
-    if not problem.holds(chosen):
-        solved = problem.solve(scores)
-        if solved is None:
-            raise InputError(problem.why(scores))
-        chosen = solved
+    chosen = problem.best(by_score, scores)
+    if chosen is None:
+        raise InputError(problem.why(scores))
     order = _pinned(by_score[np.isin(by_score, chosen)], problem.pins)
     after = {int(row): number for number, row in enumerate(order.tolist(), 1)}
     receipts = []
     for row in by_score.tolist():
         was, now = (int(before[row]) if before[row] <= k else None), after.get(row)
-        cause = problem.cause(row, item_ids, was, now)
-        if was != now and cause:
+        if was != now and (cause := problem.cause(row, item_ids, was, now)):
             receipts.append(Receipt(item_ids[row], cause, was, now))
     return Placed(order, tuple(receipts))
 
 
 @dataclass(frozen=True)
-class _Bound:
-    """At least `low`, at most `high` of some rows; whose rule it is."""
+class _Bound(Bound):
+    """Whose rule it is, and in which words."""
 
     rule: Rule
     told: str
-    rows: NDArray[np.bool_]
-    low: int
-    high: int
 
 
 @dataclass(frozen=True)
@@ -250,11 +246,10 @@ class _Problem:
                 taken[rule.place] = rule
                 pins[rows[rule.item_id]] = rule.place - 1
                 alone = np.arange(len(item_ids)) == rows[rule.item_id]
-                bounds.append(_Bound(rule, str(rule), alone, 1, 1))
+                bounds.append(_Bound(alone, 1, 1, rule, str(rule)))
             elif isinstance(rule, Quota):
-                bounds.append(
-                    _Bound(rule, str(rule), _matches(rule.match, item_ids, items, str(rule)), rule.least, len(item_ids))
-                )
+                named = _matches(rule.match, item_ids, items, str(rule))
+                bounds.append(_Bound(named, rule.least, len(item_ids), rule, str(rule)))
             elif isinstance(rule, Cap):
                 bounds += _caps(rule, item_ids, items)
         return cls(k, len(item_ids), tuple(excludes), pins, tuple(rules), tuple(bounds))
@@ -268,12 +263,23 @@ class _Problem:
     def excluded(self) -> NDArray[np.bool_]:
         return self.barred()
 
-    def holds(self, chosen: NDArray[np.int64]) -> bool:
+    def broken(self, chosen: NDArray[np.int64]) -> list[_Bound]:
         counts = [int(one.rows[chosen].sum()) for one in self.bounds]
-        return all(one.low <= count <= one.high for one, count in zip(self.bounds, counts, strict=True))
+        return [one for one, count in zip(self.bounds, counts, strict=True) if not one.low <= count <= one.high]
+
+    def best(self, order: NDArray[np.int64], scores: Floats) -> NDArray[np.int64] | None:
+        """As `solve`. The bounds that the best choice under some of them breaks are added to these, until it breaks
+        none: then it is the best under all."""
+        bounds: list[_Bound] = []
+        free = order[~self.excluded[order]]
+        while (chosen := laminar.best(free, bounds, self.k)) is not None and (broken := self.broken(chosen)):
+            bounds += broken
+            if not laminar.nested(np.array([one.rows & ~self.excluded for one in bounds])):
+                return self.solve(scores)
+        return chosen
 
     def solve(self, scores: Floats, without: Rule | None = None) -> NDArray[np.int64] | None:
-        """The rows of the best choice, or None where there is none."""
+        """The rows of the best choice, or None where there is none, by the integer programme."""
         from scipy.optimize import Bounds, LinearConstraint, milp
 
         count = len(scores)
@@ -325,10 +331,13 @@ class _Problem:
 def _caps(rule: Cap, item_ids: Sequence[str], items: Items) -> Iterator[_Bound]:
     values = _values(rule.field, item_ids, items, str(rule))
     there = np.array([value is not None and value == value for value in values], dtype=bool)
-    for value in dict.fromkeys(values[there].tolist()):
-        rows = there & np.array([one == value for one in values], dtype=bool)
-        if int(rows.sum()) > rule.most:
-            yield _Bound(rule, f"{rule} ({value})", rows, 0, rule.most)
+    codes = {value: code for code, value in enumerate(dict.fromkeys(values[there].tolist()))}
+    coded = np.full(len(values), -1)
+    coded[there] = [codes[value] for value in values[there].tolist()]
+    counts = np.bincount(coded[there], minlength=len(codes))
+    for value, code in codes.items():
+        if counts[code] > rule.most:
+            yield _Bound(coded == code, 0, rule.most, rule, f"{rule} ({value})")
 
 
 def _matches(match: Match, item_ids: Sequence[str], items: Items, rule: str) -> NDArray[np.bool_]:

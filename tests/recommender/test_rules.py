@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.recommender.items import Items
-from apps.recommender.rules import Boost, Cap, Exclude, Match, Pin, Placed, Quota, Rule, boosts, place
+from apps.recommender.laminar import Bound, best, nested
+from apps.recommender.rules import Boost, Cap, Exclude, Match, Pin, Placed, Quota, Rule, _Problem, boosts, place
 from engine.errors import InputError
 
 SELLERS, KINDS = "xyz", ("red", "blue")
@@ -154,3 +155,42 @@ def test_three_hundred_candidates_under_many_rules_keep_them():
     assert len(frame) == 20
     assert frame["seller"].value_counts().max() <= 3
     assert frame["category"].value_counts().between(3, 4).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(catalogue, rules, st.permutations(range(8)), st.integers(1, 6), st.integers(0, 99))
+def test_greed_chooses_what_the_integer_programme_does(fields, wanted, order, k, seed):
+    scores = np.array(order) + np.random.default_rng(seed).random(8)
+    free = [rule for rule in wanted if not isinstance(rule, Pin)]
+    problem = _Problem.of(free, ids, items_of(fields), k)
+    found, exact = problem.best(np.argsort(-scores), scores), problem.solve(scores)
+    assert (found is None) == (exact is None)
+    if found is not None and exact is not None:
+        assert sorted(found.tolist()) == exact.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_bounds_that_nest_are_met_at_the_least_cost(data):
+    """Sets as halves of halves of eight rows, against all choices there are."""
+    sets = [range(8), range(4), range(4, 8), range(2), range(2, 4), range(4, 6), range(6, 8), range(1)]
+    bounds = [
+        Bound(np.isin(np.arange(8), list(rows)), low, low + data.draw(st.integers(0, 3)))
+        for rows in data.draw(st.lists(st.sampled_from(sets), max_size=6))
+        for low in [data.draw(st.integers(0, 2))]
+    ]
+    scores = np.random.default_rng(data.draw(st.integers(0, 999))).random(8)
+    k = data.draw(st.integers(0, 6))
+    good = [
+        rows
+        for size in range(k + 1)
+        for rows in itertools.combinations(range(8), size)
+        if all(one.low <= one.rows[list(rows)].sum() <= one.high for one in bounds)
+    ]
+    assert nested(np.array([one.rows for one in bounds]).reshape(len(bounds), 8))
+    found = best(np.argsort(-scores), bounds, k)
+    if not good:
+        assert found is None
+    else:
+        assert found is not None
+        assert sorted(found.tolist()) == list(max(good, key=lambda rows: (len(rows), scores[list(rows)].sum())))
