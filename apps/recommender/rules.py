@@ -3,7 +3,7 @@
 Boosts and buries change scores; then pins, exclusions, caps and quotas choose and place the first k. Of all choices
 that meet them the one with the greatest sum of scores is taken, found exactly, so quotas are met or the rules that
 forbid it are named: by greed where the rules that bind nest or lie apart, by a small integer programme (HiGHS) where
-they cross, which takes 10 to 40 times as long.
+they cross.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from apps.recommender.laminar import Bound
 from engine.errors import InputError
 
 ITEM = "item_id"
+WHOLE = 1e-6
+"""How far from a whole number a share of an item may lie and still be one."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +178,8 @@ def boosts(rules: Sequence[Rule], item_ids: Sequence[str], items: Items) -> list
     Raises:
         InputError: a rule names a field that the catalogue lacks.
     """
-    chosen = [rule for rule in rules if isinstance(rule, Boost)]
-    return [(rule, _matches(rule.match, item_ids, items, str(rule))) for rule in chosen]
+    fields = _Fields(item_ids, items)
+    return [(rule, fields.matching(rule.match, rule)) for rule in rules if isinstance(rule, Boost)]
 
 
 def place(rules: Sequence[Rule], item_ids: Sequence[str], scores: Floats, items: Items, k: int) -> Placed:
@@ -206,6 +208,31 @@ def place(rules: Sequence[Rule], item_ids: Sequence[str], scores: Floats, items:
     return Placed(order, tuple(receipts))
 
 
+class _Fields:
+    """What the items of the rows say of themselves, read once a field."""
+
+    def __init__(self, item_ids: Sequence[str], items: Items) -> None:
+        self._items = items
+        self._numbers = items.numbers(item_ids)
+        self._read: dict[str, NDArray[Any]] = {ITEM: np.array(item_ids, dtype=object)}
+
+    def values(self, field: str, rule: Rule) -> NDArray[Any]:
+        """Shape (rows,); None of an item that the catalogue lacks."""
+        if field not in self._read:
+            frame = self._items.frame
+            if field not in frame:
+                raise InputError(
+                    f"'{rule}': items have no field '{field}'; they have {ITEM}, {', '.join(frame.columns)}"
+                )
+            found = frame[field].take(self._numbers).to_numpy(dtype=object).copy()
+            found[self._numbers < 0] = None
+            self._read[field] = found
+        return self._read[field]
+
+    def matching(self, match: Match, rule: Rule) -> NDArray[np.bool_]:
+        return np.array([value == match.value for value in self.values(match.field, rule)], dtype=bool)
+
+
 @dataclass(frozen=True)
 class _Bound(Bound):
     """Whose rule it is, and in which words."""
@@ -230,13 +257,13 @@ class _Problem:
         excludes: list[tuple[Exclude, NDArray[np.bool_]]] = []
         bounds: list[_Bound] = []
         pins: dict[int, int] = {}
-        rows = {item: row for row, item in enumerate(item_ids)}
+        rows, fields = {item: row for row, item in enumerate(item_ids)}, _Fields(item_ids, items)
         if len(rows) < len(item_ids):
             raise InputError("a candidate stands twice; rules place each once")
         taken: dict[int, Pin] = {}
         for rule in rules:
             if isinstance(rule, Exclude):
-                excludes.append((rule, _matches(rule.match, item_ids, items, str(rule))))
+                excludes.append((rule, fields.matching(rule.match, rule)))
             elif isinstance(rule, Pin) and rule.item_id in rows:
                 if not 1 <= rule.place <= k:
                     raise InputError(f"'{rule}': the list has the places 1 to {k}; choose one of them")
@@ -248,10 +275,9 @@ class _Problem:
                 alone = np.arange(len(item_ids)) == rows[rule.item_id]
                 bounds.append(_Bound(alone, 1, 1, rule, str(rule)))
             elif isinstance(rule, Quota):
-                named = _matches(rule.match, item_ids, items, str(rule))
-                bounds.append(_Bound(named, rule.least, len(item_ids), rule, str(rule)))
+                bounds.append(_Bound(fields.matching(rule.match, rule), rule.least, len(item_ids), rule, str(rule)))
             elif isinstance(rule, Cap):
-                bounds += _caps(rule, item_ids, items)
+                bounds += _caps(rule, fields.values(rule.field, rule))
         return cls(k, len(item_ids), tuple(excludes), pins, tuple(rules), tuple(bounds))
 
     def barred(self, without: Rule | None = None) -> NDArray[np.bool_]:
@@ -279,26 +305,50 @@ class _Problem:
         return chosen
 
     def solve(self, scores: Floats, without: Rule | None = None) -> NDArray[np.int64] | None:
-        """The rows of the best choice, or None where there is none, by the integer programme."""
+        """The rows of the best choice, or None where there is none, by the integer programme.
+
+        Without the demand for whole numbers first: two families of bounds, each of sets that nest or lie apart, have
+        whole solutions (Edmonds 1970), in a tenth of the time.
+        """
         from scipy.optimize import Bounds, LinearConstraint, milp
 
-        count = len(scores)
-        if not count:
-            return None if any(one.low for one in self.bounds if one.rule is not without) else np.zeros(0, np.int64)
+        bounds = [one for one in self.bounds if one.rule is not without]
+        kept = self._undominated(np.argsort(-scores, kind="stable"), bounds, self.barred(without))
+        if not len(kept):
+            return None if any(one.low for one in bounds) else kept
         # A full list first, then the scores: one more item outweighs any loss of score.
         spread = float(np.ptp(scores)) or 1.0
-        worth = (scores - scores.min()) / spread + self.k + 1
-        bounds = [one for one in self.bounds if one.rule is not without]
-        matrix = np.vstack([np.ones(count), *(one.rows.astype(np.float64) for one in bounds)])
+        worth = ((scores - scores.min()) / spread + self.k + 1)[kept]
+        matrix = np.vstack([np.ones(len(kept)), *(one.rows[kept].astype(np.float64) for one in bounds)])
         lows, highs = ([0, *(one.low for one in bounds)], [self.k, *(one.high for one in bounds)])
-        barred = self.barred(without)
-        found = milp(
-            -worth,
-            integrality=np.ones(count, dtype=np.int64),
-            bounds=Bounds(0, np.where(barred, 0, 1)),
-            constraints=LinearConstraint(matrix, lows, highs),
+        for whole in (0, 1):
+            found = milp(
+                -worth,
+                integrality=np.full(len(kept), whole),
+                bounds=Bounds(0, 1),
+                constraints=LinearConstraint(matrix, lows, highs),
+            )
+            if found.x is None or np.abs(found.x - np.round(found.x)).max() < WHOLE:
+                break
+        return np.sort(kept[found.x > 0.5]) if found.x is not None else None
+
+    def _undominated(
+        self, order: NDArray[np.int64], bounds: Sequence[_Bound], barred: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """Rows that may be taken, best first, less those that stand behind as many in the very same bounds as these let
+        in."""
+        signs = np.array([one.rows for one in bounds]).reshape(len(bounds), self.count)
+        most = np.where(signs, np.array([one.high for one in bounds]).reshape(-1, 1), self.k).min(
+            axis=0, initial=self.k
         )
-        return np.flatnonzero(found.x > 0.5) if found.x is not None else None
+        counts: dict[bytes, int] = {}
+        kept = []
+        for row in order[~barred[order]].tolist():
+            own = signs[:, row].tobytes()
+            counts[own] = counts.get(own, 0) + 1
+            if counts[own] <= most[row]:
+                kept.append(row)
+        return np.array(kept, dtype=np.int64)
 
     def why(self, scores: Floats) -> str:
         """Rules without any one of which the others could be met."""
@@ -328,8 +378,7 @@ class _Problem:
         return "moved by others' rules"
 
 
-def _caps(rule: Cap, item_ids: Sequence[str], items: Items) -> Iterator[_Bound]:
-    values = _values(rule.field, item_ids, items, str(rule))
+def _caps(rule: Cap, values: NDArray[Any]) -> Iterator[_Bound]:
     there = np.array([value is not None and value == value for value in values], dtype=bool)
     codes = {value: code for code, value in enumerate(dict.fromkeys(values[there].tolist()))}
     coded = np.full(len(values), -1)
@@ -338,19 +387,6 @@ def _caps(rule: Cap, item_ids: Sequence[str], items: Items) -> Iterator[_Bound]:
     for value, code in codes.items():
         if counts[code] > rule.most:
             yield _Bound(coded == code, 0, rule.most, rule, f"{rule} ({value})")
-
-
-def _matches(match: Match, item_ids: Sequence[str], items: Items, rule: str) -> NDArray[np.bool_]:
-    return np.array([value == match.value for value in _values(match.field, item_ids, items, rule)], dtype=bool)
-
-
-def _values(field: str, item_ids: Sequence[str], items: Items, rule: str) -> NDArray[Any]:
-    if field == ITEM:
-        return np.array(item_ids, dtype=object)
-    if field not in items.frame:
-        raise InputError(f"'{rule}': items have no field '{field}'; they have {ITEM}, {', '.join(items.frame.columns)}")
-    found: NDArray[Any] = items.frame[field].reindex(list(item_ids)).to_numpy(dtype=object)
-    return found
 
 
 def _places(scores: Floats) -> NDArray[np.int64]:
