@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.recommender.exploration import propensities
+from apps.recommender import exploration
 from apps.recommender.offpolicy import Log, estimates
-from apps.recommender.simulate import Simulation, plackett_luce, simulate
+from apps.recommender.simulate import Simulation, simulate
 from apps.recommender.world import World
 from bench.contract import Figures
 from engine import Progress
@@ -95,7 +95,7 @@ class Week:
             chances = np.where(left, np.exp(logits - logits.max(axis=1, keepdims=True)), 0.0)
             expected[:, place] = (chances * worth).sum(axis=1) / chances.sum(axis=1)
             np.put_along_axis(left, self.shown[:, [place]], False, axis=1)
-        target = [propensities(*one, temperature=1.0) for one in zip(logits, self.shown, strict=True)]
+        target = [exploration.propensities(*one, temperature=1.0) for one in zip(logits, self.shown, strict=True)]
         places = np.broadcast_to(np.arange(1, self.shown.shape[1] + 1), self.shown.shape)
         columns = {
             "position": places,
@@ -114,7 +114,7 @@ class Week:
         item_ids = np.array(self.shop.truth.item_ids, object)
         found = []
         for _ in range(REPEATS):
-            places, _ = plackett_luce(self.target, self.shown.shape[1], random)
+            places, _ = exploration.draw(self.target, self.shown.shape[1], random)
             drawn = self.lists.loc[np.repeat(np.arange(len(self.lists)), places.shape[1])].reset_index(drop=True)
             drawn["item_id"] = item_ids[np.take_along_axis(self.candidates, places, axis=1).ravel()]
             drawn["position"] = np.tile(np.arange(1, places.shape[1] + 1), len(self.lists))

@@ -32,6 +32,11 @@ class Catalogue:
         if self.columns is None:
             object.__setattr__(self, "columns", Columns.of(self.items))
 
+    def oddities(self) -> list[str]:
+        """A line for each thing that a training is not told by its items: columns left out, items without text."""
+        mute = self.items.without_text
+        return [*self.columns.told(), *([f"{mute:,} items have no text; the rest ranks them"] if mute else [])]
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """In the order of `features`; fields that the items lack have no feature."""

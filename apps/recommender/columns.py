@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from apps.recommender.items import KNOWN, STAMP, Items
 
 CODED = ("category", "seller")
+FLOAT = float(np.finfo(np.float32).max)
 SHARED = 0.5
 """Distinct values a row from which a column of texts says nothing: hardly two items have the same."""
 
@@ -59,9 +60,8 @@ class Columns:
 
 def numbers(column: pd.Series[Any]) -> NDArray[np.float32]:
     """What is no finite number is missing."""
-    found = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan).astype(np.float32)
-    found[np.isinf(found)] = np.nan
-    return found
+    found = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    return np.where(np.abs(found) < FLOAT, found, np.nan).astype(np.float32)
 
 
 def labels(column: pd.Series[Any]) -> list[str | None]:

@@ -36,7 +36,7 @@ OFTEN = 20
 """Most frequent categories of a column that are looked at one by one."""
 BESIDE = 20
 """Items drawn evenly beside what was taken."""
-COUNTS, MEAN = "events of an item", "the mean weight of an item"
+COUNTS, USERS, MEAN = "events of an item", "users of an item", "the mean weight of an item's events"
 OUT = "leave the column out, or give what it was before and say so in a column '{name}_as_of' beside it"
 
 
@@ -97,17 +97,17 @@ def stamps(features: Features) -> dict[str, datetime]:
 def in_columns(items: Items, known: Events, whole: Events) -> list[Leak]:
     """Columns of the items that order them as the events do which nobody may know, and not as those that are known."""
     past = _told(items, known)
-    later = {f"all {name}": values for name, values in _told(items, whole).items()}
+    later = {f"{name}, all counted": values for name, values in _told(items, whole).items()}
     if known.timed and whole.timed and len(known):
         rest = whole.frame[whole.frame["datetime"] > known.frame["datetime"].max()].reset_index(drop=True)
-        later |= {f"later {name}": values for name, values in _told(items, Events(rest)).items()}
+        later |= {f"{name}, later ones alone": values for name, values in _told(items, Events(rest)).items()}
     found = []
     for column, values in _values(items).items():
         honest = max(_alike(values, one) for one in past.values())
         for name, one in later.items():
             if (alike := _alike(values, one)) >= ALIKE and alike > honest:
-                kind = leaks.TEST_USERS if name.endswith(MEAN) else leaks.FUTURE_POPULARITY
-                told = f"column '{column}' of the items stands for {name} (rank correlation {alike:.4f})"
+                kind = leaks.TEST_USERS if name.startswith(MEAN) else leaks.FUTURE_POPULARITY
+                told = f"column '{column}' of the items orders them as {name} (rank correlation {alike:.4f})"
                 found.append(Leak(kind, f"{told}; {OUT.format(name=column)}"))
                 break
     return found
@@ -174,7 +174,7 @@ def _told(items: Items, events: Events) -> Mapping[str, Floats]:
     counts = by_item.size().reindex(items.ids).fillna(0.0).to_numpy(np.float64)
     users = by_item["user_id"].nunique().reindex(items.ids).fillna(0.0).to_numpy(np.float64)
     means = by_item["weight"].mean().reindex(items.ids).to_numpy(np.float64)
-    return {COUNTS: counts, "users of an item": users, MEAN: means}
+    return {COUNTS: counts, USERS: users, MEAN: means}
 
 
 def _values(items: Items) -> dict[str, Floats]:

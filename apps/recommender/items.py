@@ -27,8 +27,8 @@ class Items:
 
     Attributes:
         frame: indexed by `item_id` (texts). Columns that are known: title, description, tags (a text or a list),
-            category, price, published (UTC), seller; further columns of numbers or categories are features, and NAME_as_of
-            (UTC) says up to when such a one, NAME, counts what happened.
+            category, price, published (UTC), seller; further columns of numbers or categories are features (see
+            `columns.Columns`), and NAME_as_of (UTC) says up to when such a one, NAME, counts what happened.
     """
 
     frame: pd.DataFrame
