@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from apps.recommender import rerank, sequence
 from apps.recommender.behaviour import Behaviour
 from apps.recommender.catalogue import Catalogue
+from apps.recommender.columns import Columns
 from apps.recommender.events import Events, History
 from apps.recommender.features import Features
 from apps.recommender.fusion import Fusion
@@ -103,12 +104,17 @@ class Recommender:
         )
 
     def scores(self, past: Past, owners: NDArray[Any], candidates: Ints, as_of: Any = None) -> NDArray[np.float64]:
-        """As `score`, by numbers: candidate i for history `owners[i]`."""
+        """As `score`, by numbers: candidate i for history `owners[i]`.
+
+        Args:
+            as_of: a moment, or seconds since 1970 at which each candidate is shown.
+        """
         found = np.empty(len(candidates), np.float64)
         for first in range(0, len(candidates), BATCH):
             part = slice(first, first + BATCH)
             rows, local = np.unique(owners[part], return_inverse=True)
-            matrix = self.features.matrix(past.take(rows), local, candidates[part], _moments(as_of, len(local)))
+            shown = as_of[part] if isinstance(as_of, np.ndarray) else _moments(as_of, len(local))
+            matrix = self.features.matrix(past.take(rows), local, candidates[part], shown)
             margins = self.fusion.margins(matrix)
             found[part] = self.fusion.scores(self.fusion.probabilities(margins))
         return found
@@ -189,6 +195,7 @@ class Recommender:
         store, features = Store(), self.features
         value = {
             "encoder": features.text.encoder,
+            "columns": asdict(features.catalogue.columns),
             "as_of": features.as_of,
             "learnt_as_of": features.learnt_as_of,
             "settings": self.settings.model_dump(),
@@ -227,7 +234,7 @@ class Recommender:
             events = Events.of(pd.read_parquet(folder / "events.parquet"))
             read = TextModel.load(folder, value["encoder"])
             features = Features(
-                Catalogue(items),
+                Catalogue(items, Columns.parse(value["columns"])),
                 Popularity.load(folder),
                 Behaviour.load(folder),
                 read,
