@@ -19,7 +19,6 @@ from apps.recommender.past import Ints, Past, seconds
 from apps.recommender.ranker import Recommender
 from apps.recommender.readers.data import Rows
 from engine import Progress
-from engine.errors import InputError
 
 ROWS = 100_000
 """Rows that are scored at once. A user's history is read once for all of their rows among these, so a file sorted by
