@@ -194,8 +194,7 @@ def _alike(one: Floats, other: Floats) -> float:
     first, second = one[both], other[both]
     if len(first) < ITEMS or min(len(np.unique(first)), len(np.unique(second))) < VALUES:
         return 0.0
-    ranks = [pd.Series(values).rank().to_numpy() for values in (first, second)]
-    return abs(float(np.corrcoef(*ranks)[0, 1]))
+    return abs(float(pd.Series(first).rank().corr(pd.Series(second).rank())))
 
 
 def _moment(seconds: float) -> datetime:

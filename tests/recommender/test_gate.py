@@ -103,8 +103,9 @@ def one_published_late(items: pd.DataFrame) -> pd.DataFrame:
 def test_a_leak_in_the_files_fails_the_training(
     tmp_path: Path, home: Path, shop_settings: Settings, plant: Any, kind: str, told: str
 ) -> None:
+    items, events = plant(*shop())
     with pytest.raises(LeakError, match=kind) as fault:
-        fit(tmp_path, *plant(*shop()), shop_settings)
+        fit(tmp_path, items, events, shop_settings)
     assert told in str(fault.value)
     assert any(way in str(fault.value) for way in ("leave the column out", "leave it out"))
 
