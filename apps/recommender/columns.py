@@ -37,7 +37,9 @@ class Columns:
     @classmethod
     def of(cls, items: Items) -> Columns:
         frame = items.frame
-        codes, numeric, unused = [name for name in CODED if name in frame], [], {}
+        codes = [name for name in CODED if name in frame]
+        numeric: list[str] = []
+        unused = {}
         for name in map(str, frame.columns):
             if name in KNOWN or name.endswith(STAMP):
                 continue

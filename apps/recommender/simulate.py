@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
@@ -35,7 +35,10 @@ HOURS = np.array([4, 6, 5, 4, 4, 4, 6, 6, 4, 4, 5, 7, 10, 12, 12, 8], float)
 """Lists by hour, from 6:00 to 22:00: so no event of a week falls into the next."""
 CHUNK = 2048
 FILES = ("events", "exposures", "lists")
-SINKS = {"parquet": streams.parquet, "jsonl": partial(streams.lines, unit="s")}
+SINKS: dict[str, Callable[[Path], AbstractContextManager[streams.Sink]]] = {
+    "parquet": streams.parquet,
+    "jsonl": partial(streams.lines, unit="s"),
+}
 
 
 @dataclass(frozen=True)
