@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,16 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.recommender import sequence
+from apps.recommender import rerank, sequence
 from apps.recommender.behaviour import Behaviour
 from apps.recommender.catalogue import Catalogue
+from apps.recommender.columns import Columns
 from apps.recommender.events import Events, History
 from apps.recommender.features import Features
 from apps.recommender.fusion import Fusion
 from apps.recommender.items import Items
 from apps.recommender.past import Ints, Past
 from apps.recommender.popularity import Popularity
+from apps.recommender.rerank import Blend
 from apps.recommender.settings import Settings
+from apps.recommender.standing import Ranked, Standing
 from apps.recommender.text import TextModel
 from apps.recommender.training import Training, newest
 from engine import Progress, Store
@@ -31,27 +34,6 @@ NAME = "recommender"
 FILE = "recommender.json"
 BATCH = 200_000
 """Candidates whose features are held at once."""
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A candidate with its place.
-
-    Attributes:
-        rank: from 1.
-        score: expected value of showing it.
-        probabilities: behaviour -> how likely.
-        margins: behaviour -> what the booster said, before calibration.
-        contributions: behaviour -> feature -> its part of the margin; "base" is what no feature says. Asked for by
-            `explain`.
-    """
-
-    item_id: str
-    rank: int
-    score: float
-    probabilities: Mapping[str, float]
-    margins: Mapping[str, float]
-    contributions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +47,8 @@ class Recommender:
     settings: Settings
     seconds: Mapping[str, float]
     """Seconds that each stage of the training took."""
+    blend: Blend | None = None
+    """The cross-encoder and its weight, where one was trained."""
     version: str = ""
 
     @classmethod
@@ -82,23 +66,26 @@ class Recommender:
     def learnt(cls, training: Training) -> Recommender:
         """What a training makes of all its parts; popularity and behaviour once more, on all events."""
         fusion = training.fusion()
+        blend = rerank.fit(training, fusion) if training.settings.rerank.pairs else None
         with training.clock.stage("refit"):
-            _, whole = Past.users(training.events, training.items)
-            features = training.features.refitted(whole, newest(training.events), seed=training.settings.seed)
+            events, items, shown = training.events, training.items, training.exposures
+            _, whole = Past.users(events, items)
+            rate = None if shown is None else shown.rates(events, items)
+            features = training.features.refitted(whole, newest(events), seed=training.settings.seed, rate=rate)
         seconds = dict(training.clock.seconds)
-        return cls(training.items, training.events, features, fusion, training.settings, seconds)
+        return cls(training.items, training.events, features, fusion, training.settings, seconds, blend)
 
     def score(
         self, user_ids: Sequence[str], candidates: Sequence[str] | Sequence[Sequence[str]], *, as_of: Any = None
     ) -> pd.DataFrame:
-        """Scores as a table user_id, item_id, score; the rows in the order asked for.
+        """Scores as a table user_id, item_id, score; the rows in the order asked for, an item given twice twice.
 
         Args:
             candidates: item ids for all users, or a list of them for each.
             as_of: moment of the request.
 
         Raises:
-            InputError: an item is not in the catalogue.
+            InputError: an item is not in the catalogue, or a history lies in the future of `as_of`.
         """
         each: Any = [candidates] * len(user_ids) if candidates and isinstance(candidates[0], str) else candidates
         if len(each) != len(user_ids):
@@ -106,7 +93,10 @@ class Recommender:
                 f"{len(user_ids)} users but {len(each)} lists of candidates; give one a user, or one for all"
             )
         lists = [self._numbers(one) for one in each]
-        past = Past.of([self.events.history(user) for user in user_ids], self.items)
+        histories = [self.events.history(user) for user in user_ids]
+        for history in histories:
+            _check(history, as_of)
+        past = Past.of(histories, self.items)
         sizes = np.array([len(one) for one in lists], np.int64)
         flat = np.concatenate([*lists, np.zeros(0, np.int32)]).astype(np.int32)
         owners = np.repeat(np.arange(len(lists)), sizes)
@@ -119,12 +109,17 @@ class Recommender:
         )
 
     def scores(self, past: Past, owners: NDArray[Any], candidates: Ints, as_of: Any = None) -> NDArray[np.float64]:
-        """As `score`, by numbers: candidate i for history `owners[i]`."""
+        """As `score`, by numbers: candidate i for history `owners[i]`.
+
+        Args:
+            as_of: a moment, or seconds since 1970 at which each candidate is shown.
+        """
         found = np.empty(len(candidates), np.float64)
         for first in range(0, len(candidates), BATCH):
             part = slice(first, first + BATCH)
             rows, local = np.unique(owners[part], return_inverse=True)
-            matrix = self.features.matrix(past.take(rows), local, candidates[part], _moments(as_of, len(local)))
+            shown = as_of[part] if isinstance(as_of, np.ndarray) else _moments(as_of, len(local))
+            matrix = self.features.matrix(past.take(rows), local, candidates[part], shown)
             margins = self.fusion.margins(matrix)
             found[part] = self.fusion.scores(self.fusion.probabilities(margins))
         return found
@@ -139,7 +134,8 @@ class Recommender:
         values: Mapping[str, float] | None = None,
         as_of: datetime | None = None,
     ) -> tuple[Ranked, ...]:
-        """The best `k` candidates, best first; all by default. A candidate given twice is ranked once.
+        """The best `k` candidates as the models see them, best first; all by default. See `listing.Lister` for the rest
+        of the road. A candidate given twice is ranked once.
 
         Args:
             user: an id, or a history; of a user nobody knows the history is empty.
@@ -149,33 +145,28 @@ class Recommender:
         Raises:
             InputError: an item is not in the catalogue, or the history lies in the future of `as_of`.
         """
+        standing = self.standing(self.past(user, as_of), candidates, values=values, as_of=as_of)
+        return standing.take(np.arange(len(standing))[:k]).rows(explain=explain)
+
+    def past(self, user: str | History, as_of: datetime | None = None) -> Past:
+        """What a user did, checked against the moment of the request. Arguments and errors as of `rank`."""
         history = self.events.history(user) if isinstance(user, str) else user
-        if as_of and (late := next((event for event in history if event.time and event.time > as_of), None)):
-            raise InputError(
-                f"the history holds {late.item_id!r} at {late.time}, after {as_of}; cut it before the request"
-            )
+        _check(history, as_of)
+        return Past.of([history], self.items)
+
+    def standing(
+        self,
+        past: Past,
+        candidates: Sequence[str],
+        *,
+        values: Mapping[str, float] | None = None,
+        as_of: datetime | None = None,
+    ) -> Standing:
+        """The candidates as features and boosters see them for one history."""
         numbers = self._numbers(dict.fromkeys(candidates))
-        if not len(numbers):
-            return ()
-        past = Past.of([history], self.items)
-        matrix = self.features.matrix(past, np.zeros(len(numbers), np.int64), numbers, _moments(as_of, len(numbers)))
-        margins = self.fusion.margins(matrix)
-        probabilities = self.fusion.probabilities(margins)
-        scores = self.fusion.scores(probabilities, values)
-        order = np.lexsort((np.arange(len(scores)), -scores))[:k]
-        reasons = self.fusion.contributions(matrix[order]) if explain else {}
-        names = (*self.fusion.names, "base")
-        return tuple(
-            Ranked(
-                self.items.ids[numbers[at]],
-                place + 1,
-                float(scores[at]),
-                {name: float(found[at]) for name, found in probabilities.items()},
-                {name: float(found[at]) for name, found in margins.items()},
-                {name: dict(zip(names, found[place].tolist(), strict=True)) for name, found in reasons.items()},
-            )
-            for place, at in enumerate(order)
-        )
+        owners = np.zeros(len(numbers), np.int64)
+        matrix = self.features.matrix(past, owners, numbers, _moments(as_of, len(numbers)))
+        return Standing.of(self.fusion, self.items.ids[numbers], numbers, matrix, values)
 
     def partial_fit(self, events: Events) -> Recommender:
         """With more events in histories, popularity and behaviour; encoders and boosters stay as they are."""
@@ -189,15 +180,29 @@ class Recommender:
         grown = self.items.added(items)
         return replace(self, items=grown, features=self.features.grown(Catalogue(grown)))
 
-    def save(self, name: str = NAME, *, promote: bool = True, figures: Mapping[str, Any] | None = None) -> Recommender:
-        """Store all of it as the next version of the bundle."""
+    def save(
+        self,
+        name: str = NAME,
+        *,
+        promote: bool = True,
+        figures: Mapping[str, Any] | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> Recommender:
+        """Store all of it as the next version of the bundle.
+
+        Args:
+            figures: for the manifest.
+            files: name -> text of further files.
+        """
         store, features = Store(), self.features
         value = {
             "encoder": features.text.encoder,
+            "columns": asdict(features.catalogue.columns),
             "as_of": features.as_of,
             "learnt_as_of": features.learnt_as_of,
             "settings": self.settings.model_dump(),
             "seconds": dict(self.seconds),
+            "blend": asdict(self.blend) if self.blend else None,
         }
         with store.staging(name) as place:
             (place / FILE).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
@@ -207,7 +212,9 @@ class Recommender:
                 part.save(place)
             if features.sequence:
                 sequence.save(features.sequence, place)
-            parts = [features.text.encoder.removeprefix("store:")]
+            for file, text in (files or {}).items():
+                (place / file).write_text(text, encoding="utf-8")
+            parts = [features.text.encoder.removeprefix("store:"), *([self.blend.model] if self.blend else [])]
             version = store.commit(name, place, {"name": name, "components": parts, "figures": dict(figures or {})})
         if promote:
             store.promote(version)
@@ -229,7 +236,7 @@ class Recommender:
             events = Events.of(pd.read_parquet(folder / "events.parquet"))
             read = TextModel.load(folder, value["encoder"])
             features = Features(
-                Catalogue(items),
+                Catalogue(items, Columns.parse(value["columns"])),
                 Popularity.load(folder),
                 Behaviour.load(folder),
                 read,
@@ -238,7 +245,8 @@ class Recommender:
                 value["learnt_as_of"],
             )
             settings = Settings.parse(value["settings"])
-            return cls(items, events, features, Fusion.load(folder), settings, value["seconds"], str(version))
+            blend = Blend(**value["blend"]) if value["blend"] else None
+            return cls(items, events, features, Fusion.load(folder), settings, value["seconds"], blend, str(version))
         except (OSError, ValueError, TypeError, KeyError) as fault:
             raise StoreError(f"{version}: unreadable ({fault}); see: engine models verify {version}") from None
 
@@ -249,6 +257,11 @@ class Recommender:
             unknown = [name for name, number in zip(asked, numbers, strict=True) if number < 0]
             raise InputError(f"item {unknown[0]!r} is not in the catalogue ({len(unknown)} such); add it first")
         return numbers
+
+
+def _check(history: History, as_of: datetime | None) -> None:
+    if as_of and (late := next((event for event in history if event.time and event.time > as_of), None)):
+        raise InputError(f"the history holds {late.item_id!r} at {late.time}, after {as_of}; cut it before the request")
 
 
 def _moments(as_of: datetime | None, count: int) -> NDArray[np.float64] | None:

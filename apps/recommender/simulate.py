@@ -11,15 +11,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from apps.recommender import streams
+from apps.recommender.exploration import draw
 from apps.recommender.truth import Floats, Ints, Truth
 from apps.recommender.world import World
 from engine.errors import InputError
@@ -32,7 +35,10 @@ HOURS = np.array([4, 6, 5, 4, 4, 4, 6, 6, 4, 4, 5, 7, 10, 12, 12, 8], float)
 """Lists by hour, from 6:00 to 22:00: so no event of a week falls into the next."""
 CHUNK = 2048
 FILES = ("events", "exposures", "lists")
-Sink = Callable[[pd.DataFrame], None]
+SINKS: dict[str, Callable[[Path], AbstractContextManager[streams.Sink]]] = {
+    "parquet": streams.parquet,
+    "jsonl": partial(streams.lines, unit="s"),
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def write(world: World, folder: Path, *, kind: str = "parquet", catalog: Path | 
     counts = dict.fromkeys(FILES, 0)
     try:
         with ExitStack() as open_files:
-            sinks = {name: open_files.enter_context(_SINKS[kind](part / f"{name}.{kind}")) for name in FILES}
+            sinks = {name: open_files.enter_context(SINKS[kind](part / f"{name}.{kind}")) for name in FILES}
             for log in weeks(Truth.of(world, catalog)):
                 for name, sink in sinks.items():
                     frame = getattr(log, name)
@@ -122,20 +128,6 @@ def weeks(truth: Truth) -> Iterator[Log]:
         frames = [pd.concat([getattr(part, name) for part in parts], ignore_index=True) for name in FILES]
         frames[0] = frames[0].sort_values("datetime", kind="stable", ignore_index=True)
         yield Log(*frames)
-
-
-def plackett_luce(logits: Floats, size: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
-    """Places drawn one after the other by softmax among those left, and the probability of each choice.
-
-    Args:
-        logits: lists x candidates; minus infinity is never drawn.
-        size: how many are drawn.
-        rng: what draws. Sorting logits with Gumbel noise is the same draw (Plackett-Luce; Yellott 1977).
-    """
-    places = np.argsort(-(logits + rng.gumbel(size=logits.shape)), axis=1, kind="stable")
-    ordered = np.take_along_axis(np.exp(logits - logits.max(axis=1, keepdims=True)), places, axis=1)
-    left = np.cumsum(ordered[:, ::-1], axis=1)[:, ::-1]
-    return places[:, :size], ordered[:, :size] / left[:, :size]
 
 
 @dataclass(frozen=True)
@@ -180,8 +172,8 @@ def _shown(
             f"week {week + 1}: {fewest} items are for sale, under {world.candidates} candidates; "
             "simulate fewer weeks, or with fewer candidates"
         )
-    candidates, _ = plackett_luce(np.where(live, world.retrieval * affinity, -np.inf), world.candidates, rng)
-    places, chances = plackett_luce(base[candidates], world.shown, rng)
+    candidates, _ = draw(np.where(live, world.retrieval * affinity, -np.inf), world.candidates, rng)
+    places, chances = draw(base[candidates], world.shown, rng)
     items = np.take_along_axis(candidates, places, axis=1)
     near = np.take_along_axis(affinity, items, axis=1)
     return _Shown(users, when, candidates, items, chances, truth.utility(near, users[:, None], items, when[:, None]))
@@ -234,40 +226,3 @@ def _log(
 
 def _times(seconds: Floats) -> pd.DatetimeIndex:
     return pd.to_datetime(seconds.astype(np.int64), unit="s", utc=True)
-
-
-@contextmanager
-def _parquet(path: Path) -> Iterator[Sink]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    writer = None
-
-    def sink(frame: pd.DataFrame) -> None:
-        nonlocal writer
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table.cast(writer.schema))
-
-    try:
-        yield sink
-    finally:
-        if writer:
-            writer.close()
-
-
-@contextmanager
-def _lines(path: Path) -> Iterator[Sink]:
-    with path.open("w", encoding="utf-8", newline="\n") as stream:
-        yield lambda frame: frame.to_json(
-            stream,
-            orient="records",
-            lines=True,
-            date_format="iso",
-            date_unit="s",
-            double_precision=15,
-            force_ascii=False,
-        )
-
-
-_SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {"parquet": _parquet, "jsonl": _lines}
