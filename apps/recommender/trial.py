@@ -67,7 +67,9 @@ def later(recommender: Recommender, events: Events, plan: Plan) -> Evaluation:
         InputError: nothing came after.
     """
     if not events.timed or not recommender.events.timed:
-        raise InputError("without times nothing tells what came after the training; train anew, each user's last is left out")
+        raise InputError(
+            "without times nothing tells what came after the training; train anew, each user's last is left out"
+        )
     newest = recommender.events.frame["datetime"].max()
     new = Events(events.frame[events.frame["datetime"] > newest].reset_index(drop=True))
     if not len(new):
