@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.recommender import behaviour, popularity, sequence, text
+from apps.recommender import behaviour, sequence, text
 from apps.recommender.behaviour import MET, Behaviour
 from apps.recommender.catalogue import Catalogue
 from apps.recommender.next_item import Reader
@@ -46,7 +46,7 @@ class Features:
     def all(self) -> tuple[Feature, ...]:
         """In the order of the matrix's columns."""
         names: dict[str, tuple[tuple[str, ...], float | None]] = {
-            "popularity": (popularity.NAMES, self.as_of),
+            "popularity": (self.popularity.names, self.as_of),
             "catalogue": (self.catalogue.names, None),
             "behaviour": (behaviour.NAMES, self.as_of),
             "text": (text.NAMES, self.learnt_as_of),
@@ -89,12 +89,12 @@ class Features:
         """As `matrix`, its columns named."""
         return pd.DataFrame(self.matrix(past, owners, candidates, as_of), columns=list(self.names))
 
-    def refitted(self, past: Past, as_of: float | None, *, seed: int) -> Features:
-        """With popularity and behaviour of a later moment."""
+    def refitted(self, past: Past, as_of: float | None, *, seed: int, rate: Floats | None = None) -> Features:
+        """With popularity and behaviour of a later moment; the rates of what was shown stay where none are given."""
         count = len(self.catalogue.items)
         return replace(
             self,
-            popularity=Popularity.fit(past, count),
+            popularity=Popularity.fit(past, count, self.popularity.rate if rate is None else rate),
             behaviour=Behaviour.fit(past, count, seed=seed),
             as_of=as_of,
         )

@@ -1,7 +1,9 @@
 """Fusion: one row of features a candidate -> a margin, a probability for each behaviour, and what it is worth.
 
 For each behaviour a LambdaMART booster (Burges 2010, MSR-TR-2010-82) orders the candidates; its margins become
-probabilities by a logistic curve fitted on held-out users (Platt 1999). The score is the sum of the probabilities by
+probabilities by a logistic curve fitted on held-out users (Platt 1999). Where lists were shown, an item further down was
+looked at less: a booster learns a term for each position beside its trees (LightGBM's unbiased LambdaMART), a curve one
+for its logarithm, and a score is that of the first place. The score is the sum of the probabilities by
 the value of each behaviour, so that with one behaviour the order is the booster's own.
 """
 
@@ -9,9 +11,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +35,13 @@ class Lists:
         matrix: a row of features for each candidate.
         sizes: candidates of each list.
         labels: behaviour -> 1 where the user did it, shape (candidates,).
+        positions: from 1, where the lists were shown; shape (candidates,).
     """
 
     matrix: Floats
     sizes: NDArray[np.int64]
     labels: Mapping[str, NDArray[np.int8]]
+    positions: NDArray[np.int64] | None = None
 
     def of(self, behaviour: str) -> Lists:
         """The lists in which the behaviour happened."""
@@ -48,11 +52,21 @@ class Lists:
     def where(self, kept: NDArray[np.bool_]) -> Lists:
         rows = np.repeat(kept, self.sizes)
         labels = {name: label[rows] for name, label in self.labels.items()}
-        return Lists(self.matrix[rows], self.sizes[kept], labels)
+        positions = None if self.positions is None else self.positions[rows]
+        return Lists(self.matrix[rows], self.sizes[kept], labels, positions)
 
     def columns(self, chosen: Sequence[int]) -> Lists:
         """With some of the features."""
-        return Lists(self.matrix[:, chosen], self.sizes, self.labels)
+        return replace(self, matrix=self.matrix[:, chosen])
+
+
+class Curve(NamedTuple):
+    """From a margin to a probability: sigmoid(slope x margin + intercept + place x log(position))."""
+
+    slope: float
+    """Above 0."""
+    intercept: float
+    place: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,13 +77,13 @@ class Fusion:
         names: of the features, in order.
         values: behaviour -> what one is worth.
         boosters: behaviour -> LightGBM booster.
-        curves: behaviour -> (slope, intercept) of the logistic curve over its margin; the slope is above 0.
+        curves: behaviour -> the logistic curve over its margin.
     """
 
     names: tuple[str, ...]
     values: Mapping[str, float]
     boosters: Mapping[str, Any]
-    curves: Mapping[str, tuple[float, float]]
+    curves: Mapping[str, Curve]
 
     @classmethod
     def fit(
@@ -94,7 +108,7 @@ class Fusion:
             if len(learn.sizes) and len(stop.sizes):
                 booster = _boosted(learn, stop, behaviour, names, settings, seed, step)
                 boosters[behaviour] = booster
-                curves[behaviour] = _curve(booster.predict(held.matrix), held.labels[behaviour])
+                curves[behaviour] = _curve(booster.predict(held.matrix), held.labels[behaviour], held.positions)
         if not boosters:
             raise InputError(
                 f"no event of {', '.join(sorted(values))} stands at the end of the events, so that nothing can be "
@@ -106,10 +120,17 @@ class Fusion:
         """What each booster says, before calibration; shape (candidates,)."""
         return {name: np.asarray(booster.predict(matrix), np.float64) for name, booster in self.boosters.items()}
 
-    def probabilities(self, margins: Mapping[str, Doubles]) -> dict[str, Doubles]:
-        """How likely each behaviour is, among candidates such as it was calibrated on."""
+    def probabilities(self, margins: Mapping[str, Doubles], positions: Any = 1) -> dict[str, Doubles]:
+        """How likely each behaviour is, among candidates such as it was calibrated on.
+
+        Args:
+            positions: where each stands, from 1; it matters where the booster learnt from lists that were shown.
+        """
+        down = np.log(np.asarray(positions, np.float64))
+        curves = self.curves
         return {
-            name: _sigmoid(self.curves[name][0] * margin + self.curves[name][1]) for name, margin in margins.items()
+            name: _sigmoid(curves[name].slope * margin + curves[name].intercept + curves[name].place * down)
+            for name, margin in margins.items()
         }
 
     def scores(self, probabilities: Mapping[str, Doubles], values: Mapping[str, float] | None = None) -> Doubles:
@@ -144,7 +165,7 @@ class Fusion:
         import lightgbm
 
         value = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        curves = {name: (float(curve[0]), float(curve[1])) for name, curve in value["curves"].items()}
+        curves = {name: Curve(*map(float, curve)) for name, curve in value["curves"].items()}
         boosters = {
             name: lightgbm.Booster(model_str=(folder / f"booster-{number}.txt").read_text(encoding="utf-8"))
             for number, name in enumerate(curves)
@@ -175,7 +196,13 @@ def _boosted(
         "force_row_wise": True,
         "verbosity": -1,
     }
-    data = lightgbm.Dataset(learn.matrix, learn.labels[behaviour], group=learn.sizes, feature_name=list(names))
+    data = lightgbm.Dataset(
+        learn.matrix,
+        learn.labels[behaviour],
+        group=learn.sizes,
+        feature_name=list(names),
+        position=learn.positions,
+    )
     check = lightgbm.Dataset(stop.matrix, stop.labels[behaviour], group=stop.sizes, reference=data)
     calls: list[Callable[..., Any]] = [lightgbm.early_stopping(settings.stop_after, verbose=False)]
     if step:
@@ -183,12 +210,14 @@ def _boosted(
     return lightgbm.train(parameters, data, settings.rounds, valid_sets=[check], callbacks=calls)
 
 
-def _curve(margins: Doubles, labels: NDArray[np.int8]) -> tuple[float, float]:
-    """Slope and intercept of the logistic regression of the labels on the margins."""
+def _curve(margins: Doubles, labels: NDArray[np.int8], positions: NDArray[np.int64] | None) -> Curve:
+    """The logistic regression of the labels on the margins, and on the positions where there are any."""
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=1e3).fit(margins[:, None], labels)
-    return max(float(fitted.coef_[0, 0]), 1e-6), float(fitted.intercept_[0])
+    columns = [margins] if positions is None else [margins, np.log(positions)]
+    fitted = LogisticRegression(C=1e3).fit(np.column_stack(columns), labels)
+    slope, *place = map(float, fitted.coef_[0])
+    return Curve(max(slope, 1e-6), float(fitted.intercept_[0]), *place)
 
 
 def _sigmoid(values: Doubles) -> Doubles:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BATCH, NEGATIVES = 256, 1024
+STEPS = 50
+"""Least of an epoch: of little data the batches are smaller."""
 LONGEST = 20
 """Events of a history's end that are read."""
 REFERENCE = 512
@@ -122,8 +124,9 @@ def train(
     from torch.nn import functional as F
 
     random = np.random.default_rng(seed)
-    table = past.padded(LONGEST + 1)[past.lengths > 1]
-    steps = epochs * -(-len(table) // BATCH)
+    table = past.pieces(LONGEST + 1)
+    size = min(BATCH, max(1, len(table) // STEPS))
+    steps = epochs * -(-len(table) // size)
     optimiser = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, learning_rate, total_steps=max(steps, 2), pct_start=0.1, cycle_momentum=False
@@ -132,8 +135,8 @@ def train(
     done = 0
     for _ in range(epochs):
         order = random.permutation(len(table))
-        for first in range(0, len(order), BATCH):
-            rows = table[order[first : first + BATCH]]
+        for first in range(0, len(order), size):
+            rows = table[order[first : first + size]]
             batch = torch.from_numpy(rows[:, : int((rows >= 0).sum(axis=1).max())].astype(np.int64))
             drawn = torch.from_numpy(random.integers(catalogue, size=min(NEGATIVES, catalogue)))
             loss = _loss(module, batch, drawn, F)

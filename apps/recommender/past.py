@@ -105,6 +105,18 @@ class Past:
         table[ends.owners, np.arange(len(ends.items)) - ends.starts[ends.owners]] = ends.items
         return table
 
+    def pieces(self, length: int) -> Ints:
+        """The whole histories as rows of `padded`, from their ends back; shape (pieces, length).
+
+        A piece ends with the event that the next one starts with, so that every event but a history's first comes
+        after another in one piece.
+        """
+        ends, tables = self.lengths, [np.zeros((0, length), np.int32)]
+        while len(longer := np.flatnonzero(ends > 1)):
+            tables.append(self.take(longer).until(ends[longer]).padded(length))
+            ends = ends - (length - 1)
+        return np.concatenate(tables)
+
 
 @dataclass(frozen=True)
 class Met:

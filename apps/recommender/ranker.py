@@ -86,8 +86,10 @@ class Recommender:
         fusion = training.fusion()
         blend = rerank.fit(training, fusion) if training.settings.rerank.pairs else None
         with training.clock.stage("refit"):
-            _, whole = Past.users(training.events, training.items)
-            features = training.features.refitted(whole, newest(training.events), seed=training.settings.seed)
+            events, items, shown = training.events, training.items, training.exposures
+            _, whole = Past.users(events, items)
+            rate = None if shown is None else shown.rates(events, items)
+            features = training.features.refitted(whole, newest(events), seed=training.settings.seed, rate=rate)
         seconds = dict(training.clock.seconds)
         return cls(items, events, features, fusion, settings, seconds, blend, segments)
 

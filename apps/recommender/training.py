@@ -1,7 +1,8 @@
 """Training: the road of a request walked on the past.
 
     events ──cut──> known ──> parts (text, behaviour, popularity, sequence) ─┐
-             └────> steps: what came next, beside items drawn evenly ────────┴─> features ──> lists ──> fusion
+             └────> steps: what came next, beside items drawn evenly, or, ───┴─> features ──> lists ──> fusion
+                    where exposures are given, lists as they were shown
 
 The parts know nothing of the steps, so that the booster meets their features as a request will: of a past that ended
 before.
@@ -25,6 +26,7 @@ from apps.recommender import sequence
 from apps.recommender.behaviour import Behaviour
 from apps.recommender.catalogue import Catalogue
 from apps.recommender.events import Events
+from apps.recommender.exposures import Exposures, Shown
 from apps.recommender.features import PARTS, Features
 from apps.recommender.fusion import Fusion, Lists
 from apps.recommender.items import Items
@@ -73,10 +75,22 @@ class Training:
     train: Lists
     held: Lists
     clock: Clock
+    exposures: Exposures | None = None
 
     @classmethod
-    def of(cls, items: Items, events: Events, settings: Settings, progress: Progress) -> Training:
+    def of(
+        cls,
+        items: Items,
+        events: Events,
+        settings: Settings,
+        progress: Progress,
+        exposures: Exposures | None = None,
+    ) -> Training:
         """Fit the parts and make the lists.
+
+        Args:
+            exposures: what the users were shown; without it what a user took stands beside items drawn evenly, so that
+                a probability is that of being taken among such.
 
         Raises:
             InputError: there is too little to learn from.
@@ -95,14 +109,33 @@ class Training:
             if settings.sequence.epochs:
                 reader = sequence.fit(known, read.vectors, settings.sequence, seed=seed, step=progress.step)
         with clock.stage("behaviour"):
-            popular, done = Popularity.fit(known, len(items)), Behaviour.fit(known, len(items), seed=seed)
+            rate = None if exposures is None else exposures.until(steps.known).rates(steps.known, items)
+            popular, done = Popularity.fit(known, len(items), rate), Behaviour.fit(known, len(items), seed=seed)
         moment = newest(steps.known)
         features = Features(Catalogue(items), popular, done, read, reader, moment, moment)
         with clock.stage("features"):
-            lists = _lists(steps, features, items, settings)
-        people = int(steps.users.max()) + 1
-        aside = np.random.default_rng(seed).permutation(people)[steps.users] < settings.held_out * people
-        return cls(items, events, settings, features, steps, aside, lists.where(~aside), lists.where(aside), clock)
+            users, lists = steps.users, None
+            if exposures is not None:
+                later = exposures.after(steps.known)
+                shown = Shown.of(later, events, items, most=settings.steps, seed=seed)
+                users, lists = shown.users, _shown(shown, features, items, settings)
+            else:
+                lists = _lists(steps, features, items, settings)
+        people = events.frame["user_id"].nunique() + 1
+        held = np.random.default_rng(seed).permutation(people) < settings.held_out * people
+        kept = held[users]
+        return cls(
+            items,
+            events,
+            settings,
+            features,
+            steps,
+            held[steps.users],
+            lists.where(~kept),
+            lists.where(kept),
+            clock,
+            exposures,
+        )
 
     def fusion(self, parts: Sequence[str] = PARTS) -> Fusion:
         """The boosters over some of the parts: all of them, or fewer for an ablation.
@@ -153,6 +186,12 @@ def tuned(recipe: str, rows: Sequence[Mapping[str, Any]], base: str, *, seed: in
 def newest(events: Events) -> float | None:
     """Seconds since 1970 of the last event; None where there are no times."""
     return float(events.frame["datetime"].max().timestamp()) if events.timed else None
+
+
+def _shown(shown: Shown, features: Features, items: Items, settings: Settings) -> Lists:
+    new = Newcomers.of(features, items, share=settings.newcomers, seed=settings.seed)
+    matrix = new.features.matrix(shown.past, shown.owners, new.twins[shown.candidates], shown.as_of, batch=TOGETHER)
+    return shown.lists(matrix)
 
 
 def _lists(steps: Steps, features: Features, items: Items, settings: Settings) -> Lists:
