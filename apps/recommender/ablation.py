@@ -13,9 +13,10 @@ from apps.recommender.evaluate import Score
 from apps.recommender.fusion import Fusion
 from apps.recommender.past import Floats, Past
 from apps.recommender.ranker import Recommender
+from apps.recommender.rerank import Blend, Reranker
 from apps.recommender.training import Training
 
-FUSED = "fused"
+FUSED, REREAD = "fused", "+ cross-encoder"
 PLAIN = {"popularity": "popularity.all", "text": "text.user", "sequence": "sequence.next"}
 """Parts of one number, by their feature: popularity counts, the user encoder over texts, the sequence model."""
 BOOSTED = ("behaviour",)
@@ -34,13 +35,16 @@ class Ablation:
     _last: tuple[Candidates, Floats] | None = field(default=None, init=False, repr=False)
 
     def scores(self) -> dict[str, Score]:
-        """Name -> scores of lists; the whole is "fused", and each part is in it."""
+        """Name -> scores of lists; the whole is "fused", and each part is in it. Where there is a cross-encoder, it
+        reads the first candidates of every list, whatever it takes."""
         names = self.recommender.features.names
         found: dict[str, Score] = {
             part: partial(self._column, names.index(name)) for part, name in PLAIN.items() if name in names
         }
         found |= {part: partial(self._boosted, fusion) for part, fusion in self.fusions.items()}
         found[FUSED] = partial(self._boosted, self.recommender.fusion)
+        if self.recommender.blend:
+            found[REREAD] = partial(self._reread, self.recommender.blend)
         return found
 
     @cached_property
@@ -67,3 +71,12 @@ class Ablation:
         names = self.recommender.features.names
         matrix = self.matrix(lists)[:, [names.index(name) for name in fusion.names]]
         return fusion.scores(fusion.probabilities(fusion.margins(matrix)))
+
+    def _reread(self, blend: Blend, lists: Candidates) -> NDArray[np.float64]:
+        recommender, matrix = self.recommender, self.matrix(lists)
+        reranker, found = Reranker.of(blend, recommender.items), np.empty(len(lists.item_ids))
+        for number, user in enumerate(lists.user_ids.tolist()):
+            rows = lists.rows(number)
+            numbers = recommender.items.numbers(lists.item_ids[rows])
+            found[rows] = reranker.scores(recommender.fusion, recommender.past(user), numbers, matrix[rows])
+        return found

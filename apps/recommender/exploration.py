@@ -25,12 +25,23 @@ class Drawn:
     propensities: Floats
 
 
+def draw(logits: Floats, size: int, rng: np.random.Generator) -> tuple[Numbers, Floats]:
+    """Places drawn one after the other by softmax among those left (Plackett 1975), and the probability of each choice;
+    shapes (lists, size).
+
+    Sorting logits with Gumbel noise draws from the same law (Yellott 1977), in one go.
+
+    Args:
+        logits: shape (lists, candidates); minus infinity is never drawn while there is something else.
+    """
+    places = np.argsort(-(logits + rng.gumbel(size=logits.shape)), axis=1, kind="stable")
+    return places[:, :size], _chances(np.take_along_axis(logits, places, axis=1), size)
+
+
 def plackett_luce(
     scores: Floats, k: int, *, temperature: float, seed: int | Sequence[int], pinned: Sequence[int] = ()
 ) -> Drawn:
-    """The first k, one after the other, each by softmax of scores / temperature among those left (Plackett 1975).
-
-    Sorting by score / temperature plus Gumbel noise draws from the same law (Yellott 1977), in one go.
+    """The first k as `draw` draws them, the logits being scores / temperature.
 
     Args:
         temperature: 0: by score, every propensity 1.
@@ -47,15 +58,11 @@ def plackett_luce(
     if temperature == 0:
         return Drawn(by_score[:count], np.ones(count))
     free = by_score[~np.isin(np.arange(len(scores)), kept)]
-    noise = np.random.default_rng(seed).gumbel(size=len(free))
-    logits = scores[free] / temperature
-    drawn = free[np.argsort(-(logits + noise), kind="stable")]
     places = np.setdiff1d(np.arange(count), kept)
-    order = np.empty(count, dtype=np.int64)
+    order, chances = np.empty(count, dtype=np.int64), np.ones(count)
+    drawn, drawn_by = draw(scores[None, free] / temperature, len(places), np.random.default_rng(seed))
     order[kept] = by_score[kept]
-    order[places] = drawn[: len(places)]
-    chances = np.ones(count)
-    chances[places] = _chances(scores[drawn] / temperature)[: len(places)]
+    order[places], chances[places] = free[drawn[0]], drawn_by[0]
     return Drawn(order, chances)
 
 
@@ -76,7 +83,7 @@ def propensities(scores: Floats, order: Numbers, *, temperature: float) -> Float
         left = np.array([scores[order[place:]].max(initial=-np.inf) for place in range(len(order))])
         best: NDArray[np.bool_] = scores[order] >= np.maximum(left, scores[rest].max(initial=-np.inf))
         return best.astype(np.float64)
-    return _chances(scores[np.concatenate([order, rest])] / temperature)[: len(order)]
+    return _chances(scores[np.concatenate([order, rest])] / temperature, len(order))
 
 
 def check(temperature: float) -> None:
@@ -87,8 +94,9 @@ def check(temperature: float) -> None:
         raise InputError(f"exploration temperature {temperature:g}: give a number from 0, where 0 explores nothing")
 
 
-def _chances(logits: Floats) -> Floats:
-    """Of each place's choice among those from it on; in logarithms, so that no far-off score becomes 0 / 0."""
-    left = np.logaddexp.accumulate(logits[::-1])[::-1]
-    found: Floats = np.exp(logits - left)
+def _chances(logits: Floats, size: int) -> Floats:
+    """Of the first places' choices, each among those from it on; in logarithms, so that no far-off score becomes
+    0 / 0."""
+    left = np.logaddexp.accumulate(logits[..., ::-1], axis=-1)[..., ::-1]
+    found: Floats = np.exp(logits[..., :size] - left[..., :size])
     return found

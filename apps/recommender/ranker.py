@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from apps.recommender import sequence
+from apps.recommender import rerank, sequence
 from apps.recommender.behaviour import Behaviour
 from apps.recommender.catalogue import Catalogue
 from apps.recommender.events import Events, History
@@ -21,7 +21,9 @@ from apps.recommender.fusion import Fusion
 from apps.recommender.items import Items
 from apps.recommender.past import Ints, Past
 from apps.recommender.popularity import Popularity
+from apps.recommender.rerank import Blend
 from apps.recommender.settings import Settings
+from apps.recommender.standing import Ranked, Standing
 from apps.recommender.text import TextModel
 from apps.recommender.training import Training, newest
 from engine import Progress, Store
@@ -31,27 +33,6 @@ NAME = "recommender"
 FILE = "recommender.json"
 BATCH = 200_000
 """Candidates whose features are held at once."""
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A candidate with its place.
-
-    Attributes:
-        rank: from 1.
-        score: expected value of showing it.
-        probabilities: behaviour -> how likely.
-        margins: behaviour -> what the booster said, before calibration.
-        contributions: behaviour -> feature -> its part of the margin; "base" is what no feature says. Asked for by
-            `explain`.
-    """
-
-    item_id: str
-    rank: int
-    score: float
-    probabilities: Mapping[str, float]
-    margins: Mapping[str, float]
-    contributions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +46,8 @@ class Recommender:
     settings: Settings
     seconds: Mapping[str, float]
     """Seconds that each stage of the training took."""
+    blend: Blend | None = None
+    """The cross-encoder and its weight, where one was trained."""
     version: str = ""
 
     @classmethod
@@ -82,11 +65,12 @@ class Recommender:
     def learnt(cls, training: Training) -> Recommender:
         """What a training makes of all its parts; popularity and behaviour once more, on all events."""
         fusion = training.fusion()
+        blend = rerank.fit(training, fusion) if training.settings.rerank.pairs else None
         with training.clock.stage("refit"):
             _, whole = Past.users(training.events, training.items)
             features = training.features.refitted(whole, newest(training.events), seed=training.settings.seed)
         seconds = dict(training.clock.seconds)
-        return cls(training.items, training.events, features, fusion, training.settings, seconds)
+        return cls(training.items, training.events, features, fusion, training.settings, seconds, blend)
 
     def score(
         self, user_ids: Sequence[str], candidates: Sequence[str] | Sequence[Sequence[str]], *, as_of: Any = None
@@ -139,7 +123,8 @@ class Recommender:
         values: Mapping[str, float] | None = None,
         as_of: datetime | None = None,
     ) -> tuple[Ranked, ...]:
-        """The best `k` candidates, best first; all by default. A candidate given twice is ranked once.
+        """The best `k` candidates as the models see them, best first; all by default. See `listing.Lister` for the rest
+        of the road. A candidate given twice is ranked once.
 
         Args:
             user: an id, or a history; of a user nobody knows the history is empty.
@@ -149,33 +134,31 @@ class Recommender:
         Raises:
             InputError: an item is not in the catalogue, or the history lies in the future of `as_of`.
         """
+        standing = self.standing(self.past(user, as_of), candidates, values=values, as_of=as_of)
+        return standing.take(np.arange(len(standing))[:k]).rows(explain=explain)
+
+    def past(self, user: str | History, as_of: datetime | None = None) -> Past:
+        """What a user did, checked against the moment of the request. Arguments and errors as of `rank`."""
         history = self.events.history(user) if isinstance(user, str) else user
         if as_of and (late := next((event for event in history if event.time and event.time > as_of), None)):
             raise InputError(
                 f"the history holds {late.item_id!r} at {late.time}, after {as_of}; cut it before the request"
             )
+        return Past.of([history], self.items)
+
+    def standing(
+        self,
+        past: Past,
+        candidates: Sequence[str],
+        *,
+        values: Mapping[str, float] | None = None,
+        as_of: datetime | None = None,
+    ) -> Standing:
+        """The candidates as features and boosters see them for one history."""
         numbers = self._numbers(dict.fromkeys(candidates))
-        if not len(numbers):
-            return ()
-        past = Past.of([history], self.items)
-        matrix = self.features.matrix(past, np.zeros(len(numbers), np.int64), numbers, _moments(as_of, len(numbers)))
-        margins = self.fusion.margins(matrix)
-        probabilities = self.fusion.probabilities(margins)
-        scores = self.fusion.scores(probabilities, values)
-        order = np.lexsort((np.arange(len(scores)), -scores))[:k]
-        reasons = self.fusion.contributions(matrix[order]) if explain else {}
-        names = (*self.fusion.names, "base")
-        return tuple(
-            Ranked(
-                self.items.ids[numbers[at]],
-                place + 1,
-                float(scores[at]),
-                {name: float(found[at]) for name, found in probabilities.items()},
-                {name: float(found[at]) for name, found in margins.items()},
-                {name: dict(zip(names, found[place].tolist(), strict=True)) for name, found in reasons.items()},
-            )
-            for place, at in enumerate(order)
-        )
+        owners = np.zeros(len(numbers), np.int64)
+        matrix = self.features.matrix(past, owners, numbers, _moments(as_of, len(numbers)))
+        return Standing.of(self.fusion, self.items.ids[numbers], numbers, matrix, values)
 
     def partial_fit(self, events: Events) -> Recommender:
         """With more events in histories, popularity and behaviour; encoders and boosters stay as they are."""
@@ -198,6 +181,7 @@ class Recommender:
             "learnt_as_of": features.learnt_as_of,
             "settings": self.settings.model_dump(),
             "seconds": dict(self.seconds),
+            "blend": asdict(self.blend) if self.blend else None,
         }
         with store.staging(name) as place:
             (place / FILE).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
@@ -207,7 +191,7 @@ class Recommender:
                 part.save(place)
             if features.sequence:
                 sequence.save(features.sequence, place)
-            parts = [features.text.encoder.removeprefix("store:")]
+            parts = [features.text.encoder.removeprefix("store:"), *([self.blend.model] if self.blend else [])]
             version = store.commit(name, place, {"name": name, "components": parts, "figures": dict(figures or {})})
         if promote:
             store.promote(version)
@@ -238,7 +222,8 @@ class Recommender:
                 value["learnt_as_of"],
             )
             settings = Settings.parse(value["settings"])
-            return cls(items, events, features, Fusion.load(folder), settings, value["seconds"], str(version))
+            blend = Blend(**value["blend"]) if value["blend"] else None
+            return cls(items, events, features, Fusion.load(folder), settings, value["seconds"], blend, str(version))
         except (OSError, ValueError, TypeError, KeyError) as fault:
             raise StoreError(f"{version}: unreadable ({fault}); see: engine models verify {version}") from None
 

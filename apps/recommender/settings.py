@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from apps.recommender import rules
 from engine.errors import InputError
 
 Count = Annotated[int, Field(ge=1)]
@@ -44,6 +45,41 @@ class Booster(Section):
     threads: Count = 2
 
 
+class Rerank(Section):
+    base: str = "minilm"
+    recipe: str = "recipes/recommender_rank.yaml"
+    pairs: Annotated[int, Field(ge=0)] = 0
+    """Pairs of a history and an item from which the cross-encoder is tuned; 0: there is none."""
+    depth: Annotated[int, Field(ge=2)] = 20
+    """Candidates, from the top, that it reads at most."""
+
+
+class Listing(Section):
+    """What a list is like unless the request says otherwise; see `listing.Wish`."""
+
+    k: Count | None = None
+    """Items of a list; none: all candidates."""
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    method: Literal["mmr", "dpp"] = "mmr"
+    most_loss: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Share of the discounted scores that diversity may cost."""
+    rules: list[dict[str, dict[str, Any]]] = []
+    """Each as {KIND: {FIELD: VALUE}}; see `rules.parse`."""
+    explore: Annotated[float, Field(ge=0)] = 0.0
+    """Temperature, in the unit of the scores, at which lists are drawn; 0: nothing is."""
+    budget_ms: Positive | None = None
+    """Milliseconds of a request, of which the cross-encoder may use what is left; none: it is not asked."""
+
+    @field_validator("rules")
+    @classmethod
+    def _readable(cls, given: list[dict[str, dict[str, Any]]]) -> list[dict[str, dict[str, Any]]]:
+        try:
+            rules.parse(given)
+        except InputError as fault:
+            raise ValueError(str(fault)) from None
+        return given
+
+
 class Settings(Section):
     values: dict[str, Annotated[float, Field(ge=0)]] = {}
     """What one event of each behaviour is worth, {click: 1, purchase: 10}; a behaviour left out is worth nothing, and
@@ -61,6 +97,8 @@ class Settings(Section):
     text: Text = Text()
     sequence: Sequence = Sequence()
     booster: Booster = Booster()
+    rerank: Rerank = Rerank()
+    listing: Listing = Listing()
     seed: int = 13
 
     @classmethod

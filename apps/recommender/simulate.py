@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from apps.recommender.exploration import draw
 from apps.recommender.truth import Floats, Ints, Truth
 from apps.recommender.world import World
 from engine.errors import InputError
@@ -124,20 +125,6 @@ def weeks(truth: Truth) -> Iterator[Log]:
         yield Log(*frames)
 
 
-def plackett_luce(logits: Floats, size: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
-    """Places drawn one after the other by softmax among those left, and the probability of each choice.
-
-    Args:
-        logits: lists x candidates; minus infinity is never drawn.
-        size: how many are drawn.
-        rng: what draws. Sorting logits with Gumbel noise is the same draw (Plackett-Luce; Yellott 1977).
-    """
-    places = np.argsort(-(logits + rng.gumbel(size=logits.shape)), axis=1, kind="stable")
-    ordered = np.take_along_axis(np.exp(logits - logits.max(axis=1, keepdims=True)), places, axis=1)
-    left = np.cumsum(ordered[:, ::-1], axis=1)[:, ::-1]
-    return places[:, :size], ordered[:, :size] / left[:, :size]
-
-
 @dataclass(frozen=True)
 class _Shown:
     """Some lists: users and times (lists), candidates (lists x candidates), items, chances, utility (lists x shown)."""
@@ -180,8 +167,8 @@ def _shown(
             f"week {week + 1}: {fewest} items are for sale, under {world.candidates} candidates; "
             "simulate fewer weeks, or with fewer candidates"
         )
-    candidates, _ = plackett_luce(np.where(live, world.retrieval * affinity, -np.inf), world.candidates, rng)
-    places, chances = plackett_luce(base[candidates], world.shown, rng)
+    candidates, _ = draw(np.where(live, world.retrieval * affinity, -np.inf), world.candidates, rng)
+    places, chances = draw(base[candidates], world.shown, rng)
     items = np.take_along_axis(candidates, places, axis=1)
     near = np.take_along_axis(affinity, items, axis=1)
     return _Shown(users, when, candidates, items, chances, truth.utility(near, users[:, None], items, when[:, None]))

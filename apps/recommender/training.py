@@ -12,12 +12,14 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.recommender import sequence
 from apps.recommender.behaviour import Behaviour
@@ -58,13 +60,16 @@ class Training:
     """Parts fitted on the past, and the lists on which a booster learns what they are worth.
 
     Attributes:
-        train: lists of most users; held: of the others, on which boosters stop and are calibrated.
+        steps: what came next, and what was known before; aside: which of them are of the users set aside.
+        train: lists of most users; held: of those set aside, on which boosters stop and are calibrated.
     """
 
     items: Items
     events: Events
     settings: Settings
     features: Features
+    steps: Steps
+    aside: NDArray[np.bool_]
     train: Lists
     held: Lists
     clock: Clock
@@ -97,7 +102,7 @@ class Training:
             lists = _lists(steps, features, items, settings)
         people = int(steps.users.max()) + 1
         aside = np.random.default_rng(seed).permutation(people)[steps.users] < settings.held_out * people
-        return cls(items, events, settings, features, lists.where(~aside), lists.where(aside), clock)
+        return cls(items, events, settings, features, steps, aside, lists.where(~aside), lists.where(aside), clock)
 
     def fusion(self, parts: Sequence[str] = PARTS) -> Fusion:
         """The boosters over some of the parts: all of them, or fewer for an ablation.
@@ -132,11 +137,17 @@ def tuned_encoder(settings: Settings, known: Past, texts: Sequence[str], progres
     ]
     if not rows:
         return settings.text.base
+    version = tuned(settings.text.recipe, rows, settings.text.base, seed=settings.seed, progress=progress)
+    return f"store:{version}"
+
+
+def tuned(recipe: str, rows: Sequence[Mapping[str, Any]], base: str, *, seed: int, progress: Progress) -> str:
+    """NAME@NUMBER of what a recipe makes of rows."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "pairs.jsonl"
+        file = Path(folder) / "rows.jsonl"
         file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-        given = [f"data.train={file}", f"base={settings.text.base}", f"seeds=[{settings.seed}]"]
-        return f"store:{train(Recipe.load(settings.text.recipe, given), watcher=progress).version}"
+        given = [f"data.train={file}", f"base={base}", f"seeds=[{seed}]"]
+        return str(train(Recipe.load(recipe, given), watcher=progress).version)
 
 
 def newest(events: Events) -> float | None:

@@ -12,6 +12,8 @@ from apps.recommender.events import Events
 from apps.recommender.items import Items
 from apps.recommender.ranker import Recommender
 from apps.recommender.settings import Settings
+from apps.recommender.training import Training
+from engine import Progress
 
 TASTES = ("market shares fall", "bank profit rises", "oil price outlook", "chip maker orders")
 EACH = 12
@@ -62,7 +64,12 @@ def shop_settings(toy_base: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def recommender(shop: tuple[Items, Events], shop_settings: Settings, session_home: Path) -> Recommender:
+def training(shop: tuple[Items, Events], shop_settings: Settings, session_home: Path) -> Training:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEEL_HOME", str(session_home))
-        return Recommender.fit(*shop, settings=shop_settings)
+        return Training.of(*shop, shop_settings, Progress(quiet=True))
+
+
+@pytest.fixture(scope="session")
+def recommender(training: Training) -> Recommender:
+    return Recommender.learnt(training)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.recommender.items import Items
-from apps.recommender.rules import Boost, Cap, Exclude, Match, Pin, Placed, Quota, Rule, place, weigh
+from apps.recommender.laminar import Bound, best, nested
+from apps.recommender.rules import Boost, Cap, Exclude, Match, Pin, Placed, Quota, Rule, _Problem, boosts, place
 from engine.errors import InputError
 
 SELLERS, KINDS = "xyz", ("red", "blue")
@@ -105,18 +106,12 @@ def test_without_rules_the_list_is_the_scores():
     assert found.receipts == ()
 
 
-def test_boosts_and_buries_add_up_in_their_receipts():
+def test_boosts_and_buries_name_their_rows():
     items = items_of([("x", "red"), ("y", "red"), *[("z", "blue")] * 6])
-    scores = np.arange(8, dtype=np.float64)
-    found, receipts = weigh([Boost(Match("category", "red"), 6.5), Boost(Match("seller", "x"), -3)], ids, scores, items)
-    assert found.tolist() == [3.5, 7.5, 2, 3, 4, 5, 6, 7]
-    added = {item: sum(one.added for one in receipts if one.item_id == item) for item in ids}
-    np.testing.assert_allclose(scores + list(added.values()), found)
-    assert [(one.item_id, one.cause, one.before, one.after) for one in receipts] == [
-        ("i0", "boost category = red by 6.5", 8, 3),
-        ("i1", "boost category = red by 6.5", 7, 1),
-        ("i0", "bury seller = x by 3", 3, 6),
-    ]
+    boost, bury = Boost(Match("category", "red"), 6.5), Boost(Match("seller", "x"), -3)
+    found = boosts([boost, Cap("seller", 1), bury], ids, items)
+    assert [(rule, np.flatnonzero(rows).tolist()) for rule, rows in found] == [(boost, [0, 1]), (bury, [0])]
+    assert (str(boost), str(bury)) == ("boost category = red by 6.5", "bury seller = x by 3")
 
 
 FIELDS = [("x", "red")] * 5 + [("y", "blue")] * 3
@@ -160,3 +155,42 @@ def test_three_hundred_candidates_under_many_rules_keep_them():
     assert len(frame) == 20
     assert frame["seller"].value_counts().max() <= 3
     assert frame["category"].value_counts().between(3, 4).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(catalogue, rules, st.permutations(range(8)), st.integers(1, 6), st.integers(0, 99))
+def test_greed_chooses_what_the_integer_programme_does(fields, wanted, order, k, seed):
+    scores = np.array(order) + np.random.default_rng(seed).random(8)
+    free = [rule for rule in wanted if not isinstance(rule, Pin)]
+    problem = _Problem.of(free, ids, items_of(fields), k)
+    found, exact = problem.best(np.argsort(-scores), scores), problem.solve(scores)
+    assert (found is None) == (exact is None)
+    if found is not None and exact is not None:
+        assert sorted(found.tolist()) == exact.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_bounds_that_nest_are_met_at_the_least_cost(data):
+    """Sets as halves of halves of eight rows, against all choices there are."""
+    sets = [range(8), range(4), range(4, 8), range(2), range(2, 4), range(4, 6), range(6, 8), range(1)]
+    bounds = [
+        Bound(np.isin(np.arange(8), list(rows)), low, low + data.draw(st.integers(0, 3)))
+        for rows in data.draw(st.lists(st.sampled_from(sets), max_size=6))
+        for low in [data.draw(st.integers(0, 2))]
+    ]
+    scores = np.random.default_rng(data.draw(st.integers(0, 999))).random(8)
+    k = data.draw(st.integers(0, 6))
+    good = [
+        rows
+        for size in range(k + 1)
+        for rows in itertools.combinations(range(8), size)
+        if all(one.low <= one.rows[list(rows)].sum() <= one.high for one in bounds)
+    ]
+    assert nested(np.array([one.rows for one in bounds]).reshape(len(bounds), 8))
+    found = best(np.argsort(-scores), bounds, k)
+    if not good:
+        assert found is None
+    else:
+        assert found is not None
+        assert sorted(found.tolist()) == list(max(good, key=lambda rows: (len(rows), scores[list(rows)].sum())))

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.recommender.simulate import Simulation, plackett_luce, simulate, write
+from apps.recommender.exploration import draw
+from apps.recommender.simulate import Simulation, simulate, write
 from apps.recommender.truth import EVENTS, Truth
 from apps.recommender.world import END, World
 from engine.errors import InputError
@@ -31,7 +32,7 @@ def shop() -> Simulation:
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=5), st.integers(0, 99))
 def test_a_drawn_lists_propensity_is_the_product_of_softmaxes_among_those_left(logits: list[float], seed: int) -> None:
     raised = np.exp(logits)
-    places, chances = plackett_luce(np.array([logits]), len(logits), np.random.default_rng(seed))
+    places, chances = draw(np.array([logits]), len(logits), np.random.default_rng(seed))
     left = raised.sum()
     for place, chance in zip(places[0], chances[0], strict=True):
         assert chance == pytest.approx(raised[place] / left)
@@ -41,7 +42,7 @@ def test_a_drawn_lists_propensity_is_the_product_of_softmaxes_among_those_left(l
 def test_lists_are_drawn_as_often_as_their_propensities_say() -> None:
     logits = np.array([0.0, 1.0, -0.5])
     draws = 40_000
-    places, chances = plackett_luce(np.tile(logits, (draws, 1)), 2, np.random.default_rng(0))
+    places, chances = draw(np.tile(logits, (draws, 1)), 2, np.random.default_rng(0))
     told = {tuple(row): chance for row, chance in zip(places.tolist(), chances.prod(axis=1), strict=True)}
     assert set(told) == set(permutations(range(3), 2))
     assert sum(told.values()) == pytest.approx(1)
