@@ -28,9 +28,12 @@ class Ablation:
     """Scores by parts of a training and by the recommender that it made.
 
     Histories are those of the recommender's events: lists to be scored lie after all of them.
+
+    Attributes:
+        training: None, where it is gone: parts of many numbers, whose boosters it makes, are left out.
     """
 
-    training: Training
+    training: Training | None
     recommender: Recommender
     _last: tuple[Candidates, Floats] | None = field(default=None, init=False, repr=False)
 
@@ -50,7 +53,7 @@ class Ablation:
     @cached_property
     def fusions(self) -> dict[str, Fusion]:
         """Boosters of single parts."""
-        return {part: self.training.fusion((part,)) for part in BOOSTED}
+        return {part: self.training.fusion((part,)) for part in BOOSTED} if self.training else {}
 
     def matrix(self, lists: Candidates) -> Floats:
         """Features of the lists' rows, kept for the next part that asks."""

@@ -11,8 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import numpy as np
+
 from apps.recommender import diversity, exploration, rules
 from apps.recommender.events import History
+from apps.recommender.explanation import evidence
 from apps.recommender.pace import Pace
 from apps.recommender.past import Past
 from apps.recommender.ranker import Recommender
@@ -85,6 +88,16 @@ class Listing:
     seed: int | None = None
 
 
+@dataclass(frozen=True)
+class _Road:
+    """What came of a request before its rows are told; `read`: when the cross-encoder had done."""
+
+    standing: Standing
+    reranked: int
+    read: float
+    seed: int | None
+
+
 class Lister:
     """Makes lists; threads may share it."""
 
@@ -105,10 +118,36 @@ class Lister:
                 range, or the rules cannot all be met.
         """
         began = time.perf_counter()
+        past = self.recommender.past(user, wish.as_of)
+        road = self._road(past, candidates, wish, began)
+        listed = self._rows(road.standing, past) if wish.explain else road.standing.rows()
+        ended = time.perf_counter()
+        self._rest[wish.explain].measured(ended - road.read)
+        return Listing(listed, road.reranked, 1000 * (ended - began), road.seed)
+
+    def explained(self, user: str | History, item_id: str, candidates: Sequence[str], wish: Wish = Wish()) -> Ranked:
+        """The row of one item in the list that `ranked` makes, with its contributions and evidence.
+
+        Raises:
+            InputError: as `ranked`, or the item has no place in that list.
+        """
+        past = self.recommender.past(user, wish.as_of)
+        standing = self._road(past, candidates, wish, time.perf_counter()).standing
+        if item_id not in (listed := standing.item_ids.tolist()):
+            raise InputError(
+                f"item {item_id!r} is not in the list of {len(listed)}; its rules or its length put it out"
+            )
+        place = listed.index(item_id)
+        return self._rows(standing.take(np.array([place])), past, first=place + 1)[0]
+
+    def _rows(self, standing: Standing, past: Past, first: int = 1) -> tuple[Ranked, ...]:
+        found = evidence(self.recommender, past, standing.numbers)
+        return standing.rows(explain=True, evidence=found, first=first)
+
+    def _road(self, past: Past, candidates: Sequence[str], wish: Wish, began: float) -> _Road:
         if wish.k is not None and wish.k < 1:
             raise InputError(f"k is {wish.k}; a list has at least 1 item")
         seed = None
-        past = self.recommender.past(user, wish.as_of)
         standing = self.recommender.standing(past, candidates, values=wish.values, as_of=wish.as_of)
         k = len(standing) if wish.k is None else wish.k
         standing, reranked = self._reread(standing, past, wish, began)
@@ -122,10 +161,7 @@ class Lister:
             standing = self._explored(standing, k, wish, seed)
         else:
             standing = self._placed(standing, k, wish.rules)
-        listed = standing.rows(explain=wish.explain)
-        ended = time.perf_counter()
-        self._rest[wish.explain].measured(ended - read)
-        return Listing(listed, reranked, 1000 * (ended - began), seed)
+        return _Road(standing, reranked, read, seed)
 
     def _reread(self, standing: Standing, past: Past, wish: Wish, began: float) -> tuple[Standing, int]:
         """With what the cross-encoder says of the first candidates, and how many it read: as many as the budget, less

@@ -172,8 +172,20 @@ class Recommender:
         grown = self.items.added(items)
         return replace(self, items=grown, features=self.features.grown(Catalogue(grown)))
 
-    def save(self, name: str = NAME, *, promote: bool = True, figures: Mapping[str, Any] | None = None) -> Recommender:
-        """Store all of it as the next version of the bundle."""
+    def save(
+        self,
+        name: str = NAME,
+        *,
+        promote: bool = True,
+        figures: Mapping[str, Any] | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> Recommender:
+        """Store all of it as the next version of the bundle.
+
+        Args:
+            figures: for the manifest.
+            files: name -> text of further files.
+        """
         store, features = Store(), self.features
         value = {
             "encoder": features.text.encoder,
@@ -191,6 +203,8 @@ class Recommender:
                 part.save(place)
             if features.sequence:
                 sequence.save(features.sequence, place)
+            for file, text in (files or {}).items():
+                (place / file).write_text(text, encoding="utf-8")
             parts = [features.text.encoder.removeprefix("store:"), *([self.blend.model] if self.blend else [])]
             version = store.commit(name, place, {"name": name, "components": parts, "figures": dict(figures or {})})
         if promote:

@@ -56,6 +56,10 @@ class Protocol:
         left_out = (*self.left_out, *told)
         return replace(self, candidates=how, lists=len(candidates), users=users, left_out=left_out, seeds=seeds)
 
+    def without(self, users: int, why: str) -> Protocol:
+        """With more users left out, if there are any."""
+        return replace(self, left_out=(*self.left_out, f"{users:,} {why}")) if users else self
+
 
 @dataclass(frozen=True)
 class Split:

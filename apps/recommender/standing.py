@@ -19,7 +19,7 @@ from apps.recommender.fusion import Doubles, Fusion
 from apps.recommender.past import Floats
 from apps.recommender.rules import Receipt
 
-BASE = "base"
+BASE, FUSION = "base", "fusion"
 Margins = Mapping[str, Doubles]
 """Behaviour -> margin of each row, shape (rows,)."""
 
@@ -44,7 +44,7 @@ class Ranked:
         probabilities: behaviour -> how likely, whatever moved it.
         margins: behaviour -> what it stands by, before calibration: the sum of its contributions and moves.
         contributions: behaviour -> feature, or other part -> its part of the margin; "base" is what no feature says.
-            Asked for by `explain`, as is `evidence`.
+            Asked for by `explain`, as are `features`, their values, and `evidence`, the strongest first.
         moves: what boosts, diversity, rules and chance did, in that order.
         propensity: of its place, given those above; 1 where nothing was drawn.
     """
@@ -57,6 +57,7 @@ class Ranked:
     contributions: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     moves: tuple[Receipt, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    features: Mapping[str, float] = field(default_factory=dict)
     propensity: float = 1.0
 
 
@@ -99,7 +100,7 @@ class Standing:
         margins = fusion.margins(matrix)
         count = len(item_ids)
         found = cls(
-            fusion, item_ids, numbers, matrix, {"fusion": margins}, margins, values, ((),) * count, np.ones(count)
+            fusion, item_ids, numbers, matrix, {FUSION: margins}, margins, values, ((),) * count, np.ones(count)
         )
         return found._sorted()
 
@@ -157,23 +158,32 @@ class Standing:
             propensities=self.propensities[order],
         )
 
-    def rows(self, *, explain: bool = False, evidence: Sequence[tuple[Evidence, ...]] = ()) -> tuple[Ranked, ...]:
-        """The rows as they are handed out."""
+    def rows(
+        self, *, explain: bool = False, evidence: Sequence[tuple[Evidence, ...]] = (), first: int = 1
+    ) -> tuple[Ranked, ...]:
+        """The rows as they are handed out.
+
+        Args:
+            evidence: of each row.
+            first: place of the first row.
+        """
         said: Margins = {}
         for part in self.parts.values():
             said = _sum(said, part) if said else part
         likely = self.fusion.probabilities(said)
         reasons = self._contributions() if explain else [{}] * len(self)
+        values = [dict(zip(self.fusion.names, row, strict=True)) if explain else {} for row in self.matrix.tolist()]
         return tuple(
             Ranked(
                 self.item_ids[row],
-                row + 1,
+                first + row,
                 float(self.scores[row]),
                 {name: float(each[row]) for name, each in likely.items()},
                 {name: float(each[row]) for name, each in self.margins.items()},
                 reasons[row],
                 self.moves[row],
                 evidence[row] if evidence else (),
+                values[row],
                 float(self.propensities[row]),
             )
             for row in range(len(self))
@@ -186,7 +196,7 @@ class Standing:
         return [
             {
                 behaviour: dict(zip(names, each[row].tolist(), strict=True))
-                | {part: float(said[behaviour][row]) for part, said in self.parts.items() if part != "fusion"}
+                | {part: float(said[behaviour][row]) for part, said in self.parts.items() if part != FUSION}
                 for behaviour, each in shapley.items()
             }
             for row in range(len(self))

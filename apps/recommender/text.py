@@ -66,6 +66,15 @@ class UserEncoder(nn.Module):
         """How much each past item counts at each place, shape (histories, length, length); rows sum to 1."""
         return self._weighed(items)[1]
 
+    def parts(self, items: Tensor) -> Tensor:
+        """What each item of one history, shape (length,), adds to the user's vector, shape (length, width); with
+        `turn.bias` they make it."""
+        read, weights = self._weighed(items[None])
+        pooled, last = self.turn.weight.chunk(2, dim=1)
+        found = (weights[0, -1][:, None] * read[0]) @ pooled.T
+        found[-1] += last @ read[0, -1]
+        return found
+
     def _weighed(self, items: Tensor) -> tuple[Tensor, Tensor]:
         read = torch.tanh(self.read(self.dropout(cast("Tensor", self.texts)[items.clamp(min=0)])))
         places = torch.arange(items.shape[1])
@@ -136,6 +145,21 @@ class TextModel:
         table = torch.from_numpy(history.padded(next_item.LONGEST).astype(np.int64))[:, : len(history.items)]
         with torch.inference_mode():
             return cast("Floats", self.reader.module.attention(table)[0, -1].numpy())
+
+    def parts(self, history: Past, candidates: Ints) -> tuple[Ints, Floats]:
+        """What each of the last items of one history, oldest first, adds to what the texts say of each candidate.
+
+        Shapes (events,) and (events + 1, candidates): last, what no past item says. The column sums are the scores.
+        """
+        recent = history.last(next_item.LONGEST)
+        _, usual = self.reader.users(history)
+        vectors, module = self.reader.vectors[candidates], self.reader.module
+        with torch.inference_mode():
+            rest = vectors @ module.turn.bias.numpy() + self.reader.biases[candidates] - usual[0]
+            if not len(recent.items):  # of an empty history the user's vector is zero
+                return recent.items, (self.reader.biases[candidates] - usual[0])[None]
+            own = module.parts(torch.from_numpy(recent.items.astype(np.int64))).numpy()
+        return recent.items, np.vstack([own @ vectors.T, rest])
 
     def grown(self, texts: Sequence[str]) -> TextModel:
         """With the texts of a catalogue that was added to or changed."""
