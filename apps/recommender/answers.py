@@ -13,6 +13,7 @@ from typing import Any
 
 from apps.recommender import rules
 from apps.recommender.events import Event, History
+from apps.recommender.explanation import reasons
 from apps.recommender.listing import Listing, Wish
 from apps.recommender.live import Live
 from apps.recommender.logbook import Shown
@@ -131,6 +132,7 @@ def _item(one: Ranked, explain: bool) -> dict[str, Any]:
             "contributions": {name: _numbers(parts) for name, parts in one.contributions.items()},
             "evidence": [asdict(piece) for piece in one.evidence],
             "moves": [asdict(move) for move in one.moves],
+            "reasons": reasons(one),
             "propensity": one.propensity,
         }
     return value

@@ -60,7 +60,7 @@ def _wish(name: str, value: Any, dtype: Any) -> str:
         return "" if fine else "a number" + (" from 0" if name == "price" else "")
     if name in TEXTS:
         parts = value if isinstance(value, list) else [value]
-        return "" if all(isinstance(one, str) for one in parts) else "a text" + (" or a list of them" * (name == "tags"))
+        return "" if all(isinstance(one, str) for one in parts) else "a text, or a list of them"
     return "one value" if isinstance(value, list | dict) else ""
 
 
