@@ -49,8 +49,10 @@ def serve(
 
     Example: recommender serve --model recommender --port 8070
     """
+    import os
     import threading
 
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a request is small: threads of its own would wait for each other
     import uvicorn
 
     from apps.recommender import tables
