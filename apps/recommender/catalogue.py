@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.recommender.items import KNOWN, Items
+from apps.recommender import columns
+from apps.recommender.columns import Columns
+from apps.recommender.items import Items
 from apps.recommender.past import Floats, Ints, Met, Past, seconds
 
 CHUNK = 65536
@@ -17,16 +19,30 @@ CHUNK = 65536
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Features of candidates that need no other user's doing."""
+    """Features of candidates that need no other user's doing.
+
+    Attributes:
+        columns: what the items' columns are used for; by default what these items have.
+    """
 
     items: Items
+    columns: Columns = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.columns is None:
+            object.__setattr__(self, "columns", Columns.of(self.items))
+
+    def oddities(self) -> list[str]:
+        """A line for each thing that a training is not told by its items: columns left out, items without text."""
+        mute = self.items.without_text
+        return [*self.columns.told(), *([f"{mute:,} items have no text; the rest ranks them"] if mute else [])]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """In the order of `features`; fields that the items lack have no feature."""
         own = [f"{name}_affinity" for name in self._codes]
-        own += ["price_log", "price_to_usual"] if "price" in self.items.frame else []
-        own += ["age_days"] if "published" in self.items.frame else []
+        own += ["price_log", "price_to_usual"] if self.columns.priced else []
+        own += ["age_days"] if self.columns.dated else []
         own += list(self._numbers)
         return ("history_length", "words_last", "words_recent", "words_max", "text_length", *own)
 
@@ -38,22 +54,22 @@ class Catalogue:
         Args:
             as_of: seconds since 1970 at which each candidate is shown; None: not known, its age is missing.
         """
-        columns: list[Any] = [np.log1p(past.lengths[owners])]
+        found: list[Any] = [np.log1p(past.lengths[owners])]
         words = _dots(self._words, met.before, met.candidates)
         last, recent = (met.ages == 0).astype(np.float32), (0.8**met.ages).astype(np.float32)
-        columns += [met.total(words, last), met.total(words, recent), met.largest(words)]
-        columns.append(self._lengths[candidates])
+        found += [met.total(words, last), met.total(words, recent), met.largest(words)]
+        found.append(self._lengths[candidates])
         for codes in self._codes.values():
             same = (codes[met.before] == codes[met.candidates]) & (codes[met.candidates] >= 0)
-            columns.append(met.mean(same.astype(np.float32)))
-        if "price" in self.items.frame:
+            found.append(met.mean(same.astype(np.float32)))
+        if self.columns.priced:
             price = np.log1p(self.items.frame["price"].to_numpy(np.float32))
-            columns += [price[candidates], price[candidates] - met.mean(price[met.before])]
-        if "published" in self.items.frame:
+            found += [price[candidates], price[candidates] - _usual(price, met)]
+        if self.columns.dated:
             shown = np.full(len(candidates), np.nan) if as_of is None else as_of
-            columns.append((shown - self.published[candidates]) / 86400.0)
-        columns += [values[candidates] for values in self._numbers.values()]
-        return np.column_stack(columns).astype(np.float32)
+            found.append((shown - self.published[candidates]) / 86400.0)
+        found += [values[candidates] for values in self._numbers.values()]
+        return np.column_stack(found).astype(np.float32)
 
     @cached_property
     def published(self) -> NDArray[np.float64]:
@@ -79,26 +95,24 @@ class Catalogue:
 
     @cached_property
     def _codes(self) -> dict[str, Ints]:
-        """Numbers of categories, -1 where missing: category, seller, and further columns that are no numbers."""
-        frame = self.items.frame
-        named = [name for name in ("category", "seller") if name in frame]
-        named += [name for name in self._further if frame[name].dtype.kind not in "biuf"]
+        """Numbers of categories, -1 where missing."""
         found = {}
-        for name in named:
-            kept = frame[name]
-            values = [None if kept.iloc[at] is None else str(kept.iloc[at]) for at in range(len(kept))]
+        for name in self.columns.codes:
+            values = columns.labels(self.items.frame[name])
             numbers = {value: number for number, value in enumerate(dict.fromkeys(filter(None, values)))}
             found[name] = np.array([numbers.get(value, -1) if value else -1 for value in values], np.int32)
         return found
 
     @cached_property
     def _numbers(self) -> dict[str, Floats]:
-        frame = self.items.frame
-        return {name: frame[name].to_numpy(np.float32) for name in self._further if frame[name].dtype.kind in "biuf"}
+        return {name: columns.numbers(self.items.frame[name]) for name in self.columns.numbers}
 
-    @property
-    def _further(self) -> list[str]:
-        return [name for name in self.items.frame.columns if name not in KNOWN]
+
+def _usual(price: Floats, met: Met) -> Floats:
+    """Mean of the prices that are known of what each candidate's user took; 0 where none is."""
+    known = ~np.isnan(price[met.before])
+    counts = np.maximum(met.total(known.astype(np.float32)), 1)
+    return np.asarray(met.total(np.where(known, price[met.before], 0)) / counts, np.float32)
 
 
 def _dots(matrix: Any, left: Ints, right: Ints) -> Floats:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.recommender import leaks, metrics
+from apps.recommender import gate, leaks, metrics
 from apps.recommender.candidates import Candidates, Floats
 from apps.recommender.events import Events, History
 from apps.recommender.intervals import Interval, bootstrap
@@ -20,6 +20,9 @@ from apps.recommender.items import Items
 from apps.recommender.metrics import Bin, Ranking
 from apps.recommender.splits import Protocol
 from engine.errors import InputError
+
+if TYPE_CHECKING:
+    from apps.recommender.features import Features
 
 K = 10
 Score = Callable[[Candidates], NDArray[np.floating]]
@@ -134,6 +137,7 @@ def evaluate(
     k: int = K,
     probabilities: NDArray[np.floating] | None = None,
     histories: Sequence[History] | None = None,
+    features: Features | None = None,
 ) -> Evaluation:
     """The figures of each part on the same lists.
 
@@ -143,16 +147,17 @@ def evaluate(
         main: the part that the others are held against.
         probabilities: of each candidate being wanted, if the calibration is to be measured.
         histories: what the parts were given, a history a list, for the leak gate.
+        features: of the recommender whose parts they are, for the leak gate.
 
     Raises:
         InputError: there are no lists, or a part's scores are none.
-        LeakError: a candidate, a history or what was learnt from comes from the future.
+        LeakError: a candidate, a history, a feature or what was learnt from comes from the future.
     """
     if main not in parts:
         raise InputError(f"no part '{main}' to hold the others against; there are: {', '.join(parts)}")
     if not candidates.wanted.any():
         raise InputError("nothing was wanted in any list, so there is nothing to measure; give lists with a target")
-    leaks.refuse(_leaks(candidates, known, histories))
+    leaks.refuse(_leaks(candidates, known, histories, features))
     scores = {name: np.asarray(part(candidates) if callable(part) else part) for name, part in parts.items()}
     rankings = {name: Ranking.of(candidates, values) for name, values in scores.items()}
     usual = known.usual(candidates.user_ids)
@@ -184,13 +189,17 @@ def evaluate(
     )
 
 
-def _leaks(candidates: Candidates, known: Known, histories: Sequence[History] | None) -> list[leaks.Leak]:
+def _leaks(
+    candidates: Candidates, known: Known, histories: Sequence[History] | None, features: Features | None
+) -> list[leaks.Leak]:
     found = leaks.in_candidates(candidates, known.items)
     if candidates.as_of is not None and known.events.timed:
         first = candidates.as_of.min().astype("datetime64[us]").item().replace(tzinfo=UTC)
         found += leaks.stamped({"events learnt from": known.events.frame["datetime"].max().to_pydatetime()}, first)
     if histories is not None:
         found += leaks.in_histories(candidates, histories, known.whole or known.events)
+    if features is not None:
+        found += gate.asked(features, candidates, known.events, known.whole)
     return found
 
 

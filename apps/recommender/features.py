@@ -100,7 +100,8 @@ class Features:
         )
 
     def grown(self, catalogue: Catalogue) -> Features:
-        """With items added: known by their texts and fields, met by nobody yet."""
+        """With items added: known by their texts and fields, met by nobody yet; what columns serve stays as it was."""
+        catalogue = Catalogue(catalogue.items, self.catalogue.columns)
         grown = self.text.grown(catalogue.items.texts())
         reader = sequence.grown(self.sequence, grown.vectors) if self.sequence else None
         return replace(self, catalogue=catalogue, text=grown, sequence=reader)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from engine.errors import DataError, InputError
 
 TEXTS = ("title", "description", "tags")
 KNOWN = (*TEXTS, "category", "price", "published", "seller")
+STAMP = "_as_of"
+"""Ends the name of a column that says up to when another column counts what happened: sales, sales_as_of."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Items:
 
     Attributes:
         frame: indexed by `item_id` (texts). Columns that are known: title, description, tags (a text or a list),
-            category, price, published (UTC), seller; further columns of numbers or categories are features.
+            category, price, published (UTC), seller; further columns of numbers or categories are features (see
+            `columns.Columns`), and NAME_as_of (UTC) says up to when such a one, NAME, counts what happened.
     """
 
     frame: pd.DataFrame
@@ -61,6 +65,10 @@ class Items:
             frame["price"] = _numbers(frame["price"], name)
         if "published" in frame:
             frame["published"] = _times(frame["published"], name)
+        for column in [one for one in map(str, frame.columns) if one.endswith(STAMP)]:
+            if (of := column.removesuffix(STAMP)) not in frame:
+                raise DataError(f"{name}: '{column}' says up to when '{of}' counts, but there is no such column")
+            frame[column] = _times(frame[column], name, column)
         return cls(frame)
 
     @classmethod
@@ -94,6 +102,16 @@ class Items:
         """Item ids in the catalogue's order."""
         found: NDArray[np.object_] = self.frame.index.to_numpy(dtype=object)
         return found
+
+    @property
+    def stamps(self) -> dict[str, datetime]:
+        """Column -> the newest moment up to which it counts what happened, for the columns that tell it."""
+        told = {str(name): self.frame[name].max() for name in self.frame if str(name).endswith(STAMP)}
+        return {
+            name.removesuffix(STAMP): last.floor("us").to_pydatetime()
+            for name, last in told.items()
+            if not pd.isna(last)
+        }
 
     @cached_property
     def without_text(self) -> int:
@@ -146,13 +164,13 @@ def _numbers(column: pd.Series[Any], name: str) -> pd.Series[Any]:
     return found.astype(np.float64)
 
 
-def _times(column: pd.Series[Any], name: str) -> pd.Series[Any]:
+def _times(column: pd.Series[Any], name: str, field: str = "published") -> pd.Series[Any]:
     found = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601" if column.dtype == object else None)
     bad = np.asarray(found.isna() & column.notna())
     if bad.any():
         shown = column[bad].iloc[0]
         raise DataError(
-            f"{name}, row {_row(bad)}, field 'published': {shown!r} is no time; write RFC 3339, as 2026-03-02T08:15:00Z"
+            f"{name}, row {_row(bad)}, field '{field}': {shown!r} is no time; write RFC 3339, as 2026-03-02T08:15:00Z"
         )
     return found
 

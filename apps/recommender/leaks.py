@@ -134,14 +134,18 @@ def in_features(matrix: pd.DataFrame, candidates: Candidates) -> list[Leak]:
     return found
 
 
-def stamped(as_of: Mapping[str, datetime], moment: datetime) -> list[Leak]:
+def stamped(as_of: Mapping[str, datetime], moment: datetime, out: str = "compute it before them") -> list[Leak]:
     """Features whose values stand as they stood at a later moment.
 
     Args:
         as_of: feature -> the moment up to which events are in it.
+        out: the way out; {name} stands for the feature.
     """
     return [
-        Leak(FUTURE_POPULARITY, f"'{name}' counts events up to {stamp}, the lists are shown from {moment} on")
+        Leak(
+            FUTURE_POPULARITY,
+            f"'{name}' counts events up to {stamp}, the lists are shown from {moment} on; {out.format(name=name)}",
+        )
         for name, stamp in as_of.items()
         if stamp > moment
     ]

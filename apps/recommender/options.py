@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engine import errors
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.recommender.readers.data import DeadLetter
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
+Dead = Annotated[Path, typer.Option(help="Where rows of events that cannot be used go.")]
+Lists = Annotated[int, typer.Option(min=1, help="Most users that are asked about, drawn evenly.")]
+Others = Annotated[
+    int, typer.Option(min=0, help="Items drawn evenly beside those wanted, where all are too many. 0: all.")
+]
 Name = Annotated[str, typer.Option(help="The stored recommender: NAME, NAME@ALIAS or NAME@NUMBER.")]
 AsOf = Annotated[
     str | None,
@@ -61,3 +72,10 @@ def writable(path: Path, option: str) -> None:
         raise errors.InputError(f"{option} {path}: the folder {path.parent} does not exist; make it first")
     if path.is_dir():
         raise errors.InputError(f"{option} {path}: a folder stands there; name a file")
+
+
+def letters(path: Path, dead: Sequence[DeadLetter]) -> None:
+    """Write rows that could not be used, a JSON line each, whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text("".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in dead), encoding="utf-8")
+    part.replace(path)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from apps.recommender import rerank, sequence
 from apps.recommender.behaviour import Behaviour
 from apps.recommender.catalogue import Catalogue
+from apps.recommender.columns import Columns
 from apps.recommender.events import Events, History
 from apps.recommender.features import Features
 from apps.recommender.fusion import Fusion
@@ -96,14 +97,14 @@ class Recommender:
     def score(
         self, user_ids: Sequence[str], candidates: Sequence[str] | Sequence[Sequence[str]], *, as_of: Any = None
     ) -> pd.DataFrame:
-        """Scores as a table user_id, item_id, score; the rows in the order asked for.
+        """Scores as a table user_id, item_id, score; the rows in the order asked for, an item given twice twice.
 
         Args:
             candidates: item ids for all users, or a list of them for each.
             as_of: moment of the request.
 
         Raises:
-            InputError: an item is not in the catalogue.
+            InputError: an item is not in the catalogue, or a history lies in the future of `as_of`.
         """
         each: Any = [candidates] * len(user_ids) if candidates and isinstance(candidates[0], str) else candidates
         if len(each) != len(user_ids):
@@ -111,7 +112,10 @@ class Recommender:
                 f"{len(user_ids)} users but {len(each)} lists of candidates; give one a user, or one for all"
             )
         lists = [self._numbers(one) for one in each]
-        past = Past.of([self.events.history(user) for user in user_ids], self.items)
+        histories = [self.events.history(user) for user in user_ids]
+        for history in histories:
+            _check(history, as_of)
+        past = Past.of(histories, self.items)
         sizes = np.array([len(one) for one in lists], np.int64)
         flat = np.concatenate([*lists, np.zeros(0, np.int32)]).astype(np.int32)
         owners = np.repeat(np.arange(len(lists)), sizes)
@@ -124,12 +128,17 @@ class Recommender:
         )
 
     def scores(self, past: Past, owners: NDArray[Any], candidates: Ints, as_of: Any = None) -> NDArray[np.float64]:
-        """As `score`, by numbers: candidate i for history `owners[i]`."""
+        """As `score`, by numbers: candidate i for history `owners[i]`.
+
+        Args:
+            as_of: a moment, or seconds since 1970 at which each candidate is shown.
+        """
         found = np.empty(len(candidates), np.float64)
         for first in range(0, len(candidates), BATCH):
             part = slice(first, first + BATCH)
             rows, local = np.unique(owners[part], return_inverse=True)
-            matrix = self.features.matrix(past.take(rows), local, candidates[part], _moments(as_of, len(local)))
+            shown = as_of[part] if isinstance(as_of, np.ndarray) else _moments(as_of, len(local))
+            matrix = self.features.matrix(past.take(rows), local, candidates[part], shown)
             margins = self.fusion.margins(matrix)
             found[part] = self.fusion.scores(self.fusion.probabilities(margins))
         return found
@@ -161,10 +170,7 @@ class Recommender:
     def past(self, user: str | History, as_of: datetime | None = None) -> Past:
         """What a user did, checked against the moment of the request. Arguments and errors as of `rank`."""
         history = self.events.history(user) if isinstance(user, str) else user
-        if as_of and (late := next((event for event in history if event.time and event.time > as_of), None)):
-            raise InputError(
-                f"the history holds {late.item_id!r} at {late.time}, after {as_of}; cut it before the request"
-            )
+        _check(history, as_of)
         return Past.of([history], self.items)
 
     def standing(
@@ -210,6 +216,7 @@ class Recommender:
         store, features = Store(), self.features
         value = {
             "encoder": features.text.encoder,
+            "columns": asdict(features.catalogue.columns),
             "as_of": features.as_of,
             "learnt_as_of": features.learnt_as_of,
             "settings": self.settings.model_dump(),
@@ -250,7 +257,7 @@ class Recommender:
             events = Events.of(pd.read_parquet(folder / "events.parquet"))
             read = TextModel.load(folder, value["encoder"])
             features = Features(
-                Catalogue(items),
+                Catalogue(items, Columns.parse(value["columns"])),
                 Popularity.load(folder),
                 Behaviour.load(folder),
                 read,
@@ -272,6 +279,11 @@ class Recommender:
             unknown = [name for name, number in zip(asked, numbers, strict=True) if number < 0]
             raise InputError(f"item {unknown[0]!r} is not in the catalogue ({len(unknown)} such); add it first")
         return numbers
+
+
+def _check(history: History, as_of: datetime | None) -> None:
+    if as_of and (late := next((event for event in history if event.time and event.time > as_of), None)):
+        raise InputError(f"the history holds {late.item_id!r} at {late.time}, after {as_of}; cut it before the request")
 
 
 def _moments(as_of: datetime | None, count: int) -> NDArray[np.float64] | None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from apps.recommender.options import NAME, AsOf, Json, Name, moment, print_json, writable
+from apps.recommender import options
+from apps.recommender.options import NAME, AsOf, Json, Name, print_json, writable
 
 
 def add(app: typer.Typer) -> None:
@@ -35,12 +36,12 @@ def score(
     from apps.recommender.ranker import Recommender
     from engine import Progress
 
-    shown = moment(as_of, "--as-of") if as_of else None
     with Progress(quiet=as_json) as progress:
         progress.stage(f"loading {model}")
         recommender = Recommender.load(model)
         progress.stage(f"scoring {rows}")
-        counts = score_file(recommender, rows, output, progress, as_of=shown or recommender.newest)
+        shown = options.as_of(as_of, recommender.features.as_of)
+        counts = score_file(recommender, rows, output, progress, as_of=shown)
     if as_json:
         print_json(
             {

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from apps.recommender import streams
 from apps.recommender.exploration import draw
 from apps.recommender.truth import Floats, Ints, Truth
 from apps.recommender.world import World
@@ -33,7 +35,7 @@ HOURS = np.array([4, 6, 5, 4, 4, 4, 6, 6, 4, 4, 5, 7, 10, 12, 12, 8], float)
 """Lists by hour, from 6:00 to 22:00: so no event of a week falls into the next."""
 CHUNK = 2048
 FILES = ("events", "exposures", "lists")
-Sink = Callable[[pd.DataFrame], None]
+SINKS = {"parquet": streams.parquet, "jsonl": partial(streams.lines, unit="s")}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def write(world: World, folder: Path, *, kind: str = "parquet", catalog: Path | 
     counts = dict.fromkeys(FILES, 0)
     try:
         with ExitStack() as open_files:
-            sinks = {name: open_files.enter_context(_SINKS[kind](part / f"{name}.{kind}")) for name in FILES}
+            sinks = {name: open_files.enter_context(SINKS[kind](part / f"{name}.{kind}")) for name in FILES}
             for log in weeks(Truth.of(world, catalog)):
                 for name, sink in sinks.items():
                     frame = getattr(log, name)
@@ -221,40 +223,3 @@ def _log(
 
 def _times(seconds: Floats) -> pd.DatetimeIndex:
     return pd.to_datetime(seconds.astype(np.int64), unit="s", utc=True)
-
-
-@contextmanager
-def _parquet(path: Path) -> Iterator[Sink]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    writer = None
-
-    def sink(frame: pd.DataFrame) -> None:
-        nonlocal writer
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table.cast(writer.schema))
-
-    try:
-        yield sink
-    finally:
-        if writer:
-            writer.close()
-
-
-@contextmanager
-def _lines(path: Path) -> Iterator[Sink]:
-    with path.open("w", encoding="utf-8", newline="\n") as stream:
-        yield lambda frame: frame.to_json(
-            stream,
-            orient="records",
-            lines=True,
-            date_format="iso",
-            date_unit="s",
-            double_precision=15,
-            force_ascii=False,
-        )
-
-
-_SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {"parquet": _parquet, "jsonl": _lines}

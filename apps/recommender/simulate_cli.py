@@ -45,11 +45,3 @@ def simulate(
         sys.stdout.write(json.dumps({"folder": str(out), **counts}) + "\n")
     else:
         typer.echo(f"{out}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
-
-
-if __name__ == "__main__":
-    from engine import errors
-
-    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    add(alone)
-    errors.run(lambda: alone(standalone_mode=True))

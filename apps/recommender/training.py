@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.recommender import sequence
+from apps.recommender import gate, sequence
 from apps.recommender.behaviour import Behaviour
 from apps.recommender.catalogue import Catalogue
 from apps.recommender.events import Events
@@ -94,12 +94,14 @@ class Training:
 
         Raises:
             InputError: there is too little to learn from.
+            LeakError: what is to be learnt from knows the future.
         """
         clock, seed = Clock(progress), settings.seed
         with clock.stage("steps"):
             steps = Steps.of(events, items, share=settings.step_share, most=settings.steps, seed=seed)
             _, known = Past.users(steps.known, items)
             texts = items.texts()
+            gate.given(items, events, steps)
         with clock.stage("item encoder"):
             encoder = tuned_encoder(settings, known, texts, progress)
         with clock.stage("user encoder"):
@@ -113,6 +115,9 @@ class Training:
             popular, done = Popularity.fit(known, len(items), rate), Behaviour.fit(known, len(items), seed=seed)
         moment = newest(steps.known)
         features = Features(Catalogue(items), popular, done, read, reader, moment, moment)
+        gate.computed(features, steps)
+        for told in features.catalogue.oddities():
+            progress.stage(told)
         with clock.stage("features"):
             users, lists = steps.users, None
             if exposures is not None:

@@ -19,6 +19,7 @@ from engine.errors import DataError, InputError
 
 MAX_SHOWN = 200
 """Characters of a dead letter's text."""
+ZONE = r"(?:[zZ]|[+-]\d\d:?\d\d)$"
 LATEST = 4102444800
 """2100-01-01 in seconds since 1970: a later time is given in other units."""
 
@@ -127,6 +128,14 @@ class Rows:
         bad = np.asarray(found.isna())
         self.drop(bad, field, "write 2026-03-02T08:15:00Z" if form == "ISO8601" else f"write {form}")
         self.frame = self.frame.assign(**{field: found[~bad]})
+
+    def moments(self, field: str) -> None:
+        """Make a column of texts, or times, with their zones times in UTC."""
+        given = self.frame[field]
+        if not isinstance(given.dtype, pd.DatetimeTZDtype):
+            zoned = given.astype(str).str.contains(ZONE).to_numpy(bool)  # else it would be taken for UTC in silence
+            self.drop(~zoned, field, "write 2026-03-02T08:15:00Z, with its zone")
+        self.times(field)
 
     def once(self, field: str) -> None:
         """Drop rows whose id stood before."""

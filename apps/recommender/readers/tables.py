@@ -15,7 +15,6 @@ from apps.recommender.readers.data import MAX_SHOWN, Data, DeadLetter, Rows, tex
 from engine.errors import DataError, InputError
 
 SUFFIXES = (".parquet", ".jsonl", ".csv")
-ZONE = r"(?:[zZ]|[+-]\d\d:?\d\d)$"
 
 
 def found(folder: Path, name: str) -> Path | None:
@@ -41,11 +40,7 @@ def read(path: Path) -> Data:
         rows.frame = rows.frame.assign(weight=given.where(given.notna(), 1.0))
         rows.number("weight")
     if "datetime" in rows.frame and rows.frame["datetime"].replace("", None).notna().any():
-        times = rows.frame["datetime"]
-        if not isinstance(times.dtype, pd.DatetimeTZDtype):
-            zoned = times.astype(str).str.contains(ZONE).to_numpy(bool)  # else it would be taken for UTC in silence
-            rows.drop(~zoned, "datetime", "write 2026-03-02T08:15:00Z, with its zone")
-            rows.times("datetime")
+        rows.moments("datetime")
     events = Events.of(rows.some()[[name for name in COLUMNS if name in rows.frame]], name=str(table))
     beside = found(table.parent, "items")
     return Data(events, Items.read(beside) if beside else None, dead=tuple(rows.dead))
