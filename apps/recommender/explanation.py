@@ -12,9 +12,10 @@ import numpy as np
 
 from apps.recommender.past import Ints, Past
 from apps.recommender.ranker import Recommender
+from apps.recommender.rerank import Reranker
 from apps.recommender.rules import Receipt
 from apps.recommender.standing import BASE, Evidence, Ranked
-from engine.explain import Word
+from engine.explain import Explainer, Explanation, Word
 
 TITLE = 50
 """Letters of a title in a reason."""
@@ -81,6 +82,12 @@ def words(recommender: Recommender, past: Past, number: int) -> tuple[str, list[
     return text, [
         Word(0, start, end, text[start:end], float(scores[0] - scores[at])) for at, (start, end) in enumerate(spans, 1)
     ]
+
+
+def read_words(reranker: Reranker, past: Past, number: Ints) -> Explanation:
+    """How much each word of what was taken, and of one candidate, moved the cross-encoder's logit."""
+    (pair,) = reranker.pairs(past, number)
+    return Explainer(reranker.encoder.predictor).explain(pair)[0]
 
 
 def _line(name: str, row: Ranked) -> str:

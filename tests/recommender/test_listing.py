@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apps.recommender.events import Event
+from apps.recommender.items import Items
 from apps.recommender.listing import Lister, Wish
 from apps.recommender.ranker import Recommender
 from apps.recommender.rules import Boost, Cap, Exclude, Match, Pin, Quota, parse
@@ -98,3 +101,15 @@ def test_settings_say_what_a_list_is_like() -> None:
 def test_a_rule_that_cannot_be_read_is_named(rule, fault):
     with pytest.raises(InputError, match=f"rule 2.*{fault}"):
         parse([{"pin": {"item": "x", "place": 1}}, rule])
+
+
+@pytest.mark.parametrize("taste", range(4))
+def test_one_click_moves_what_reads_alike_up(recommender: Recommender, taste: int) -> None:
+    """The click is on an item that nobody else has met, so that its text alone can speak."""
+    new = {"item_id": "new", "title": f"{TASTES[taste]} 99", "published": "2026-01-01T00:00:00Z"}
+    lister = Lister(recommender.add_items(Items.of(pd.DataFrame([new]))))
+    shown = ALL[::5] + [item for item in ALL if item not in ALL[::5]]
+    before = {row.item_id: row.rank for row in lister.ranked((), shown).rows}
+    after = {row.item_id: row.rank for row in lister.ranked((Event("new"),), shown).rows}
+    alike = [item for item in ALL if item[0] == str(taste)]
+    assert np.mean([after[item] for item in alike]) < 10 < np.mean([before[item] for item in alike])
