@@ -4,11 +4,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 export KEEL_HOME ?= $(CURDIR)/.keel
 
-.PHONY: help demo demo-support test test-services check bench readme clean
+.PHONY: help demo demo-support demo-recommender test test-services check bench readme clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(READY): pyproject.toml constraints.txt
 	@echo "== setting up .venv (once, some minutes: mostly downloads)"
@@ -29,6 +29,12 @@ demo-support: $(READY)  ## train the support bot (first time only); three questi
 	@for question in "somebody stole my purse with the card in it, what now?" "what does F-24 on my statement mean?" \
 	  "how long does a transfer to India take?" "do you sell home insurance?"; do \
 	  echo; echo "> $$question"; $(BIN)/support-bot ask "$$question"; done
+
+demo-recommender: $(READY)  ## train the recommender (first time only); a user's history, the list with reasons, what each part is worth
+	@echo "== recommender on data/catalog and its simulated users (models live in $(KEEL_HOME))"
+	@test -d $(KEEL_HOME)/models/recommender || $(BIN)/recommender train >/dev/null
+	@$(BIN)/recommender rank --user u0007 --k 10 --diversity 0.3 --explain
+	@$(BIN)/recommender evaluate
 
 test: $(READY)  ## all tests
 	@echo "== tests"

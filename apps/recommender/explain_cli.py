@@ -74,7 +74,7 @@ def explain(
     for behaviour in row.margins:
         _show_behaviour(console, row, behaviour)
     if row.evidence:
-        _show_bars(console, "past items, in what the texts say", {one.title: one.share for one in row.evidence})
+        _show_bars(console, "past items, in what the texts say", {one.title: one.share for one in row.evidence[:SHOWN]})
     console.print("\nwords, by what the text score would lose without them", style="bold")
     console.print(_coloured(text, words))
     if read:

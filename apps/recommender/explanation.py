@@ -20,6 +20,8 @@ from engine.explain import Explainer, Explanation, Word
 TITLE = 50
 """Letters of a title in a reason."""
 REASONS = 3
+WORTH = 0.25
+"""Share, of the strongest past item's, from which a second one is named."""
 NEW = 30.0
 """Days in which an item is new."""
 USUAL = 0.3
@@ -28,9 +30,12 @@ MOST_WORDS = 60
 """Words, from the first, that are left out in turn."""
 PARTS = {
     "popularity": "popular",
+    "segment": "popular with users like you",
+    "cross-encoder": "reads as what comes next for you",
+}
+OF_HISTORY = {
     "behaviour": "goes with what you took, by what others took together",
     "sequence": "often next after what you took last",
-    "cross-encoder": "reads as what comes next for you",
 }
 OWN = {
     "popularity.recent": "popular lately",
@@ -101,11 +106,13 @@ def _line(name: str, row: Ranked) -> str:
         return "near the price that you usually pay" if abs(value) <= USUAL else ""
     if name in OWN:
         return OWN[name] if value > 0 else ""
-    return PARTS.get(name.split(".")[0], "")
+    part = name.split(".")[0]
+    return OF_HISTORY.get(part, "") if row.evidence and part in OF_HISTORY else PARTS.get(part, "")
 
 
 def _because(row: Ranked) -> str:
-    titles = [one.title for one in row.evidence if one.share > 0 and one.title][:2]
+    spoken = [one for one in row.evidence if one.item_id != row.item_id and one.share > 0 and one.title]
+    titles = [one.title for one in spoken[:2] if one.share >= WORTH * spoken[0].share]
     return f"because of {' and '.join(titles)} in your history" if titles else ""
 
 

@@ -25,8 +25,8 @@ from apps.recommender.settings import Settings
 from apps.recommender.standing import Ranked, Standing
 from engine.errors import InputError
 
-CROSS_ENCODER, EXPLORED = "cross-encoder", "explored"
-REST = 0.005
+SEGMENT, CROSS_ENCODER, EXPLORED = "segment", "cross-encoder", "explored"
+REST = 0.002
 """Seconds that the road takes behind the cross-encoder, until it was measured."""
 
 
@@ -41,6 +41,7 @@ class Wish:
         explore: temperature, in the unit of the scores, at which the list is drawn; 0: nothing is.
         seed: of the draw; None: one is drawn, and told.
         budget_ms: milliseconds of the request, of which the cross-encoder may use what is left; None: it is not asked.
+        segment: of a user without a history, where the table of users does not tell it.
         explain: with contributions and evidence.
         as_of: moment of the request.
     """
@@ -54,6 +55,7 @@ class Wish:
     explore: float = 0.0
     seed: int | None = None
     budget_ms: float | None = None
+    segment: str | None = None
     explain: bool = False
     as_of: datetime | None = None
 
@@ -119,7 +121,7 @@ class Lister:
         """
         began = time.perf_counter()
         past = self.recommender.past(user, wish.as_of)
-        road = self._road(past, candidates, wish, began)
+        road = self._road(user, past, candidates, wish, began)
         listed = self._rows(road.standing, past) if wish.explain else road.standing.rows()
         ended = time.perf_counter()
         self._rest[wish.explain].measured(ended - road.read)
@@ -132,7 +134,7 @@ class Lister:
             InputError: as `ranked`, or the item has no place in that list.
         """
         past = self.recommender.past(user, wish.as_of)
-        standing = self._road(past, candidates, wish, time.perf_counter()).standing
+        standing = self._road(user, past, candidates, wish, time.perf_counter()).standing
         if item_id not in (listed := standing.item_ids.tolist()):
             raise InputError(
                 f"item {item_id!r} is not in the list of {len(listed)}; its rules or its length put it out"
@@ -144,12 +146,14 @@ class Lister:
         found = evidence(self.recommender, past, standing.numbers)
         return standing.rows(explain=True, evidence=found, first=first)
 
-    def _road(self, past: Past, candidates: Sequence[str], wish: Wish, began: float) -> _Road:
+    def _road(self, user: str | History, past: Past, candidates: Sequence[str], wish: Wish, began: float) -> _Road:
         if wish.k is not None and wish.k < 1:
             raise InputError(f"k is {wish.k}; a list has at least 1 item")
         seed = None
         standing = self.recommender.standing(past, candidates, values=wish.values, as_of=wish.as_of)
         k = len(standing) if wish.k is None else wish.k
+        if not len(past.items):
+            standing = self._segmented(standing, user, wish)
         standing, reranked = self._reread(standing, past, wish, began)
         read = time.perf_counter()
         for rule, rows in rules.boosts(wish.rules, standing.item_ids.tolist(), self.recommender.items):
@@ -163,12 +167,21 @@ class Lister:
             standing = self._placed(standing, k, wish.rules)
         return _Road(standing, reranked, read, seed)
 
+    def _segmented(self, standing: Standing, user: str | History, wish: Wish) -> Standing:
+        """For a user without a history, with what the users of their segment take more than others do."""
+        segments = self.recommender.segments
+        if segments is None:
+            return standing
+        name = wish.segment or (segments.of.get(user) if isinstance(user, str) else None)
+        added = segments.added(name, standing.numbers)
+        return standing if added is None else standing.told(SEGMENT, standing.at_odds(added))
+
     def _reread(self, standing: Standing, past: Past, wish: Wish, began: float) -> tuple[Standing, int]:
         """With what the cross-encoder says of the first candidates, and how many it read: as many as the budget, less
-        what the rest of the road took lately, has time for."""
+        what the rest of the road may take, has time for."""
         if self.reranker is None or wish.budget_ms is None:
             return standing, 0
-        deadline = began + wish.budget_ms / 1000 - self._rest[wish.explain].seconds
+        deadline = began + wish.budget_ms / 1000 - self._rest[wish.explain].safe
         logits = self.reranker.read(past, standing.numbers, deadline)
         return standing.told(CROSS_ENCODER, self.reranker.blend.added(standing.margins, logits)), len(logits)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -65,6 +66,10 @@ class Reader:
             reference = np.random.default_rng(0).choice(catalogue, count, replace=False).astype(np.int32)
         return cls(module, vectors.numpy(), biases.numpy(), reference)
 
+    @cached_property
+    def _compared(self) -> tuple[Floats, Floats]:
+        return self.vectors[self.reference].T.copy(), self.biases[self.reference]
+
     def scores(self, past: Past, owners: NDArray[Any], candidates: Ints, *, batch: int = 1) -> Floats:
         """Logarithm of how much likelier a candidate is next for history `owners[i]` than an item drawn evenly.
 
@@ -89,7 +94,7 @@ class Reader:
 
         table = past.padded(LONGEST)
         found, usual = np.zeros((len(table), self.vectors.shape[1]), np.float32), np.zeros(len(table), np.float32)
-        reference, biases = self.vectors[self.reference].T.copy(), self.biases[self.reference]
+        reference, biases = self._compared
         with torch.inference_mode():
             for first in range(0, len(table), batch):
                 part = slice(first, first + batch)

@@ -13,11 +13,13 @@ class Pace:
 
     Attributes:
         seconds: of one piece, by one worker, beside whatever else the machine is doing.
+        deviation: mean distance of a measurement from it.
         waiting: pieces taken in and not yet done.
     """
 
     def __init__(self, seconds: float, workers: int = 1) -> None:
         self.seconds = seconds
+        self.deviation = seconds / 2
         self.workers = workers
         self.waiting = 0
         self._lock = threading.Lock()
@@ -45,4 +47,11 @@ class Pace:
 
     def measured(self, seconds: float) -> None:
         with self._lock:
+            self.deviation += SHARE * (abs(seconds - self.seconds) - self.deviation)
             self.seconds += SHARE * (seconds - self.seconds)
+
+    @property
+    def safe(self) -> float:
+        """Seconds in which a piece is nearly always done: mean and four deviations, as a network waits for an answer
+        (Jacobson 1988)."""
+        return self.seconds + 4 * self.deviation

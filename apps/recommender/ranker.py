@@ -23,6 +23,7 @@ from apps.recommender.items import Items
 from apps.recommender.past import Ints, Past
 from apps.recommender.popularity import Popularity
 from apps.recommender.rerank import Blend
+from apps.recommender.segments import Segments
 from apps.recommender.settings import Settings
 from apps.recommender.standing import Ranked, Standing
 from apps.recommender.text import TextModel
@@ -49,22 +50,40 @@ class Recommender:
     """Seconds that each stage of the training took."""
     blend: Blend | None = None
     """The cross-encoder and its weight, where one was trained."""
+    segments: Segments | None = None
+    """Of users without a history, where a table of users was given."""
     version: str = ""
 
     @classmethod
     def fit(
-        cls, items: Items, events: Events, *, settings: Settings | None = None, progress: Progress | None = None
+        cls,
+        items: Items,
+        events: Events,
+        *,
+        users: pd.DataFrame | None = None,
+        settings: Settings | None = None,
+        progress: Progress | None = None,
     ) -> Recommender:
         """Learn to rank the items for whoever did these events.
+
+        Args:
+            users: `user_id` and the field that `settings.segment` names.
 
         Raises:
             InputError: there is too little to learn from.
         """
-        return cls.learnt(Training.of(items, events, settings or Settings(), progress or Progress(quiet=True)))
+        training = Training.of(items, events, settings or Settings(), progress or Progress(quiet=True))
+        return cls.learnt(training, users)
 
     @classmethod
-    def learnt(cls, training: Training) -> Recommender:
+    def learnt(cls, training: Training, users: pd.DataFrame | None = None) -> Recommender:
         """What a training makes of all its parts; popularity and behaviour once more, on all events."""
+        items, events, settings = training.items, training.events, training.settings
+        if settings.segment and users is None:
+            raise InputError(f"segment: {settings.segment!r} is a field of users; give a table of them, or no segment")
+        segments = (
+            Segments.fit(users, settings.segment, events, items) if users is not None and settings.segment else None
+        )
         fusion = training.fusion()
         blend = rerank.fit(training, fusion) if training.settings.rerank.pairs else None
         with training.clock.stage("refit"):
@@ -73,7 +92,7 @@ class Recommender:
             rate = None if shown is None else shown.rates(events, items)
             features = training.features.refitted(whole, newest(events), seed=training.settings.seed, rate=rate)
         seconds = dict(training.clock.seconds)
-        return cls(training.items, training.events, features, fusion, training.settings, seconds, blend)
+        return cls(items, events, features, fusion, settings, seconds, blend, segments)
 
     def score(
         self, user_ids: Sequence[str], candidates: Sequence[str] | Sequence[Sequence[str]], *, as_of: Any = None
@@ -210,6 +229,8 @@ class Recommender:
             self.events.frame.to_parquet(place / "events.parquet")
             for part in (features.popularity, features.behaviour, features.text, self.fusion):
                 part.save(place)
+            if self.segments:
+                self.segments.save(place)
             if features.sequence:
                 sequence.save(features.sequence, place)
             for file, text in (files or {}).items():
@@ -246,7 +267,8 @@ class Recommender:
             )
             settings = Settings.parse(value["settings"])
             blend = Blend(**value["blend"]) if value["blend"] else None
-            return cls(items, events, features, Fusion.load(folder), settings, value["seconds"], blend, str(version))
+            fusion, segments = Fusion.load(folder), Segments.load(folder)
+            return cls(items, events, features, fusion, settings, value["seconds"], blend, segments, str(version))
         except (OSError, ValueError, TypeError, KeyError) as fault:
             raise StoreError(f"{version}: unreadable ({fault}); see: engine models verify {version}") from None
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from apps.recommender.events import Events
 from apps.recommender.items import Items
 from apps.recommender.past import Floats, Ints
 from engine.errors import DataError, InputError
 
-FILE = "segments.npz"
+FILE, USERS = "segments.npz", "users.parquet"
 SHRINK = 50.0
 """Events of the whole shop that a segment's own stand beside: a small one is nearly as popular tastes are."""
 
@@ -59,11 +60,26 @@ class Segments:
         expected = (counts + SHRINK * shares) / (counts.sum(axis=1, keepdims=True) + SHRINK)
         return cls(field, of, names, np.log(expected / shares).astype(np.float32))
 
-    def added(self, name: str | None, candidates: Ints) -> Floats | None:
+    def added(self, name: str | None, candidates: Ints) -> NDArray[np.float64] | None:
         """To the log odds of each candidate, for a user of a segment; 0 for an item newer than the table; None of a
         segment that nobody knows."""
-        if name not in self.names:
+        if name is None or name not in self.names:
             return None
         known = candidates < self.lifts.shape[1]
         at = np.minimum(candidates, self.lifts.shape[1] - 1)
-        return np.asarray(self.lifts[self.names.index(name), at] * known, np.float32)
+        return np.asarray(self.lifts[self.names.index(name), at] * known, np.float64)
+
+    def save(self, folder: Path) -> None:
+        np.savez(folder / FILE, lifts=self.lifts)
+        table = pd.DataFrame({"user_id": list(self.of), self.field: list(self.of.values())})
+        table.to_parquet(folder / USERS)
+
+    @classmethod
+    def load(cls, folder: Path) -> Segments | None:
+        """The stored one; None where none was fitted."""
+        if not (folder / FILE).exists():
+            return None
+        table = pd.read_parquet(folder / USERS)
+        of = dict(zip(table.iloc[:, 0], table.iloc[:, 1], strict=True))
+        with np.load(folder / FILE) as found:
+            return cls(str(table.columns[1]), of, tuple(sorted(set(of.values()))), found["lifts"])

@@ -98,6 +98,8 @@ class Settings(Section):
     sequence: Sequence = Sequence()
     booster: Booster = Booster()
     rerank: Rerank = Rerank()
+    segment: str = ""
+    """Field of the users by which those without a history are told apart; none: all see what is popular."""
     listing: Listing = Listing()
     seed: int = 13
 

@@ -44,7 +44,8 @@ class Ranked:
         probabilities: behaviour -> how likely, whatever moved it.
         margins: behaviour -> what it stands by, before calibration: the sum of its contributions and moves.
         contributions: behaviour -> feature, or other part -> its part of the margin; "base" is what no feature says.
-            Asked for by `explain`, as are `features`, their values, and `evidence`, the strongest first.
+            Asked for by `explain`, as are `features`, the values that are not missing, and `evidence`, the strongest
+            first.
         moves: what boosts, diversity, rules and chance did, in that order.
         propensity: of its place, given those above; 1 where nothing was drawn.
     """
@@ -116,9 +117,13 @@ class Standing:
         """With what one more model says, added to the margins."""
         return replace(self, parts={**self.parts, part: added}, margins=_sum(self.margins, added))._sorted()
 
+    def at_odds(self, added: NDArray[np.floating]) -> Margins:
+        """What adds so much to the log odds of every behaviour."""
+        return {name: added / self.fusion.curves[name][0] for name in self.margins}
+
     def boosted(self, cause: str, rows: NDArray[np.bool_], by: float) -> Standing:
         """With `by` added to the log odds of every behaviour."""
-        added = {name: np.where(rows, by / self.fusion.curves[name][0], 0.0) for name in self.margins}
+        added = self.at_odds(np.where(rows, by, 0.0))
         found = replace(self, margins=_sum(self.margins, added))
         order = found._order
         places = np.empty(len(self), np.int64)
@@ -172,7 +177,7 @@ class Standing:
             said = _sum(said, part) if said else part
         likely = self.fusion.probabilities(said)
         reasons = self._contributions() if explain else [{}] * len(self)
-        values = [dict(zip(self.fusion.names, row, strict=True)) if explain else {} for row in self.matrix.tolist()]
+        values = self._values() if explain else [{}] * len(self)
         return tuple(
             Ranked(
                 self.item_ids[row],
@@ -188,6 +193,13 @@ class Standing:
             )
             for row in range(len(self))
         )
+
+    def _values(self) -> list[dict[str, float]]:
+        """Of each row: feature -> its value, where it is not missing."""
+        return [
+            {name: value for name, value in zip(self.fusion.names, row, strict=True) if value == value}
+            for row in self.matrix.tolist()
+        ]
 
     def _contributions(self) -> list[dict[str, dict[str, float]]]:
         """Of each row: behaviour -> feature or part -> what it says."""

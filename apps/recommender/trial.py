@@ -82,8 +82,8 @@ def later(recommender: Recommender, events: Events, plan: Plan) -> Evaluation:
     new = Events(events.frame[events.frame["datetime"] > newest].reset_index(drop=True))
     if not len(new):
         raise InputError(
-            f"no event is later than {newest:%Y-%m-%dT%H:%M:%SZ}, up to which {recommender.version} knows all; give newer ones, or "
-            "measure on part of these: recommender train --hold-out 7 --no-promote"
+            f"no event is later than {newest:%Y-%m-%dT%H:%M:%SZ}, up to which {recommender.version} knows all; give "
+            "newer ones, or train anew and measure on part of these: recommender train --hold-out 7 --no-promote"
         )
     first = new.frame["datetime"].min().to_pydatetime()
     held = HeldOut.of(recommender.items, recommender.events.added(new), replace(plan, since=first))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.recommender.events import Event
+from apps.recommender.explanation import reasons
 from apps.recommender.items import Items
 from apps.recommender.listing import Lister, Wish
 from apps.recommender.ranker import Recommender
 from apps.recommender.rules import Boost, Cap, Exclude, Match, Pin, Quota, parse
 from apps.recommender.settings import Settings
+from apps.recommender.training import Training
 from engine.errors import InputError
 from tests.recommender.conftest import TASTES
 
@@ -113,3 +116,25 @@ def test_one_click_moves_what_reads_alike_up(recommender: Recommender, taste: in
     after = {row.item_id: row.rank for row in lister.ranked((Event("new"),), shown).rows}
     alike = [item for item in ALL if item[0] == str(taste)]
     assert np.mean([after[item] for item in alike]) < 10 < np.mean([before[item] for item in alike])
+
+
+def test_without_a_history_a_segment_sees_what_it_takes(training: Training) -> None:
+    """Users of one taste are told as one segment."""
+    users = pd.DataFrame([{"user_id": f"u{user}", "land": f"land{user % 4}"} for user in range(240)])
+    asked = replace(training, settings=training.settings.model_copy(update={"segment": "land"}))
+    found = Recommender.learnt(asked, pd.concat([users, pd.DataFrame([{"user_id": "fresh", "land": "land3"}])]))
+    for recommender in (found, Recommender.load(found.save("segments").version)):
+        lister = Lister(recommender)
+        assert all(row.item_id[0] == "3" for row in lister.ranked("fresh", ALL, Wish(k=5)).rows)
+        rows = lister.ranked((), ALL, Wish(k=5, segment="land2", explain=True)).rows
+        assert all(row.item_id[0] == "2" for row in rows)
+        assert "popular with users like you" in reasons(rows[0])
+        for row in rows:
+            assert sum(row.contributions["click"].values()) == pytest.approx(row.margins["click"], abs=1e-6)
+        known = (lister.ranked("u1", ALL, Wish(segment=name)).rows for name in ("land0", None))
+        assert next(known) == next(known), "a history says more"
+        assert lister.ranked("nobody", ALL).rows == recommender.rank("nobody", ALL)
+    with pytest.raises(InputError, match="give a table of them"):
+        Recommender.learnt(asked)
+    with pytest.raises(InputError, match="no column 'land'"):
+        Recommender.learnt(asked, users.drop(columns="land"))

@@ -129,6 +129,12 @@ def test_it_slows_down_with_the_machine_and_recovers():
     slow = Pace(5.0)
     tries = [slow.take(0.2, 50) for _ in range(40)]
     assert tries[0] == 0 < max(tries), "a hiccup is not remembered for ever"
+    steady, restless = Pace(0.02), Pace(0.02)
+    for turn in range(100):
+        steady.measured(0.02)
+        restless.measured(0.03 if turn % 2 else 0.01)
+    assert steady.safe == pytest.approx(0.02, rel=0.01)
+    assert restless.safe > 0.05
 
 
 def test_a_weight_is_taken_where_it_surely_helps():

@@ -63,7 +63,13 @@ def item(number: int, title: str, time: str) -> dict[str, Any]:
 
 
 def test_help_is_quick_and_each_command_shows_an_example(tmp_path: Path) -> None:
-    for words in (("engine",), ("engine", "train"), ("engine", "models", "list"), ("finance-monitor",)):
+    for words in (
+        ("engine",),
+        ("engine", "train"),
+        ("engine", "models", "list"),
+        ("finance-monitor",),
+        ("recommender", "rank"),
+    ):
         start = time.perf_counter()
         done = run(*words, "--help", home=tmp_path, cwd=tmp_path)
         assert time.perf_counter() - start < 3  # the bar of half a second is measured in bench, not in a timed test
@@ -72,8 +78,8 @@ def test_help_is_quick_and_each_command_shows_an_example(tmp_path: Path) -> None
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; import engine.cli, apps.finance_monitor.cli; print([m for m in ('torch', 'transformers', " \
-           "'numpy', 'onnxruntime', 'pydantic', 'scipy', 'sklearn') if m in sys.modules])"  # fmt: skip
+    code = "import sys; import engine.cli, apps.finance_monitor.cli, apps.recommender.cli; print([m for m in ('torch', 'transformers', " \
+           "'numpy', 'onnxruntime', 'pydantic', 'pandas', 'scipy', 'sklearn') if m in sys.modules])"  # fmt: skip
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -1,0 +1,159 @@
+"""`recommender serve`, `keys ...` and `export`: ranking over HTTP, who may ask, and what was written down."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Url = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="sqlite:///FILE or postgresql+psycopg://...; else in Keel's home."),
+]
+Tenant = Annotated[str, typer.Option(help="Whose models, users and events.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
+keys = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="API keys.\n\nExample: recommender keys add shop --role server"
+)
+
+
+def add(app: typer.Typer) -> None:
+    """Put these commands into recommender's."""
+    app.command()(serve)
+    app.command()(export)
+    app.add_typer(keys, name="keys")
+
+
+def serve(
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Stored models to serve, as NAME or TENANT=NAME; each belongs to one tenant."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8070,
+    per_minute: Annotated[int, typer.Option(min=1, help="Requests of one key a minute.")] = 6000,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads that rank; by default one a core.")] = None,
+    fresh: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            help="Minutes after which popularity and behaviour take new events in, and a promoted model is taken.",
+        ),
+    ] = 10.0,
+    database: Url = None,
+) -> None:
+    """Rank over HTTP: /rank/MODEL, /feedback, /items, a page to try a user under /, /metrics, /docs.
+
+    Example: recommender serve --model recommender --port 8070
+    """
+    import os
+    import threading
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a request is small: threads of its own would wait for each other
+    import uvicorn
+
+    from apps.recommender import tables
+    from apps.recommender.api import application
+    from apps.recommender.ranker import NAME
+    from apps.recommender.shelf import Shelf, assigned
+    from engine.service import Keys, Queue
+
+    opened = tables.opened(database)
+    shelf = Shelf(opened, assigned(model or [NAME]))
+    queue = Queue(workers)
+    if not Keys(opened).all():
+        typer.echo(
+            "no key yet: whoever is on this machine may call, nobody else; make one with: recommender keys add NAME",
+            err=True,
+        )
+    typer.echo(f"http://{host}:{port}/   http://{host}:{port}/docs", err=True)
+    threading.Thread(target=shelf.keep_fresh, args=(60 * fresh,), name="fresh", daemon=True).start()
+    try:
+        app = application(shelf, queue=queue, per_minute=per_minute)
+        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
+    finally:
+        queue.close()
+        shelf.close()
+
+
+def export(
+    out: Annotated[Path, typer.Option(help="The new folder: events, exposures, lists, items.")],
+    kind: Annotated[Literal["parquet", "jsonl"], typer.Option("--format", help="Of the files.")] = "parquet",
+    database: Url = None,
+    tenant: Tenant = "default",
+    as_json: Json = False,
+) -> None:
+    """Write what the service was told and what it answered, as `train` and off-policy estimates read it.
+
+    Example: recommender export --out logged
+    """
+    from apps.recommender import tables
+    from apps.recommender.export import write
+    from apps.recommender.logbook import Logbook
+
+    counts = write(Logbook(tables.opened(database), tenant), out, kind=kind)
+    if as_json:
+        _print({"folder": str(out), **counts})
+    else:
+        typer.echo(f"{out}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+
+
+@keys.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(help="What people call the key.")],
+    role: Annotated[
+        Literal["server", "agent"], typer.Option(help="server may tell and ask; agent may ask and use the page.")
+    ] = "server",
+    database: Url = None,
+    tenant: Tenant = "default",
+    as_json: Json = False,
+) -> None:
+    """Make a key; it is shown once. From then on every caller needs one.
+
+    Example: recommender keys add shop
+    """
+    from apps.recommender import tables
+    from engine.service import Keys
+
+    key = Keys(tables.opened(database)).add(name, role, tenant)
+    if as_json:
+        _print({"name": name, "tenant": tenant, "role": role, "key": key})
+    else:
+        typer.echo(key)
+
+
+@keys.command("list")
+def list_keys(database: Url = None, as_json: Json = False) -> None:
+    """Who may call.
+
+    Example: recommender keys list
+    """
+    from apps.recommender import tables
+    from engine.service import Keys
+
+    found = Keys(tables.opened(database)).all()
+    if as_json:
+        _print([{"name": one.name, "tenant": one.tenant, "role": one.role, "created": one.created} for one in found])
+        return
+    for one in found:
+        typer.echo("\t".join((one.name, one.tenant, one.role, one.created)))
+
+
+@keys.command("revoke")
+def revoke_key(name: Annotated[str, typer.Argument(help="The key's name.")], database: Url = None) -> None:
+    """Take a key back at once.
+
+    Example: recommender keys revoke shop
+    """
+    from apps.recommender import tables
+    from engine.service import Keys
+
+    Keys(tables.opened(database)).revoke(name)
+    typer.echo(f"{name} is revoked")
+
+
+def _print(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,74 @@
+"""Shelf: the models of each tenant, loaded once, and kept fresh while they answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+
+from apps.recommender.live import Live
+from apps.recommender.logbook import Logbook, hasty
+from engine.db import Database
+from engine.errors import InputError, KeelError
+
+_LOG = logging.getLogger("keel.recommender")
+DEFAULT = "default"
+
+
+def assigned(given: Sequence[str]) -> dict[str, list[str]]:
+    """Tenant -> its models, from "MODEL" or "TENANT=MODEL".
+
+    Raises:
+        InputError: two tenants are given one model.
+    """
+    owners: dict[str, str] = {}
+    for one in given:
+        tenant, _, model = one.rpartition("=")
+        owner = owners.setdefault(model, tenant or DEFAULT)
+        if owner != (tenant or DEFAULT):
+            raise InputError(
+                f"model {model!r} is given to the tenants {owner!r} and {tenant or DEFAULT!r}; it holds the histories "
+                "of its users, so train one for each"
+            )
+    found: dict[str, list[str]] = {}
+    for model, tenant in owners.items():
+        found.setdefault(tenant, []).append(model)
+    return found
+
+
+class Shelf:
+    """A tenant sees its own models and what was told for it, and nothing of another's.
+
+    Raises:
+        InputError: a model is not stored.
+    """
+
+    def __init__(self, database: Database, models: Mapping[str, Sequence[str]]) -> None:
+        self.database, self._lists = database, hasty(database)
+        self._logbooks: dict[str, Logbook] = {}
+        self._models = {
+            tenant: {name: Live(name, self.logbook(tenant)) for name in names} for tenant, names in models.items()
+        }
+        self._ending = threading.Event()
+
+    def models(self, tenant: str) -> dict[str, Live]:
+        return self._models.get(tenant, {})
+
+    def logbook(self, tenant: str) -> Logbook:
+        # A second one made at the same time by another thread would do no harm.
+        return self._logbooks.setdefault(tenant, Logbook(self.database, tenant, self._lists))
+
+    def keep_fresh(self, every_s: float) -> None:
+        """Take in promoted bundles and what was told, again and again, until `close`; for a thread of its own."""
+        while not self._ending.wait(every_s):
+            for models in self._models.values():
+                for name, live in models.items():
+                    try:
+                        live.renewed()
+                    except KeelError as fault:  # what there is answers on
+                        _LOG.error("%s stays as it is: %s", name, fault)
+
+    def close(self) -> None:
+        self._ending.set()
+        if self._lists is not self.database:
+            self._lists.close()
