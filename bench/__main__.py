@@ -48,6 +48,7 @@ NAMES = {
     "ask_latency": "milliseconds of an answer, with the cross-encoder and without",
     "games": "Amazon Games: next item among 21, by popularity, each part and all fused; seconds of training",
     "cold": "the same where the target was hardly ever taken: against popularity and untuned text",
+    "rank_latency": "a list of 300 candidates over HTTP: one client and eight, with the cross-encoder and without",
     "batch_score": "a million rows of users and candidates scored from Parquet: speed, memory, each row alone",
     "offpolicy": "off-policy estimates of a simulated shop: how often their intervals hold the truth",
     "support_load": "sixteen customers at once against support-bot serve",

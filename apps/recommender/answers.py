@@ -18,7 +18,7 @@ from apps.recommender.listing import Listing, Wish
 from apps.recommender.live import Live
 from apps.recommender.logbook import Shown
 from apps.recommender.standing import Ranked
-from apps.recommender.told import Request, who
+from apps.recommender.told import Request, fields, who
 
 OWN = ("k", "values", "diversity", "method", "most_loss", "explore", "budget_ms")
 """Fields of a request that are fields of a wish."""
@@ -83,6 +83,7 @@ def answered(live: Live, request: Request, *, explain: bool, came: float) -> Ans
     as_of = request.timestamp or max((one.time for one in history if one.time), default=now)
     as_of = as_of if request.timestamp else max(as_of, now)
     wish = _wish(Wish.of(lister.recommender.settings), request, explain, as_of, id, came)
+    wish = replace(wish, segment=live.segment(user, fields(request.fields)))
     listing = lister.ranked(history, known, wish)
     shown = Shown(
         id,
@@ -95,7 +96,7 @@ def answered(live: Live, request: Request, *, explain: bool, came: float) -> Ans
         known,
         request.session or "",
     )
-    return Answer(id, listing, unknown, _unused(request), shown, 1000 * (time.perf_counter() - came))
+    return Answer(id, listing, unknown, _unused(request, live), shown, 1000 * (time.perf_counter() - came))
 
 
 def _history(live: Live, request: Request, user: str | None) -> History:
@@ -116,8 +117,8 @@ def _wish(own: Wish, request: Request, explain: bool, as_of: datetime, id: str, 
     return wish
 
 
-def _unused(request: Request) -> tuple[str, ...]:
-    named = {f"fields.{one.name}" for one in request.fields}
+def _unused(request: Request, live: Live) -> tuple[str, ...]:
+    named = {f"fields.{one.name}" for one in request.fields if one.name != live.segment_field}
     named |= {f"items.fields.{field.name}" for item in request.items for field in item.fields}
     return tuple(sorted(named))
 

@@ -150,7 +150,9 @@ def _entry(event: told.Event, lives: Sequence[Live], now: datetime) -> tuple[Ent
     if isinstance(event, told.ItemTold):
         return entry, _fitting(entry.subject, entry.data, lives)
     if isinstance(event, told.UserTold):
-        return entry, {f"user.fields.{one.name}" for one in event.fields}
+        return entry, {
+            f"user.fields.{one.name}" for one in event.fields if all(live.segment_field != one.name for live in lives)
+        }
     without = {f"interaction.fields.{one.name}" for one in event.fields if one.name != "weight"}
     if lives and not any(live.reads(event.type) for live in lives):
         without.add(f"interaction.type {event.type}: kept, but no model has learnt of it")

@@ -149,6 +149,8 @@ class Fusion:
     def contributions(self, matrix: Floats) -> dict[str, Doubles]:
         """Exact Shapley values of each feature (TreeSHAP; Lundberg et al. 2020) and, last, the base; their sum is the
         margin. Shape (candidates, features + 1)."""
+        if not len(matrix):  # LightGBM would divide by their number
+            return {name: np.zeros((0, len(self.names) + 1)) for name in self.boosters}
         return {
             name: np.asarray(booster.predict(matrix, pred_contrib=True), np.float64)
             for name, booster in self.boosters.items()

@@ -46,6 +46,7 @@ class Live:
         """Entries that the model has no use for, by reason."""
         self._lock, self._renewing = threading.RLock(), threading.Lock()
         self._since: dict[str, History] = {}
+        self._users: dict[str, dict[str, Any]] = {}
         self._take_over(_warm(_begun(reference)), 0)
         self.caught_up()
 
@@ -65,6 +66,19 @@ class Live:
             return told
         whole = (*told, *since)
         return tuple(sorted(whole, key=lambda one: one.time or EPOCH)) if recommender.events.timed else whole
+
+    @property
+    def segment_field(self) -> str | None:
+        """The one field of users that it reads."""
+        return self.recommender.segments.field if self.recommender.segments else None
+
+    def segment(self, user: str | None, told: Mapping[str, Any]) -> str | None:
+        """Of what users of one kind take, which kind: as the request tells it, the feedback, or the training's table."""
+        segments = self.recommender.segments
+        if segments is None:
+            return None
+        value = told.get(segments.field, self._users.get(user, {}).get(segments.field) if user else None)
+        return str(value) if value is not None else segments.of.get(user) if user else None
 
     def users(self) -> Iterator[str]:
         """Whoever did something, each once."""
@@ -135,7 +149,7 @@ class Live:
             elif entry.kind == "item":
                 self._item(entry, told)
             else:
-                self.unread["fields of users"] += 1
+                self._users[entry.subject] = {**self._users.get(entry.subject, {}), **entry.data}
         if told:
             recommender = self.recommender
             self._lister = _warm(recommender.add_items(fields.joined(told, recommender.items)))

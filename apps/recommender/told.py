@@ -91,7 +91,9 @@ class Request(BaseModel):
     timestamp: Time | None = Field(None, description="Milliseconds since 1970 or RFC 3339; by default now.")
     user: Id | None = None
     session: Id | None = Field(None, description="Whose history it is where there is no user.")
-    fields: list[Named] = Field([], description="Not read; the answer names them under `unused`.")
+    fields: list[Named] = Field(
+        [], description="The field of users by which newcomers are told apart; others under `unused`."
+    )
     items: Annotated[list[Candidate], Field(max_length=MOST)]
 
     history: Annotated[list[Past], Field(max_length=MOST)] | None = Field(

@@ -161,7 +161,7 @@ def test_what_cannot_be_is_a_clear_problem(site: Site, wish: dict[str, Any], tol
 
 
 def test_odd_requests_have_a_documented_answer(site: Site) -> None:
-    assert site.rank([], user="u1")["items"] == []
+    assert site.rank([], user="u1")["items"] == site.rank([], user="u1", explain=True)["items"] == []
     assert site.order(["0-1", "0-2", "0-1"], user="u1").count("0-1") == 1
     found = site.rank(["0-1", "gone", "0-2"], user="u1")
     assert found["unknown"] == ["gone"]

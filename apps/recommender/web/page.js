@@ -1,6 +1,6 @@
 // The page: asks the API for all it shows. What it ranks is a trial: nothing of it is written down.
 
-import { speak, tongue, words } from "./words.js";
+import { reason, speak, tongue, words } from "./words.js";
 
 const SOON = 150; // milliseconds in which several moves of a slider are one request
 const PARTS = 6; // of an item's score that are shown one by one
@@ -97,7 +97,7 @@ function row(one, best) {
       element("div", {}, element("span", { className: "title" }, item.title || one.item), element("span", { className: "soft" }, facts(item))),
       now.user ? null : take),
     bar,
-    element("ul", { className: "reasons" }, ...one.reasons.map((text) => element("li", {}, text))),
+    element("ul", { className: "reasons" }, ...one.reasons.map((text) => element("li", {}, reason(text)))),
     element("details", {}, element("summary", {}, words().why), element("p", { className: "soft" }, likely), ...proof(one), ...sums(one)));
 }
 

@@ -27,6 +27,28 @@ const said = {
   },
 };
 
+// The server tells reasons in English; of those that it may tell, how Chinese says them.
+const reasons = [
+  [/^because of (.+) in your history$/, "因为您看过：$1"],
+  [/^goes with what you took, by what others took together$/, "与您选过的常被一同选择"],
+  [/^often next after what you took last$/, "常在您上次所选之后被选"],
+  [/^reads as what comes next for you$/, "细读之后，像是您接下来想要的"],
+  [/^of a (category|kind) that you often take$/, "属于您常选的类别"],
+  [/^from a seller that you often take$/, "来自您常选的卖家"],
+  [/^near the price that you usually pay$/, "价格接近您的习惯"],
+  [/^popular lately$/, "近来很受欢迎"],
+  [/^popular$/, "很受欢迎"],
+  [/^new$/, "新品"],
+  [/^nothing speaks for it more than for others$/, "没有特别的理由"],
+  [/^moved (up|down) by (.+), from (\d+) to (\d+)$/, "因 $2 从第 $3 位移到第 $4 位"],
+  [/^weighed by (.+)$/, "受 $1 影响"],
+];
+
+export function reason(text) {
+  const found = tongue === "zh" && reasons.find(([pattern]) => pattern.test(text));
+  return found ? text.replace(...found) : text;
+}
+
 export let tongue = localStorage.getItem("tongue") || (navigator.language.startsWith("zh") ? "zh" : "en");
 export const words = () => said[tongue];
 
