@@ -67,7 +67,15 @@ def measured(ablation: Ablation, held: HeldOut) -> Evaluation:
     """Each part and the whole on what was held out; the recommender has learnt from `held.learnt` alone."""
     recommender = ablation.recommender
     known = Known(held.learnt, recommender.items, held.learnt.added(held.later), recommender.features.text.vectors)
-    return evaluate(ablation.scores(), held.lists, held.protocol, known, main=FUSED, histories=held.histories)
+    return evaluate(
+        ablation.scores(),
+        held.lists,
+        held.protocol,
+        known,
+        main=FUSED,
+        histories=held.histories,
+        features=recommender.features,
+    )
 
 
 def later(recommender: Recommender, events: Events, plan: Plan, exposures: Exposures | None = None) -> Evaluation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stderr
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +37,7 @@ def messy(items: Items) -> Items:
     frame.loc[["0-1", "1-1"], "title"] = [None, "  "]
     stock = random.integers(0, 9, len(frame)).astype(float)
     stock[:3] = [np.nan, np.inf, -np.inf]
-    brands = [None if gone else f"brand {n % 5}" for n, gone in enumerate(gaps)]
+    brands = pd.Series([None if gone else f"brand {n % 5}" for n, gone in enumerate(gaps)], frame.index, dtype=object)
     numbered = pd.array([None if gone else 3 for gone in gaps], "Int64")
     serials = [f"s{n}" for n in range(len(frame))]
     frame = frame.assign(stock=stock, brand=brands, seldom=numbered)
@@ -51,12 +53,20 @@ UNUSED = {
 
 
 @pytest.fixture(scope="module")
-def learnt(shop: tuple[Items, Events], shop_settings: Settings, session_home: Path) -> Recommender:
-    quick = {"rounds": 8, "threads": 1}
-    told = Settings.parse({**shop_settings.model_dump(), "sequence": {"epochs": 0}, "booster": quick})
-    with pytest.MonkeyPatch.context() as patch:
+def told() -> io.StringIO:
+    """What the training said."""
+    return io.StringIO()
+
+
+@pytest.fixture(scope="module")
+def learnt(shop: tuple[Items, Events], shop_settings: Settings, session_home: Path, told: io.StringIO) -> Recommender:
+    given = shop_settings.model_dump()
+    quick = {"text": {**given["text"], "epochs": 1}, "sequence": {"epochs": 0}, "booster": {"rounds": 8, "threads": 1}}
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(told):
         patch.setenv("KEEL_HOME", str(session_home))
-        return Recommender.fit(messy(shop[0]), shop[1], settings=told, progress=Progress())
+        return Recommender.fit(
+            messy(shop[0]), shop[1], settings=Settings.parse({**given, **quick}), progress=Progress()
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -64,9 +74,7 @@ def _home(session_home: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("KEEL_HOME", str(session_home))
 
 
-def test_columns_that_are_no_features_are_named_with_the_reason(
-    learnt: Recommender, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_columns_that_are_no_features_are_named_with_the_reason(learnt: Recommender) -> None:
     columns = learnt.features.catalogue.columns
     assert columns.unused == UNUSED
     assert columns.told()[-1].startswith("column 'serial' of the items is left out: 48 different texts")
@@ -75,15 +83,8 @@ def test_columns_that_are_no_features_are_named_with_the_reason(
     assert not used & {name for one in UNUSED for name in (one, f"{one}_affinity")}
 
 
-def test_a_training_says_which_columns_it_leaves_out(
-    shop: tuple[Items, Events], shop_settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    few = Events.of(shop[1].frame.head(120))
-    told = Settings.parse(
-        {**shop_settings.model_dump(), "sequence": {"epochs": 0}, "booster": {"rounds": 1}, "newcomers": 0.0}
-    )
-    Recommender.fit(messy(shop[0]), few, settings=told, progress=Progress())
-    said = capsys.readouterr().err
+def test_a_training_says_what_its_items_lack(learnt: Recommender, told: io.StringIO) -> None:
+    said = told.getvalue()
     assert all(f"column '{name}' of the items is left out: {why}" in said for name, why in UNUSED.items())
     assert "2 items have no text" in said
 
