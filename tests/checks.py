@@ -147,7 +147,9 @@ def examples() -> Iterator[str]:
     for path in [*sources, *ROOT.glob("engine/*cli.py"), *ROOT.glob("apps/*/*cli.py")]:
         text = path.read_text(encoding="utf-8").replace("\\\n", " ")
         for line in re.findall(
-            r"^\s*(?:\$ |Example: )?((?:engine|finance-monitor|recommender|support-bot) (?!= )[^\n`]+)$", text, re.MULTILINE
+            r"^\s*(?:\$ |Example: )?((?:engine|finance-monitor|recommender|support-bot) (?!= )[^\n`]+)$",
+            text,
+            re.MULTILINE,
         ):
             words = shlex.split(line.split("  #")[0].split(" | ")[0].split(" > ")[0])
             command: Any = known[words[0]]

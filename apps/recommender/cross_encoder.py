@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from apps.recommender.fusion import Doubles
 from apps.recommender.pace import Pace
-from engine import load
+from engine import Store, load
 
 WARM = 4
 """Pairs that are read before the first request, for a first measure."""
@@ -33,11 +34,10 @@ class CrossEncoder:
             self._logit(LONG)
         self.pace = Pace((time.perf_counter() - began) / WARM, workers)
 
-    @staticmethod
-    @lru_cache(maxsize=2)
-    def of(model: str) -> CrossEncoder:
-        """The one of a name: a catalogue that grows needs no other."""
-        return CrossEncoder(model)
+    @classmethod
+    def of(cls, model: str) -> CrossEncoder:
+        """The one of a stored model: a catalogue that grows needs no other."""
+        return _loaded(Store().get(model).folder, model)
 
     def read(self, pairs: Sequence[Pair], deadline: float | None = None) -> Doubles:
         """Logits of the first pairs, in order.
@@ -71,3 +71,8 @@ class CrossEncoder:
 
     def _logit(self, pair: Pair) -> float:
         return float(self.predictor.logits([pair])["relevance"][0, 0])
+
+
+@lru_cache(maxsize=2)
+def _loaded(folder: Path, model: str) -> CrossEncoder:
+    return CrossEncoder(model)

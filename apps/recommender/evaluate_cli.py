@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from apps.recommender import options
 from apps.recommender.options import NAME, Dead, Json, Lists, Name, Others, letters, print_json, writable
 
 
@@ -23,6 +24,7 @@ def evaluate(
             "the figures of its training, on the days that were held out."
         ),
     ] = None,
+    exposures: options.Shown = None,
     model: Name = NAME,
     lists: Lists = 1000,
     others: Others = 0,
@@ -43,6 +45,7 @@ def evaluate(
         done = trial.stored(model)
     else:
         from apps.recommender import readers
+        from apps.recommender.exposures import Exposures
         from apps.recommender.held_out import Plan
         from apps.recommender.ranker import Recommender
         from engine import Progress
@@ -57,7 +60,8 @@ def evaluate(
             progress.stage("measuring")
             told = recommender.settings
             plan = Plan(lists=lists, others=others, behaviours=tuple(told.values), seed=told.seed)
-            done = trial.later(recommender, data.events, plan)
+            shown = Exposures.read(exposures) if exposures else None
+            done = trial.later(recommender, data.events, plan, shown)
     if html:
         from apps.recommender.report import page
 

@@ -6,7 +6,7 @@ What adds up exactly stands in the row itself (see `standing.Ranked`): contribut
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 
 import numpy as np
 
@@ -67,12 +67,13 @@ def evidence(recommender: Recommender, past: Past, numbers: Ints) -> list[tuple[
 
 def reasons(row: Ranked) -> list[str]:
     """Why an explained row stands where it does: what spoke most for it, and what moved it."""
-    said: Counter[str] = Counter()
+    said: dict[str, float] = defaultdict(float)
     for contributions in row.contributions.values():
         for name, value in contributions.items():
             if name != BASE and (line := _line(name, row)):
                 said[line] += value
-    found = [line for line, value in said.most_common(REASONS) if value > 0]
+    strongest = sorted(said, key=lambda line: -said[line])[:REASONS]
+    found = [line for line in strongest if said[line] > 0]
     return [*(found or ["nothing speaks for it more than for others"]), *map(_moved, row.moves)]
 
 

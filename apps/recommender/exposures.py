@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from apps.recommender.events import Events
 from apps.recommender.fusion import Lists
 from apps.recommender.items import Items
 from apps.recommender.past import Floats, Ints, Past, seconds
+from apps.recommender.readers import tables
 from engine.errors import DataError, InputError
 
 COLUMNS = ("list_id", "user_id", "item_id", "position", "datetime")
@@ -53,6 +55,16 @@ class Exposures:
         found["datetime"] = pd.to_datetime(found["datetime"], utc=True, errors="coerce")
         _refuse(found["datetime"].isna(), name, "datetime", "no time; write RFC 3339, as 2026-03-02T08:15:00Z")
         return cls(found.sort_values(["datetime", "list_id", "position"], kind="stable", ignore_index=True))
+
+    @classmethod
+    def read(cls, path: Path) -> Exposures:
+        """The exposures of a .csv, .jsonl or .parquet file.
+
+        Raises:
+            InputError: there is no such file, or it is of another kind.
+            DataError: as `of`, or it is unreadable.
+        """
+        return cls.of(tables.load(path).frame, name=str(path))
 
     def __len__(self) -> int:
         return len(self.frame)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from apps.recommender.candidates import Candidates
 from apps.recommender.catalogue import Catalogue
 from apps.recommender.events import Events, History
+from apps.recommender.exposures import Exposures
 from apps.recommender.items import Items
 from apps.recommender.past import Ints, Past
 from apps.recommender.splits import Protocol, Split, by_time, leave_last_out
@@ -50,10 +51,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One list a user, shown at the moment of the first item that they took in the time held out.
+    """Lists of the time held out; histories end where it begins.
 
-    Candidates are the items that were published by then and that the user had not taken before; those that they took
-    from then on are wanted.
+    Where exposures tell it, lists are as they were shown. Else there is one a user, shown at the moment of the first
+    item that they took in that time: candidates are the items that were published by then and that the user had not
+    taken before, and those that they took from then on are wanted.
 
     Attributes:
         learnt: events before all lists; `later`: those held out.
@@ -65,13 +67,15 @@ class HeldOut:
     protocol: Protocol
 
     @classmethod
-    def of(cls, items: Items, events: Events, plan: Plan) -> HeldOut:
+    def of(cls, items: Items, events: Events, plan: Plan, exposures: Exposures | None = None) -> HeldOut:
         """Split events by the plan, and ask about what was held out.
 
         Raises:
             InputError: nothing is left to learn from, or to ask about; or there are too many candidates.
         """
         split = _split(events, plan)
+        if exposures is not None:
+            return cls._shown(items, events, split, exposures, plan)
         learnt = split.train.added(split.valid)
         had, took = (_Taken.of(part, items, plan.behaviours) for part in (learnt, split.test))
         published, random = Catalogue(items).published, np.random.default_rng(plan.seed)
@@ -94,6 +98,34 @@ class HeldOut:
             lists, plan.told(timed=events.timed), seeds=(plan.seed,) if drawn else ()
         ).without(len(asked) - len(rows), "users who took nothing that was new to them")
         return cls(learnt, split.test, lists, protocol.without(len(took.users) - len(asked), "users, drawn evenly"))
+
+    @classmethod
+    def _shown(cls, items: Items, events: Events, split: Split, exposures: Exposures, plan: Plan) -> HeldOut:
+        """Lists in which something was taken, and something not."""
+        shown = exposures.after(split.train)
+        labels = shown.labels(events)
+        took = np.zeros(len(shown), bool)
+        for behaviour in plan.behaviours or labels:
+            took |= labels.get(behaviour, took).astype(bool)
+        frame = shown.frame[["list_id", "user_id", "item_id", "datetime"]].assign(wanted=took)
+        frame = frame[items.numbers(frame["item_id"]) >= 0]
+        share = frame.groupby("list_id", sort=False)["wanted"].transform("mean")
+        frame = frame[(share > 0) & (share < 1)]
+        ids = frame["list_id"].unique()
+        drawn = ids[np.random.default_rng(plan.seed).permutation(len(ids))[: plan.lists]]
+        # In the order of ids: that of places would give away what the shop thought of them.
+        frame = frame[frame["list_id"].isin(drawn)].sort_values(["datetime", "list_id", "item_id"], kind="stable")
+        groups = [group for _, group in frame.groupby("list_id", sort=False)]
+        _check([len(group) for group in groups])
+        lists = Candidates.of(
+            [(group["user_id"].iloc[0], group["item_id"].tolist(), group["wanted"].tolist()) for group in groups],
+            frame.drop_duplicates("list_id")["datetime"].dt.tz_convert(None).to_numpy("datetime64[us]"),
+        )
+        told = (
+            f"lists as they were shown, {len(drawn):,} of {len(ids):,} in which something was taken and something not"
+        )
+        seeds = (plan.seed,) if len(drawn) < len(ids) else ()
+        return cls(split.train, split.test, lists, split.protocol.measured(lists, told, seeds=seeds))
 
     @property
     def histories(self) -> list[History]:

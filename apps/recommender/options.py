@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 Dead = Annotated[Path, typer.Option(help="Where rows of events that cannot be used go.")]
-Lists = Annotated[int, typer.Option(min=1, help="Most users that are asked about, drawn evenly.")]
+Shown = Annotated[
+    Path | None,
+    typer.Option(
+        "--exposures",
+        help="Lists as they were shown (list_id, user_id, item_id, position, datetime), which are ranked anew; else "
+        "what was taken stands beside all that was for sale.",
+    ),
+]
+Lists = Annotated[int, typer.Option(min=1, help="Most lists that are measured on, drawn evenly.")]
 Others = Annotated[
     int, typer.Option(min=0, help="Items drawn evenly beside those wanted, where all are too many. 0: all.")
 ]

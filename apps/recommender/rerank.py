@@ -194,8 +194,9 @@ def _weighed(training: Training, fusion: Fusion, model: str) -> Blend:
 
 def _ratio(margins: list[Doubles], logits: list[Doubles]) -> float:
     """Spread of the margins by that of the logits, within lists."""
-    spread = np.sqrt(np.mean([np.var(each[: len(one)]) for each, one in zip(margins, logits, strict=True)] or [0.0]))
-    return float(spread / max(np.sqrt(np.mean([np.var(one) for one in logits] or [1.0])), 1e-9))
+    read = [(float(each[: len(one)].var()), float(one.var())) for each, one in zip(margins, logits, strict=True)]
+    own, others = np.sqrt(np.mean(read, axis=0)) if read else (0.0, 1.0)
+    return float(own / max(others, 1e-9))
 
 
 def _ndcg(margins: Doubles, target: int) -> float:

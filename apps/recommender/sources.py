@@ -7,6 +7,7 @@ from pathlib import Path
 
 from apps.recommender import readers
 from apps.recommender.events import Events
+from apps.recommender.exposures import Exposures
 from apps.recommender.items import Items
 from apps.recommender.readers.data import DeadLetter
 from apps.recommender.settings import Settings
@@ -25,10 +26,13 @@ class Source:
     items: Items
     events: Events
     settings: Settings
+    exposures: Exposures | None = None
     dead: tuple[DeadLetter, ...] = ()
 
 
-def given(items: Path | None, events: Path | None, settings: Path | None, progress: Progress) -> Source:
+def given(
+    items: Path | None, events: Path | None, exposures: Path | None, settings: Path | None, progress: Progress
+) -> Source:
     """What the files hold; items may stand beside the events. Without either, Keel's own shop, simulated.
 
     Raises:
@@ -37,15 +41,17 @@ def given(items: Path | None, events: Path | None, settings: Path | None, progre
     """
     told = Settings.read(settings) if settings else None
     if events is None:
-        if items is not None:
-            raise InputError(f"--items {items}: without events there is nothing to learn from; give --events as well")
+        for option, path in (("--items", items), ("--exposures", exposures)):
+            if path is not None:
+                raise InputError(f"{option} {path}: without events there is nothing to learn from; give --events too")
         return own(told, progress)
     progress.stage(f"reading {events}")
     data = readers.read(events)
     found = Items.read(items) if items else data.items
     if found is None:
         raise InputError(f"{events}: no items beside the events; name their file with --items")
-    return Source(found, data.events, told or Settings(), data.dead)
+    shown = Exposures.read(exposures) if exposures else None
+    return Source(found, data.events, told or Settings(), shown, data.dead)
 
 
 def own(settings: Settings | None, progress: Progress) -> Source:
@@ -55,5 +61,8 @@ def own(settings: Settings | None, progress: Progress) -> Source:
 
     progress.stage(f"simulating the users of {OWN}")
     folder = packaged() / OWN
-    events = Events.of(simulate(World()).events)
-    return Source(Items.read(folder / "items.jsonl"), events, settings or Settings.read(folder / "settings.yaml"))
+    told = settings or Settings.read(folder / "settings.yaml")
+    log = simulate(World())
+    # What was seen was the shop's choice: exposures tell it, and a history is of what the user chose.
+    chosen = Events.of(log.events[log.events["event"] != "view"])
+    return Source(Items.read(folder / "items.jsonl"), chosen, told, Exposures.of(log.exposures))

@@ -117,7 +117,7 @@ class Standing:
         """With what one more model says, added to the margins."""
         return replace(self, parts={**self.parts, part: added}, margins=_sum(self.margins, added))._sorted()
 
-    def at_odds(self, added: NDArray[np.floating]) -> Margins:
+    def at_odds(self, added: Doubles) -> Margins:
         """What adds so much to the log odds of every behaviour."""
         return {name: added / self.fusion.curves[name][0] for name in self.margins}
 

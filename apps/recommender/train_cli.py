@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from apps.recommender import options
 from apps.recommender.options import NAME, Dead, Json, Lists, Others, letters, print_json, writable
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def train(
             "RecBole or MovieLens. Without items and events: Keel's own shop."
         ),
     ] = None,
+    exposures: options.Shown = None,
     settings: Annotated[
         Path | None, typer.Option(help="Settings as YAML: what each behaviour is worth, sizes, how lists look.")
     ] = None,
@@ -60,20 +62,21 @@ def train(
     from apps.recommender import sources
     from apps.recommender.held_out import Plan
     from apps.recommender.ranker import Recommender
+    from apps.recommender.training import Training
     from apps.recommender.trial import Trial
     from engine import Progress
 
     with Progress(quiet=as_json) as progress:
-        source = sources.given(items, events, settings, progress)
+        source = sources.given(items, events, exposures, settings, progress)
         told = _changed(source.settings, base, seed)
         done: Evaluation | None = None
         if hold_out:
             plan = Plan(hold_out, lists=lists, others=others, behaviours=tuple(told.values), seed=told.seed)
-            trial = Trial.of(source.items, source.events, told, plan, progress)
+            trial = Trial.of(source.items, source.events, told, plan, progress, source.exposures)
             made, done = trial.save(name, promote=promote), trial.evaluation
         else:
-            fitted = Recommender.fit(source.items, source.events, settings=told, progress=progress)
-            made = fitted.save(name, promote=promote)
+            training = Training.of(source.items, source.events, told, progress, source.exposures)
+            made = Recommender.learnt(training).save(name, promote=promote)
     if source.dead:
         letters(dead_letters, source.dead)
     if as_json:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from apps.recommender.ablation import FUSED, Ablation
 from apps.recommender.evaluate import Evaluation, Known, evaluate
 from apps.recommender.events import Events
+from apps.recommender.exposures import Exposures
 from apps.recommender.held_out import HeldOut, Plan
 from apps.recommender.items import Items
 from apps.recommender.ranker import Recommender
@@ -32,15 +33,24 @@ class Trial:
     evaluation: Evaluation
 
     @classmethod
-    def of(cls, items: Items, events: Events, settings: Settings, plan: Plan, progress: Progress) -> Trial:
+    def of(
+        cls,
+        items: Items,
+        events: Events,
+        settings: Settings,
+        plan: Plan,
+        progress: Progress,
+        exposures: Exposures | None = None,
+    ) -> Trial:
         """Train on what came before, and measure on what is held out.
 
         Raises:
             InputError: there is too little to learn from, or to ask about.
             LeakError: what was learnt from has seen what is asked.
         """
-        held = HeldOut.of(items, events, plan)
-        training = Training.of(items, held.learnt, settings, progress)
+        held = HeldOut.of(items, events, plan, exposures)
+        before = None if exposures is None else exposures.until(held.learnt)
+        training = Training.of(items, held.learnt, settings, progress, before)
         learnt = Recommender.learnt(training)
         with training.clock.stage("measuring"):
             evaluation = measured(Ablation(training, learnt), held)
@@ -68,7 +78,7 @@ def measured(ablation: Ablation, held: HeldOut) -> Evaluation:
     )
 
 
-def later(recommender: Recommender, events: Events, plan: Plan) -> Evaluation:
+def later(recommender: Recommender, events: Events, plan: Plan, exposures: Exposures | None = None) -> Evaluation:
     """A stored recommender on what users did after all that it knows; nothing is learnt from it.
 
     Raises:
@@ -86,7 +96,7 @@ def later(recommender: Recommender, events: Events, plan: Plan) -> Evaluation:
             "newer ones, or train anew and measure on part of these: recommender train --hold-out 7 --no-promote"
         )
     first = new.frame["datetime"].min().to_pydatetime()
-    held = HeldOut.of(recommender.items, recommender.events.added(new), replace(plan, since=first))
+    held = HeldOut.of(recommender.items, recommender.events.added(new), replace(plan, since=first), exposures)
     return measured(Ablation(None, recommender), held)
 
 

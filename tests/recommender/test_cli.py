@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from apps.recommender.cli import app
+from apps.recommender.exposures import Exposures
 from apps.recommender.held_out import HeldOut, Plan
 from engine import Store
 from engine.errors import DataError, InputError
@@ -143,7 +144,7 @@ def test_rows_come_back_with_scores_and_bad_ones_apart(suffix, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("train", "--items", "items.jsonl"), "give --events as well"),
+        (("train", "--items", "items.jsonl"), "give --events too"),
         (("train", "--events", "gone.parquet"), "gone.parquet: no such file"),
         (("train", "--events", "events.parquet", "--hold-out", "900"), "no events to learn from"),
         (("rank", "--user", "u1", "--model", "other"), "other: no such model"),
@@ -179,6 +180,30 @@ def test_lists_hold_what_was_for_sale_and_new_to_the_user():
         later = {event.item_id for event in held.later.history(user) if event.event == "purchase"}
         assert set(held.lists.item_ids[rows]) == {*items.ids} - bought
         assert set(held.lists.item_ids[rows][held.lists.gains[rows] > 0]) == later - bought
+
+
+def test_lists_as_they_were_shown_are_ranked_anew():
+    events = shop_events()
+    later = events.frame[events.frame["datetime"] > events.frame["datetime"].max() - pd.Timedelta(days=3)]
+    rows = [
+        (f"l{number}", user, item, place, when - pd.Timedelta(minutes=1))
+        for number, (user, taken, when) in enumerate(
+            zip(later["user_id"], later["item_id"], later["datetime"], strict=True)
+        )
+        for place, item in enumerate(dict.fromkeys(["0-0", "1-1", taken]), 1)
+    ]
+    shown = Exposures.of(pd.DataFrame(rows, columns=["list_id", "user_id", "item_id", "position", "datetime"]))
+    held = HeldOut.of(shop_items(), events, Plan(days=2, lists=20), shown)
+    assert len(held.lists) == 20
+    assert "lists as they were shown" in held.protocol.candidates
+    moments = pd.Series(held.lists.as_of).dt.tz_localize("UTC")
+    assert moments.min() > held.learnt.frame["datetime"].max()
+    for number, user in enumerate(held.lists.user_ids):
+        rows_of = held.lists.rows(number)
+        items = held.lists.item_ids[rows_of]
+        assert items.tolist() == sorted(items)
+        soon = [event for event in events.history(user) if 0 <= (event.time - moments[number]).total_seconds() <= 86400]
+        assert set(items[held.lists.gains[rows_of] > 0]) == {event.item_id for event in soon} & {*items}
 
 
 def test_without_times_each_users_last_is_left_out():

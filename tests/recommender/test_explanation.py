@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from apps.recommender.events import Event
+from apps.recommender.explain_cli import add
 from apps.recommender.explanation import evidence, reasons, words
 from apps.recommender.items import Items
 from apps.recommender.listing import Lister, Wish
@@ -85,3 +89,20 @@ def test_one_item_is_explained_as_in_its_list(recommender: Recommender) -> None:
             assert alone.contributions["click"][name] == pytest.approx(own, abs=1e-9)
     with pytest.raises(InputError, match="'0-3' is not in the list of 0"):
         lister.explained("u2", "0-3", [], Wish())
+
+
+def test_the_command_tells_parts_that_add_up(recommender: Recommender) -> None:
+    recommender.save("explained")
+    app = typer.Typer()
+    add(app)
+    asked = ["--user", "u2", "--item", "2-5", "--model", "explained"]
+    found = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
+    assert (found["user"], found["item"], found["text"]) == ("u2", "2-5", "oil price outlook 5")
+    for told in found["behaviours"].values():
+        moved = sum(move["added"] for move in told["moves"])
+        assert sum(told["contributions"].values()) + moved == pytest.approx(told["margin"], abs=1e-6)
+    assert [word["text"] for word in found["words"]] == ["oil", "price", "outlook", "5"]
+    shown = CliRunner().invoke(app, [*asked, "--among", "0-1"]).stdout
+    assert "2-5 for u2: place 1 of 2" in shown
+    for said in ("click", "purchase", "base", "█", "past items", "= margin"):
+        assert said in shown

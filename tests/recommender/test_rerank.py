@@ -47,7 +47,7 @@ def reread(
     recipe.write_text(re.sub("export: .*", "export: {format: none}", shipped), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEEL_HOME", str(session_home))
-        wanted = Rerank(base=str(toy_base), recipe=str(recipe), pairs=500, depth=6)
+        wanted = Rerank(base=str(toy_base), recipe=str(recipe), pairs=300, depth=6)
         settings = training.settings.model_copy(update={"rerank": wanted})
         blend = fit(replace(training, settings=settings), recommender.fusion)
         return replace(recommender, settings=settings, blend=blend)
@@ -97,7 +97,7 @@ def test_what_is_not_done_by_the_deadline_is_given_up(reread: Recommender) -> No
     recommender = reread
     assert recommender.blend
     reader = Reranker.of(recommender.blend, recommender.items).encoder
-    pairs = [("market shares fall 1", "oil price outlook 2")] * 300
+    pairs = [("market shares fall 1", "oil price outlook 2")] * 120
     reader.pace.seconds = 1e-9  # it believes that all of them fit
     found = reader.read(pairs, time.perf_counter() + 0.01)
     assert len(found) < len(pairs)
