@@ -146,11 +146,7 @@ def examples() -> Iterator[str]:
     sources = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/**/*.md")]
     for path in [*sources, *ROOT.glob("engine/*cli.py"), *ROOT.glob("apps/*/*cli.py")]:
         text = path.read_text(encoding="utf-8").replace("\\\n", " ")
-        for line in re.findall(
-            r"^\s*(?:\$ |Example: )?((?:engine|finance-monitor|recommender|support-bot) (?!= )[^\n`]+)$",
-            text,
-            re.MULTILINE,
-        ):
+        for line in re.findall(rf"^\s*(?:\$ |Example: )?((?:{'|'.join(COMMANDS)}) (?!= )[^\n`]+)$", text, re.MULTILINE):
             words = shlex.split(line.split("  #")[0].split(" | ")[0].split(" > ")[0])
             command: Any = known[words[0]]
             rest = words[1:]

@@ -26,7 +26,7 @@ def evaluate(
     ] = None,
     exposures: options.Shown = None,
     model: Name = NAME,
-    lists: Lists = 1000,
+    lists: Lists = 5000,
     others: Others = 0,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots here, which needs nothing else.")] = None,
     dead_letters: Dead = Path("dead_events.jsonl"),

@@ -29,14 +29,14 @@ class Plan:
 
     Attributes:
         days: the newest; `since`: a moment instead. Where events have no times each user's last is held out.
-        lists: most users that are asked about.
+        lists: most lists that are measured on, drawn evenly.
         others: items drawn evenly beside those wanted; 0: all that there are.
         behaviours: events by which an item is taken; none: every event.
     """
 
     days: float = 7.0
     since: datetime | None = None
-    lists: int = 1000
+    lists: int = 5000
     others: int = 0
     behaviours: Collection[str] = ()
     seed: int = 13

@@ -48,7 +48,7 @@ def train(
             "user's last. 0: all is learnt from, and nothing measured.",
         ),
     ] = 7.0,
-    lists: Lists = 1000,
+    lists: Lists = 5000,
     others: Others = 0,
     promote: Annotated[bool, typer.Option(help="Make it champion, which the other commands load.")] = True,
     dead_letters: Dead = Path("dead_events.jsonl"),
