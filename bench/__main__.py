@@ -48,6 +48,7 @@ NAMES = {
     "ask_latency": "milliseconds of an answer, with the cross-encoder and without",
     "games": "Amazon Games: next item among 21, by popularity, each part and all fused; seconds of training",
     "cold": "the same where the target was hardly ever taken: against popularity and untuned text",
+    "oracle": "simulated shops: nDCG beside the oracle's, and calibration on the next week",
     "support_load": "sixteen customers at once against support-bot serve",
 }
 

@@ -106,10 +106,7 @@ class Behaviour:
 
     @cached_property
     def _grams(self) -> tuple[Floats, ...]:
-        return tuple(
-            (factors.T @ factors + kind.regularisation * np.eye(kind.width)).astype(np.float32)
-            for factors, kind in zip(self.factors, KINDS, strict=True)
-        )
+        return tuple(_gram(*each) for each in zip(self.factors, KINDS, strict=True))
 
     def save(self, folder: Path) -> None:
         from scipy.sparse import save_npz
@@ -198,6 +195,10 @@ def _factors(taken: csr_array, kind: Kind, seed: int) -> Floats:
         warnings.simplefilter("ignore")  # implicit warns about threads of BLAS, which are the caller's to set
         model.fit(weights, show_progress=False)
     return np.asarray(model.item_factors, dtype=np.float32)
+
+
+def _gram(factors: Floats, kind: Kind) -> Floats:
+    return (factors.T @ factors + kind.regularisation * np.eye(kind.width)).astype(np.float32)
 
 
 def _folded_in(past: Past, factors: Floats, gram: Floats, alpha: float) -> Floats:
