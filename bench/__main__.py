@@ -51,6 +51,7 @@ NAMES = {
     "rank_latency": "a list of 300 candidates over HTTP: one client and eight, with the cross-encoder and without",
     "batch_score": "a million rows of users and candidates scored from Parquet: speed, memory, each row alone",
     "offpolicy": "off-policy estimates of a simulated shop: how often their intervals hold the truth",
+    "oracle": "simulated shops: nDCG beside the oracle's, and calibration on the next week",
     "support_load": "sixteen customers at once against support-bot serve",
 }
 

@@ -80,6 +80,8 @@ class Exposures:
         keys = ["user_id", "item_id"]
         left = events.frame[[*keys, "event", "datetime"]].sort_values("datetime", kind="stable")
         right = self.frame[[*keys, "datetime"]].assign(row=np.arange(len(self)))
+        for side in (left, right):  # of one unit, which the join demands
+            side["datetime"] = side["datetime"].dt.as_unit("us")
         joined = pd.merge_asof(left, right, on="datetime", by=keys, tolerance=WITHIN).dropna(subset="row")
         found = {}
         for kind, rows in joined.groupby("event", sort=True)["row"]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from apps.recommender import behaviour
-from apps.recommender.behaviour import ALPHA, NAMES, REGULARISATION, SHRINK, WINDOW, Behaviour
+from apps.recommender.behaviour import NAMES, SHRINK, WINDOW, Behaviour, Kind
 from tests.recommender.test_past import COUNT, histories, past_of
 
 LISTS = [[0, 1, 2, 3], [1, 2, 4], [0, 2, 2, 5], [6, 1, 0], [3, 4]]
@@ -35,12 +35,13 @@ def test_matrices_count_what_came_after_what(lists: list[list[int]]) -> None:
 
 def test_a_user_folded_in_solves_their_least_squares() -> None:
     factors = np.random.default_rng(0).standard_normal((COUNT, 3)).astype(np.float32)
-    found = behaviour._folded_in(past_of([*LISTS, []]), factors, behaviour._gram(factors))
+    kind = Kind(3, 20.0, 5.0)
+    found = behaviour._folded_in(past_of([*LISTS, []]), factors, behaviour._gram(factors, kind), kind.alpha)
     for one, user in zip([*LISTS, []], found, strict=True):
-        weight = np.array([1 + ALPHA * one.count(item) for item in range(COUNT)])
+        weight = np.array([1 + kind.alpha * one.count(item) for item in range(COUNT)])
         wanted = np.array([float(item in one) for item in range(COUNT)])
         if len(set(one)) == len(one):
-            left = factors.T @ (weight[:, None] * factors) + REGULARISATION * np.eye(3)
+            left = factors.T @ (weight[:, None] * factors) + kind.regularisation * np.eye(3)
             np.testing.assert_allclose(user, np.linalg.solve(left, factors.T @ (weight * wanted)), rtol=1e-3, atol=1e-5)
 
 
