@@ -77,13 +77,13 @@ def replay(items: Sequence[Labelled], settings: Settings, model: dict[str, Any])
     def keep(alerts: Collection[Alert]) -> None:
         for alert in alerts:
             found.told.setdefault(alert.id, []).append(alert.as_dict())
+            found.alerts[alert.id] = alert
 
     for item in items:
         keep(list(monitor.take(arrivals.add(item))))
     keep(list(monitor.take(arrivals.rest())))
     keep(list(monitor.end()))
-    found.alerts = monitor.alerts
-    for name, alert in monitor.alerts.items():
+    for name, alert in found.alerts.items():
         found.told[name].append(alert.as_dict())
         if name in alarms.moments:
             chosen = explanation.decisive(alarms.moments[name])

@@ -51,8 +51,9 @@ class Result:
     """What a run found."""
 
     tally: Tally
-    alerts: dict[str, Alert]
-    """Id -> alert in its last state, in order of opening."""
+    alerts: dict[str, dict[str, Any]]
+    """Id -> alert as it was told last, in order of opening. Of a live feed without a state only those are known at its
+    end that might still have changed."""
     arrivals: Arrivals
     """Counts of what came late or twice."""
     dead: int
@@ -192,11 +193,18 @@ def monitor(
     if log:
         log.touch()
 
+    last: dict[str, dict[str, Any]] = {}
+
     def tell(alerts: Iterable[Alert]) -> list[Change]:
-        return [
-            Change(alert.id, alert.revision, alert.status, json.dumps(alert.as_dict(), ensure_ascii=False))
-            for alert in alerts
-        ]
+        changes = []
+        for alert in alerts:
+            told = alert.as_dict()
+            changes.append(Change(alert.id, alert.revision, alert.status, json.dumps(told, ensure_ascii=False)))
+            if journal is None:
+                last[alert.id] = told
+        for gone in last.keys() - now.monitor.alerts.keys() if follow else ():
+            del last[gone]
+        return changes
 
     def publish(changes: list[Change]) -> None:
         told.write(change.line for change in changes)
@@ -244,6 +252,7 @@ def monitor(
             beat(items, seconds, points)
         if journal:
             journal.keep(now)
+            last = journal.alerts()
         else:
             publish(tell(now.monitor.take(now.arrivals.rest())))
             publish(tell(now.monitor.end()))
@@ -252,6 +261,8 @@ def monitor(
             raise
         if journal is None:
             publish(tell(now.monitor.take(now.arrivals.rest())))
+        else:
+            last = journal.alerts()
     finally:
         reading.close()
         for source in sources:
@@ -262,9 +273,9 @@ def monitor(
         if journal:
             journal.close()
     lost = dead.path if dead.count else None
-    return Result(now.monitor.tally, now.monitor.alerts, now.arrivals, dead.count, lost, waiting)
+    return Result(now.monitor.tally, last, now.arrivals, dead.count, lost, waiting)
 
 
-def write_alerts(alerts: dict[str, Alert], path: Path) -> None:
+def write_alerts(alerts: dict[str, dict[str, Any]], path: Path) -> None:
     """One JSON object an alert, in order of opening; the file is replaced whole."""
-    replace(path, (json.dumps(alert.as_dict(), ensure_ascii=False) for alert in alerts.values()))
+    replace(path, (json.dumps(alert, ensure_ascii=False) for alert in alerts.values()))
