@@ -14,8 +14,8 @@ def run(*, seeds: int) -> Figures:
     from apps.finance_monitor import backtest
     from apps.finance_monitor.alarms import BUDGET
     from apps.finance_monitor.feeds.file import File
-    from apps.finance_monitor.labels import encoder
     from apps.finance_monitor.history import History
+    from apps.finance_monitor.labels import encoder
     from apps.finance_monitor.run import Models
     from apps.finance_monitor.watchlist import WatchList
 
