@@ -50,6 +50,7 @@ class Alarms:
 
     Attributes:
         ended: alerts that ended less than two days ago, and may be corrected or open again.
+        settings: of the run, for the alerts.
         pending: keys that may be about to surge -> their p-values.
 
     Args:
@@ -63,6 +64,7 @@ class Alarms:
         self.ended: list[Alert] = []
         self.pending: dict[Key, float] = {}
         self.model = model
+        self.settings: dict[str, Any] = {}
         self.budget = budget
         self.baseline = Baseline(calendar)
         self._told: dict[str, int] = {}
@@ -116,7 +118,7 @@ class Alarms:
         share = len(mentions) / max(1, stories)
         alert = alert or self._same_event(mentions) or self._again(key, now)
         if alert is None:
-            alert = self.firing[key] = Alert(key, now, len(mentions), share, tails, alpha, self.model)
+            alert = self.firing[key] = Alert(key, now, len(mentions), share, tails, alpha, self.model, self.settings)
         if alert.key == key:
             alert.see(len(mentions), share, tails, alpha)
         elif key not in alert.related:

@@ -90,7 +90,7 @@ class Monitor:
             self.points += self._steps.points(self._next, came, self.alarms.baseline)
             surges = self.alarms.step(self._next, self._window, came)
             left = (1 - SURGES) * self.alarms.budget
-            notices = self.notices.step(self._next, came, self._window.stories(), self.alarms.model, left)
+            notices = self.notices.step(self._next, came, self._window.stories(), self.alarms, left)
             yield from surges
             yield from notices
             self._next += STEP

@@ -183,7 +183,7 @@ def test_a_real_run_is_verified_and_what_changed_since_is_found(
     (alert,) = result.alerts.values()
 
     verify = ("verify", str(log), "--feed", str(wire))
-    for more, anew in ((("--lateness", "5"), len(news())), (("--state", state), 0)):
+    for more, anew in (((), len(news())), (("--state", state), 0)):
         code, told = command(capsys, *verify, *more)
         (one,) = told["alerts"]
         assert (code, told["verified"], one["id"], one["differences"]) == (0, True, alert["id"], [])
