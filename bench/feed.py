@@ -12,9 +12,12 @@ from engine.store import Store
 def run(*, seeds: int) -> Figures:
     """The worst of the seeds: smallest recall, largest delay, most false alarms."""
     from apps.finance_monitor import backtest
+    from apps.finance_monitor.alarms import BUDGET
     from apps.finance_monitor.feeds.file import File
+    from apps.finance_monitor.history import History
     from apps.finance_monitor.labels import encoder
-    from apps.finance_monitor.run import Models, monitor
+    from apps.finance_monitor.run import Models
+    from apps.finance_monitor.watchlist import WatchList
 
     events = backtest.events(find("data/finance/news.events.jsonl"))
     scores = []
@@ -22,8 +25,8 @@ def run(*, seeds: int) -> Figures:
         for version in trained(Recipe.load("recipes/finance_news.yaml"), seeds, progress):
             progress.stage(f"monitoring with {version}")
             models = Models([load(str(version), store=Store(version.folder.parents[1]))], encoder())
-            result = monitor([File(str(find("data/finance/news.jsonl")))], models)
-            scores.append(backtest.score(result.alerts.values(), events))
+            history = History.read([File(str(find("data/finance/news.jsonl")))], models, WatchList(), None)
+            scores.append(backtest.score(history.replay(BUDGET).alerts, events))
     figures = {
         "recall": min(score.recall for score in scores),
         "max_delay_windows": max(score.max_delay_windows for score in scores),

@@ -49,6 +49,8 @@ class Alarms:
     without the stories that an alert explains already.
 
     Attributes:
+        ended: alerts that ended less than two days ago, and may be corrected or open again.
+        settings: of the run, for the alerts.
         pending: keys that may be about to surge -> their p-values.
 
     Args:
@@ -59,11 +61,12 @@ class Alarms:
 
     def __init__(self, model: dict[str, Any], *, budget: float = BUDGET, calendar: str | None = None) -> None:
         self.firing: dict[Key, Alert] = {}
+        self.ended: list[Alert] = []
         self.pending: dict[Key, float] = {}
         self.model = model
+        self.settings: dict[str, Any] = {}
         self.budget = budget
         self.baseline = Baseline(calendar)
-        self._ended: list[Alert] = []
         self._told: dict[str, int] = {}
         """Alert -> how many stories and related keys it had when it was told last."""
 
@@ -94,13 +97,13 @@ class Alarms:
 
     def join(self, other: str, story: str) -> None:
         """Two stories turn out to be one."""
-        for alert in (*self.firing.values(), *self._ended):
+        for alert in (*self.firing.values(), *self.ended):
             alert.join(other, story)
 
     def withdraw(self, tellings: Sequence[Withdrawn]) -> None:
         """Tellings that their source took back: alerts that stand on them are told anew at the next step."""
         for one in tellings:
-            for alert in (*self.firing.values(), *self._ended):
+            for alert in (*self.firing.values(), *self.ended):
                 if one.key in alert.keys:
                     alert.correct(one)
 
@@ -115,7 +118,7 @@ class Alarms:
         share = len(mentions) / max(1, stories)
         alert = alert or self._same_event(mentions) or self._again(key, now)
         if alert is None:
-            alert = self.firing[key] = Alert(key, now, len(mentions), share, tails, alpha, self.model)
+            alert = self.firing[key] = Alert(key, now, len(mentions), share, tails, alpha, self.model, self.settings)
         if alert.key == key:
             alert.see(len(mentions), share, tails, alpha)
         elif key not in alert.related:
@@ -130,9 +133,9 @@ class Alarms:
         return None
 
     def _again(self, key: Key, now: datetime) -> Alert | None:
-        for alert in self._ended:
+        for alert in self.ended:
             if alert.key == key and alert.closed and now - alert.closed <= REOPENED:
-                self._ended.remove(alert)
+                self.ended.remove(alert)
                 alert.closed = alert.reason = alert.calm_since = None
                 alert.news = True
                 self.firing[key] = alert
@@ -152,8 +155,8 @@ class Alarms:
             retracted = len(alert.evidence) < LEAST_STORIES and bool(alert.corrected)
             if retracted or now - alert.calm_since >= WINDOW:
                 alert.closed, alert.reason, alert.news = now, "retracted" if retracted else "calm", True
-                self._ended.append(self.firing.pop(key))
-        self._ended = [alert for alert in self._ended if alert.closed and now - alert.closed <= REMEMBERED]
+                self.ended.append(self.firing.pop(key))
+        self.ended = [alert for alert in self.ended if alert.closed and now - alert.closed <= REMEMBERED]
 
     def _learn(self, now: datetime, stories: int, came: Step) -> None:
         watched = {key for alert in self.firing.values() for key in alert.keys}
@@ -166,12 +169,12 @@ class Alarms:
 
     def _tell(self, now: datetime) -> list[Alert]:
         told = []
-        for alert in (*self.firing.values(), *self._ended):
+        for alert in (*self.firing.values(), *self.ended):
             size = len(alert.evidence) + len(alert.related)
             due = alert.updated is None or now - alert.updated >= WINDOW
             if alert.news or (alert.closed is None and due and size >= GROWN * self._told.get(alert.id, 0)):
                 alert.tell(now)
                 self._told[alert.id] = size
                 told.append(alert)
-        self._told = {alert.id: self._told[alert.id] for alert in (*self.firing.values(), *self._ended)}
+        self._told = {alert.id: self._told[alert.id] for alert in (*self.firing.values(), *self.ended)}
         return told

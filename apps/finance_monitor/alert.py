@@ -31,6 +31,7 @@ class Alert:
         related: other keys that surge over the same stories.
         evidence: story -> its first telling that stands.
         corrected: ids of items that their sources took back.
+        settings: of the run that opened it: with them and its models `verify` recomputes it.
         reason: of the end: "calm", or "retracted" where what it stood on was taken back.
     """
 
@@ -41,6 +42,7 @@ class Alert:
     tails: Tails
     alpha: float | None
     model: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
     kind: Kind = "surge"
     revision: int = 0
     updated: datetime | None = None
@@ -139,6 +141,7 @@ class Alert:
             "corrected": list(self.corrected),
             "reason": self.reason,
             "model": self.model,
+            "settings": self.settings,
         }
 
 

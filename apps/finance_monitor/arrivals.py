@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from apps.finance_monitor.labels import Labelled
+from apps.finance_monitor.seen import Seen
 
-REMEMBERED = timedelta(hours=48)
-"""An id is known for so long after its item's time; memory stays bounded by two days of news."""
 HELD = 100_000
 """Items of a feed without lateness that wait at a time, some 150 MB: a month of a large wire is put in order whole."""
 LEAP = timedelta(days=1)
@@ -40,9 +39,8 @@ class Arrivals:
         self._lateness = lateness
         self._held = held
         self._waiting: list[tuple[datetime, str, Labelled]] = []
-        self._known: dict[str, datetime] = {}
+        self._known: Seen[str] = Seen()
         self._watermark = _BEFORE_ALL
-        self._pruned = _BEFORE_ALL
         self._newest: datetime | None = None
         self._leapt: datetime | None = None
 
@@ -54,7 +52,7 @@ class Arrivals:
         elif item.time < self._watermark:
             self.late += 1
         else:
-            self._known[item.id] = item.time
+            self._known.add(item.id, item.time)
             heapq.heappush(self._waiting, (item.time, item.id, one))
         if self._lateness is None:
             while len(self._waiting) > self._held:
@@ -65,10 +63,7 @@ class Arrivals:
                 self._watermark = max(self._watermark, item.time - self._lateness)
             while self._waiting and self._waiting[0][0] < self._watermark:
                 yield heapq.heappop(self._waiting)[2]
-        if self._watermark - self._pruned > REMEMBERED / 8:
-            self._pruned = self._watermark
-            horizon = self._watermark - REMEMBERED
-            self._known = {known: time for known, time in self._known.items() if time >= horizon}
+        self._known.forget(self._watermark)
 
     def _is_borne_out(self, time: datetime) -> bool:
         """Whether the time may move the watermark: one clock gone mad must not make all news late."""

@@ -259,7 +259,7 @@ def _tell(change: Change) -> None:
 def _document(result: Result) -> dict[str, Any]:
     tally = result.tally
     return {
-        "alerts": [alert.as_dict() for alert in result.alerts.values()],
+        "alerts": list(result.alerts.values()),
         "items": tally.items,
         "stories": tally.stories,
         "off_topic": tally.off_topic,

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.finance_monitor.linear import WIDTH, Features, Head, Linear, Values, probabilities, sureness
+from apps.finance_monitor.linear import Head, Linear, Values, probabilities, sureness
+from apps.finance_monitor.ngrams import VERSION, WIDTH, features
 from engine import Predictor, Progress, Store, Version, learnt_from
 from engine.errors import StoreError
 
@@ -41,7 +42,8 @@ def distilled(version: Version, model: Predictor, progress: Progress) -> Linear:
     """
     store, name, teacher = Store(version.folder.parents[1]), f"{version.name}-linear", version.sha256()
     for made in reversed(store.versions(name)):
-        if made.manifest().get("teacher_sha256") == teacher:
+        manifest = made.manifest()
+        if manifest.get("teacher_sha256") == teacher and manifest.get("ngrams") == VERSION:
             try:
                 return Linear.read(made.folder)
             except (OSError, ValueError, KeyError) as fault:
@@ -54,6 +56,7 @@ def distilled(version: Version, model: Predictor, progress: Progress) -> Linear:
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "components": [str(version)],
         "teacher_sha256": teacher,
+        "ngrams": VERSION,
         "disagreement": DISAGREEMENT,
         "confidence": CONFIDENCE,
     }
@@ -74,7 +77,6 @@ def distil(model: Predictor, taught: Sequence[str], judged: Sequence[str]) -> Li
         Head(head.name, head.labels, head.multi_label) for head in model.spec.heads if head.kind in ("single", "multi")
     )
     texts = [*taught, *_pieces(taught, random.Random(13))]
-    features = Features()
     weights = _fit(features(texts), np.hstack(_said(model, heads, texts)), heads).astype(np.float32)
     theirs = _said(model, heads, judged)
     found = Linear(heads, weights, sure=1.01)
@@ -113,12 +115,12 @@ def _said(model: Predictor, heads: Sequence[Head], texts: Sequence[str]) -> list
     return [found[head.name] for head in heads]
 
 
-def _fit(features: Any, targets: Values, heads: Sequence[Head]) -> Values:
+def _fit(rows_of_texts: Any, targets: Values, heads: Sequence[Head]) -> Values:
     """Weights, shape (WIDTH + 1, labels), by logistic regression on the champion's probabilities."""
     from scipy import sparse
     from scipy.optimize import minimize
 
-    whole = sparse.csc_matrix(features, dtype=np.float64)
+    whole = sparse.csc_matrix(rows_of_texts, dtype=np.float64)
     used = np.flatnonzero(np.diff(whole.indptr))
     rows = whole[:, used].tocsr()
     columns = rows.T.tocsr()

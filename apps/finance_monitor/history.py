@@ -86,9 +86,8 @@ class History:
         """Run the monitor anew under so many false alarms a day."""
         alarms = _Watched(self.model, budget=budget)
         monitor = Monitor(Stories(), Companies(self.companies), alarms)
-        for _ in (*monitor.take(self.items), *monitor.end()):
-            pass
-        return Course(list(monitor.alerts.values()), alarms.steps, alarms.counts)
+        alerts = {alert.id: alert for told in (monitor.take(self.items), monitor.end()) for alert in told}
+        return Course(list(alerts.values()), alarms.steps, alarms.counts)
 
 
 class _Watched(Alarms):

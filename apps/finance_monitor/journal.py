@@ -29,7 +29,7 @@ from typing import Any, TextIO
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from apps.finance_monitor import charts, tables
+from apps.finance_monitor import changelog, charts, tables
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.labels import Label, Labelled
@@ -173,6 +173,14 @@ class Journal:
     def changes(self) -> Iterator[str]:
         """Lines of all changes of alerts so far, in order."""
         yield from self._lines(tables.changes)
+
+    def alerts(self) -> dict[str, dict[str, Any]]:
+        """Id -> alert as it was told last, in order of opening."""
+        with self.database.read() as connection:
+            told = sorted(
+                (one.alert for one in changelog.latest(connection)), key=lambda one: (one["opened"], one["id"])
+            )
+        return {one["id"]: one for one in told}
 
     def dead(self) -> Iterator[str]:
         """Lines of all dead letters so far, in order."""

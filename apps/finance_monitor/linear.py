@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.finance_monitor.ngrams import WIDTH, features
 from engine import Answer
 
 Values = NDArray[np.float64]
-BITS = 17
-"""Each of the two kinds of n-grams is hashed into so many bits."""
-WIDTH = 2 << BITS
-WORDS, CHARACTERS = (1, 2), (3, 5)
-_TOKEN = r"[㐀-鿿]|[^\s㐀-鿿]+"
-"""Words between spaces; each Chinese character is one."""
 WEIGHTS, HEADS = "weights.npz", "linear.json"
 
 
@@ -40,10 +33,6 @@ class Linear:
     sure: float
     """Sureness from which an answer stands."""
 
-    @cached_property
-    def _features(self) -> Features:
-        return Features()
-
     def answers(self, texts: Sequence[str]) -> list[tuple[dict[str, Answer], float]]:
         """Of each text its heads' answers, and the sureness, 0 to 1: that all of its labels are the champion's.
 
@@ -51,16 +40,16 @@ class Linear:
         """
         if not texts:
             return []
-        probs = probabilities(self.scores(self._features(texts)), self.heads)
+        probs = probabilities(self.scores(features(texts)), self.heads)
         told: list[dict[str, Answer]] = [{} for _ in texts]
         for head, part in zip(self.heads, probs, strict=True):
             for heads, row in zip(told, part.tolist(), strict=True):
                 heads[head.name] = _answer(head, row)
         return list(zip(told, sureness(probs, self.heads).tolist(), strict=True))
 
-    def scores(self, features: Any) -> Values:
+    def scores(self, rows: Any) -> Values:
         """What a sparse matrix of features, in float32 as the weights are, comes to; shape (texts, labels)."""
-        return np.asarray(features @ self.weights[:-1] + self.weights[-1], dtype=np.float64)
+        return np.asarray(rows @ self.weights[:-1] + self.weights[-1], dtype=np.float64)
 
     def write(self, folder: Path) -> None:
         np.savez_compressed(folder / WEIGHTS, weights=self.weights)
@@ -81,25 +70,6 @@ class Linear:
         if weights.shape != (WIDTH + 1, sum(len(head.labels) for head in heads)):
             raise ValueError(f"weights of shape {weights.shape} for {WIDTH + 1} features")
         return cls(heads, weights, float(values["sure"]))
-
-
-class Features:
-    """Words and pairs of them, and runs of three to five characters within a word, hashed; figures are all alike."""
-
-    def __init__(self) -> None:
-        from sklearn.feature_extraction.text import HashingVectorizer
-
-        like = {"preprocessor": _plain, "n_features": 1 << BITS, "alternate_sign": False, "dtype": np.float32}
-        self._kinds = (
-            HashingVectorizer(token_pattern=_TOKEN, ngram_range=WORDS, **like),
-            HashingVectorizer(analyzer="char_wb", ngram_range=CHARACTERS, **like),
-        )
-
-    def __call__(self, texts: Sequence[str]) -> Any:
-        """A sparse matrix of shape (texts, WIDTH)."""
-        from scipy import sparse
-
-        return sparse.hstack([kind.transform(texts) for kind in self._kinds]).tocsr()
 
 
 def probabilities(scores: Values, heads: Sequence[Head]) -> list[Values]:
@@ -131,7 +101,3 @@ def _answer(head: Head, row: list[float]) -> Answer:
         return Answer((max(head.labels, key=named.__getitem__),), named)
     given = [label for label in head.labels if named[label] >= 0.5]
     return Answer(tuple(sorted(given, key=lambda label: -named[label])), named)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\d", "0", text.lower())

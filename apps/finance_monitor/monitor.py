@@ -45,7 +45,6 @@ class Monitor:
     """Follows topics and companies through labelled items in order of time.
 
     Attributes:
-        alerts: id -> every alert so far, in its last state.
         notices: of volume and drift.
         points: counts of the steps since they were taken away last, for charts.
     """
@@ -53,7 +52,6 @@ class Monitor:
     def __init__(self, stories: Stories, companies: Companies, alarms: Alarms) -> None:
         self.tally = Tally()
         self.alarms = alarms
-        self.alerts: dict[str, Alert] = {}
         self.points: list[Point] = []
         self.companies = companies
         self._stories = stories
@@ -73,6 +71,11 @@ class Monitor:
         if self.tally.last:
             yield from self._advance(self.tally.last + 3 * WINDOW)
 
+    @property
+    def alerts(self) -> dict[str, Alert]:
+        """Id -> alert, of those that may still change; what became of all others was told, and is not kept here."""
+        return {alert.id: alert for alert in (*self.alarms.ended, *self.firing())}
+
     def firing(self) -> list[Alert]:
         """Surges and notices that have not ended."""
         return [*self.alarms.firing.values(), *self.notices.firing()]
@@ -87,10 +90,9 @@ class Monitor:
             self.points += self._steps.points(self._next, came, self.alarms.baseline)
             surges = self.alarms.step(self._next, self._window, came)
             left = (1 - SURGES) * self.alarms.budget
-            notices = self.notices.step(self._next, came, self._window.stories(), self.alarms.model, left)
-            for alert in (*surges, *notices):
-                self.alerts[alert.id] = alert
-                yield alert
+            notices = self.notices.step(self._next, came, self._window.stories(), self.alarms, left)
+            yield from surges
+            yield from notices
             self._next += STEP
 
     def _take(self, labelled: Labelled) -> None:

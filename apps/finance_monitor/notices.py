@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.baseline import Tails
 from apps.finance_monitor.watch import Watch
 from apps.finance_monitor.windows import Key, Step
+
+if TYPE_CHECKING:
+    from apps.finance_monitor.alarms import Alarms
 
 
 class Notices:
@@ -23,11 +26,12 @@ class Notices:
         self._watch = Watch()
         self._open: dict[tuple[str, Key], Alert] = {}
 
-    def step(self, now: datetime, came: Step, stories: int, model: dict[str, Any], budget: float) -> list[Alert]:
+    def step(self, now: datetime, came: Step, stories: int, alarms: Alarms, budget: float) -> list[Alert]:
         """Notices that opened or ended at `now`, the end of a step.
 
         Args:
             stories: of the window that ends there.
+            alarms: their model and settings are told with each notice.
             budget: false notices a day.
         """
         if not self.told:
@@ -39,7 +43,18 @@ class Notices:
             if one.opened:
                 tails = Tails(one.expected, one.expected / max(stories, one.expected), one.p_value, one.p_value)
                 share = one.observed / max(stories, one.observed, 1)
-                alert = Alert(one.key, one.since, one.observed, share, tails, None, model, one.kind, severity="info")
+                alert = Alert(
+                    one.key,
+                    one.since,
+                    one.observed,
+                    share,
+                    tails,
+                    None,
+                    alarms.model,
+                    alarms.settings,
+                    one.kind,
+                    severity="info",
+                )
                 self._open[place] = alert
             elif place in self._open:
                 alert = self._open.pop(place)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 REMEMBERED = timedelta(hours=48)
 """A retelling later than this is a new story: memory stays bounded by two days of news."""
-FIRST_ROWS = 256
+FIRST_ROWS, ROOM = 256, 2.5
+"""Rows that there is room for at first, and times the rows when room is made anew."""
 
 
 @dataclass(eq=False, slots=True)
@@ -83,8 +84,10 @@ class Recent:
         return gone
 
     def _make_room(self) -> None:
+        """Rows go back to the start of the room; only where they fill most of it, it is made anew."""
         live = self.rows
-        self._room = np.zeros((max(FIRST_ROWS, 2 * len(live)), live.shape[1]), dtype=live.dtype)
+        if 2 * len(live) >= len(self._room):
+            self._room = np.zeros((max(FIRST_ROWS, int(ROOM * len(live))), live.shape[1]), dtype=live.dtype)
         self._room[: len(live)] = live
         self._start = 0
 

@@ -61,13 +61,16 @@ class Replay:
     decisive: dict[str, Decisive] = field(default_factory=dict)
 
 
-def replay(items: Sequence[Labelled], settings: Settings, model: dict[str, Any]) -> Replay:
+def replay(
+    items: Sequence[Labelled], settings: Settings, model: dict[str, Any], named: dict[str, Any] | None = None
+) -> Replay:
     """The alerts of a run over the items, in the order that they came in; then the clock runs on to their end.
 
     Args:
-        model: as the alerts are to name it.
+        model, named: the models and the settings as the alerts are to name them.
     """
     alarms = _Noting(model, budget=settings.budget, calendar=settings.calendar)
+    alarms.settings = named or {}
     stories = _Noted()
     monitor = Monitor(stories, Companies(settings.companies), alarms)
     monitor.notices.told = settings.notices
@@ -77,13 +80,13 @@ def replay(items: Sequence[Labelled], settings: Settings, model: dict[str, Any])
     def keep(alerts: Collection[Alert]) -> None:
         for alert in alerts:
             found.told.setdefault(alert.id, []).append(alert.as_dict())
+            found.alerts[alert.id] = alert
 
     for item in items:
         keep(list(monitor.take(arrivals.add(item))))
     keep(list(monitor.take(arrivals.rest())))
     keep(list(monitor.end()))
-    found.alerts = monitor.alerts
-    for name, alert in monitor.alerts.items():
+    for name, alert in found.alerts.items():
         found.told[name].append(alert.as_dict())
         if name in alarms.moments:
             chosen = explanation.decisive(alarms.moments[name])
@@ -110,7 +113,7 @@ class Without:
 def without(alert: Alert, items: Sequence[Labelled], seen: Replay, settings: Settings) -> Without:
     """The replay that `seen` came of, without the alert's decisive stories."""
     gone = seen.decisive[alert.id].items
-    again = replay([item for item in items if item.item.id not in gone], settings, alert.model)
+    again = replay([item for item in items if item.item.id not in gone], settings, alert.model, alert.settings)
     new = [one for name, one in again.alerts.items() if name not in seen.alerts]
     end = alert.closed or datetime.max.replace(tzinfo=UTC)
     fires = alert.id in again.alerts or any(one.key == alert.key and alert.opened <= one.opened <= end for one in new)

@@ -36,6 +36,7 @@ from apps.finance_monitor.towards import Reader
 from apps.finance_monitor.watchlist import WatchList
 from engine import Embedder, Predictor, Progress, Recipe, Store, load, train
 from engine.errors import InputError
+from engine.resources import sha256
 
 MULTILINGUAL = "finance-news-multilingual"
 OTHERS = (MULTILINGUAL, NAMES, COMPANY)
@@ -51,8 +52,9 @@ class Result:
     """What a run found."""
 
     tally: Tally
-    alerts: dict[str, Alert]
-    """Id -> alert in its last state, in order of opening."""
+    alerts: dict[str, dict[str, Any]]
+    """Id -> alert as it was told last, in order of opening. Of a live feed without a state only those are known at its
+    end that might still have changed."""
     arrivals: Arrivals
     """Counts of what came late or twice."""
     dead: int
@@ -88,12 +90,9 @@ class Models:
                 one.overloaded = overloaded
 
     def lineage(self) -> dict[str, Any]:
-        """Name, version and manifest hash of the main labeller, for alerts."""
-        main = self.champions[0]
-        version = main.version
-        if version is None:
-            return {"name": main.model, "version": None, "sha256": None}
-        return {"name": version.name, "version": version.number, "sha256": version.sha256()}
+        """Name, version and manifest hash of the main labeller, and of those beside it, for alerts."""
+        main, *others = (_named(one) for one in (*self.champions, self.names, self.towards) if one)
+        return {**main, "beside": others} if others else main
 
 
 def models(progress: Progress, *, cascade: bool = False, spare: bool = False) -> Models:
@@ -116,12 +115,20 @@ def models(progress: Progress, *, cascade: bool = False, spare: bool = False) ->
     return found
 
 
-def loaded(news: str) -> Models:
-    """A version of the English labeller, beside the store's champions of the other models."""
+def loaded(news: str, beside: Sequence[str] | None = None) -> Models:
+    """A version of the English labeller, beside those versions of the other models, or the store's champions."""
     store = Store()
-    others = {name: load(name) for name in OTHERS if store.has(name)}
+    chosen = beside if beside is not None else [name for name in OTHERS if store.has(name)]
+    others = {one.partition("@")[0]: load(one) for one in chosen}
     labellers = [load(news), *(others[name] for name in (MULTILINGUAL,) if name in others)]
     return Models(labellers, Vectors(labels.encoder()), others.get(NAMES), others.get(COMPANY))
+
+
+def _named(model: Predictor) -> dict[str, Any]:
+    version = model.version
+    if version is None:
+        return {"name": model.model, "version": None, "sha256": None}
+    return {"name": version.name, "version": version.number, "sha256": version.sha256()}
 
 
 def _labeller(champion: Predictor, progress: Progress, *, cascade: bool, spare: bool) -> Cascade:
@@ -184,6 +191,13 @@ def monitor(
     now = journal.restore(fresh) if journal else fresh()
     # What was kept has the settings of its time.
     now.monitor.alarms.model, now.monitor.alarms.budget = models.lineage(), budget
+    now.monitor.alarms.settings = {
+        "false_alarms_per_day": budget,
+        "lateness_minutes": lateness / timedelta(minutes=1) if follow or journal else None,
+        "companies": {"file": str(watch_list), "sha256": sha256(watch_list)} if watch_list else None,
+        "calendar": calendar,
+        "notices": notices,
+    }
     now.monitor.alarms.baseline.keep_holidays_of(calendar)
     now.monitor.notices.told = notices
     now.monitor.companies.watch(listed)
@@ -192,11 +206,18 @@ def monitor(
     if log:
         log.touch()
 
+    last: dict[str, dict[str, Any]] = {}
+
     def tell(alerts: Iterable[Alert]) -> list[Change]:
-        return [
-            Change(alert.id, alert.revision, alert.status, json.dumps(alert.as_dict(), ensure_ascii=False))
-            for alert in alerts
-        ]
+        changes = []
+        for alert in alerts:
+            told = alert.as_dict()
+            changes.append(Change(alert.id, alert.revision, alert.status, json.dumps(told, ensure_ascii=False)))
+            if journal is None:
+                last[alert.id] = told
+        for gone in last.keys() - now.monitor.alerts.keys() if follow else ():
+            del last[gone]
+        return changes
 
     def publish(changes: list[Change]) -> None:
         told.write(change.line for change in changes)
@@ -244,6 +265,7 @@ def monitor(
             beat(items, seconds, points)
         if journal:
             journal.keep(now)
+            last = journal.alerts()
         else:
             publish(tell(now.monitor.take(now.arrivals.rest())))
             publish(tell(now.monitor.end()))
@@ -252,6 +274,8 @@ def monitor(
             raise
         if journal is None:
             publish(tell(now.monitor.take(now.arrivals.rest())))
+        else:
+            last = journal.alerts()
     finally:
         reading.close()
         for source in sources:
@@ -262,9 +286,9 @@ def monitor(
         if journal:
             journal.close()
     lost = dead.path if dead.count else None
-    return Result(now.monitor.tally, now.monitor.alerts, now.arrivals, dead.count, lost, waiting)
+    return Result(now.monitor.tally, last, now.arrivals, dead.count, lost, waiting)
 
 
-def write_alerts(alerts: dict[str, Alert], path: Path) -> None:
+def write_alerts(alerts: dict[str, dict[str, Any]], path: Path) -> None:
     """One JSON object an alert, in order of opening; the file is replaced whole."""
-    replace(path, (json.dumps(alert.as_dict(), ensure_ascii=False) for alert in alerts.values()))
+    replace(path, (json.dumps(alert, ensure_ascii=False) for alert in alerts.values()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from apps.finance_monitor.alert import Alert
+from datetime import datetime
+from typing import Any
+
 from apps.finance_monitor.run import Result
 
 SHOWN = 6
@@ -22,30 +24,35 @@ def show(result: Result) -> None:
     console.print(_told(result), markup=False, highlight=False)
 
 
-def _alert(alert: Alert) -> object:
+def _alert(alert: dict[str, Any]) -> object:
     from rich import box
     from rich.panel import Panel
     from rich.text import Text
 
-    closed = f"{alert.closed:%H:%M}" if alert.closed else "still firing"
+    opened = datetime.fromisoformat(alert["opened"])
+    closed = f"{datetime.fromisoformat(alert['closed']):%H:%M}" if alert["closed"] else "still firing"
     head = Text()
-    head.append(f"{alert.opened:%a %Y-%m-%d %H:%M} to {closed} UTC", style="bold")
+    head.append(f"{opened:%a %Y-%m-%d %H:%M} to {closed} UTC", style="bold")
     head.append(
-        f"   {alert.observed} negative stories in an hour, {alert.tails.expected:.2f} expected, "
-        f"p = {alert.p_value:.1e}\n"
+        f"   {alert['observed']} negative stories in an hour, {alert['expected']:.2f} expected, "
+        f"p = {alert['p_value']:.1e}\n"
     )
-    if alert.related:
-        head.append(f"also: {', '.join(f'{key.type} {key.value}' for key in alert.related[:6])}\n", style="dim")
-    mentions = list(alert.evidence.values())
+    if alert["related"]:
+        head.append(f"also: {', '.join(_named(key) for key in alert['related'][:6])}\n", style="dim")
+    mentions = alert["evidence"]
     for mention in mentions[:SHOWN]:
-        head.append(f"  {mention.item_id}  ", style="dim")
-        head.append(f"{mention.title}\n")
+        head.append(f"  {mention['id']}  ", style="dim")
+        head.append(f"{mention['title']}\n")
     if len(mentions) > SHOWN:
         head.append(f"  and {len(mentions) - SHOWN} more\n", style="dim")
     head.rstrip()
-    colour = "red" if alert.severity == "critical" else "yellow"
-    title = f"ALARM  {alert.key.type} {alert.key.value}  ({alert.severity})"
+    colour = "red" if alert["severity"] == "critical" else "yellow"
+    title = f"ALARM  {_named(alert['key'])}  ({alert['severity']})"
     return Panel(head, title=title, title_align="left", border_style=colour, box=box.ROUNDED)
+
+
+def _named(key: dict[str, str]) -> str:
+    return f"{key['type']} {key['value']}"
 
 
 def _topics(result: Result) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -25,16 +26,22 @@ if TYPE_CHECKING:
     from engine import Progress
     from engine.explain import Explanation
 
-Companies = Annotated[Path | None, typer.Option(help="The watch list of that run.")]
-Budget = Annotated[float, typer.Option(min=1e-6, max=96, help="The budget of false alarms of that run.")]
+Companies = Annotated[Path | None, typer.Option(help="The watch list of that run, if it is no longer where it was.")]
+Budget = Annotated[
+    float | None, typer.Option(min=1e-6, max=96, help="The budget of false alarms, if not that of the alert's run.")
+]
 Lateness = Annotated[
     float | None,
-    typer.Option(min=0, help="Minutes that the run waited for late items: 5 with --state, none for a file read whole."),
+    typer.Option(min=0, help="Minutes that late items are waited for, if not as in the alert's run."),
 ]
 State = Annotated[str | None, typer.Option(help="The state of the run that raised it, a file or a database's URL.")]
 Only = Annotated[str | None, typer.Option("--id", help="One alert of a log.")]
-Calendar = Annotated[str | None, typer.Option(help="The country whose holidays that run took for Sundays.")]
-Notices = Annotated[bool, typer.Option("--notices", help="That run told of volume and drift as well.")]
+Calendar = Annotated[
+    str | None, typer.Option(help="The country whose holidays are Sundays, if not as in the alert's run.")
+]
+Notices = Annotated[
+    bool | None, typer.Option("--notices/--no-notices", help="Volume and drift told of as well, if not as in that run.")
+]
 
 
 def add(app: typer.Typer) -> None:
@@ -47,11 +54,11 @@ def explain(
     alert: Annotated[str, typer.Argument(help="An alert's id in the state, or a file with the alert.")],
     state: State = None,
     only: Only = None,
-    false_alarms_per_day: Budget = 0.5,
+    false_alarms_per_day: Budget = None,
     lateness: Lateness = None,
     companies: Companies = None,
     calendar: Calendar = None,
-    notices: Notices = False,
+    notices: Notices = None,
     as_json: options.Json = False,
 ) -> None:
     """The fewest stories without which an alert would not have fired, and the words that made its worst news negative.
@@ -63,7 +70,7 @@ def explain(
     from engine.explain import Explainer
 
     told = _one(alert, state, only)
-    settings = _settings(false_alarms_per_day, 5.0 if lateness is None else lateness, companies, calendar, notices)
+    settings = _Given(false_alarms_per_day, lateness, companies, calendar, notices).beside(told, state=True)
     with Progress(quiet=as_json) as progress:
         progress.stage(f"explaining {told['id']}")
         explainer = Explainer(load(verification.check_model(told["model"], Store())))
@@ -72,7 +79,7 @@ def explain(
             from apps.finance_monitor.replay import replay
 
             items = journal.recorded_in(state)
-            seen = replay(items, settings, told["model"])
+            seen = replay(items, settings, told["model"], told.get("settings"))
             if told["id"] not in seen.alerts:
                 raise errors.InputError(
                     f"--state {state}: its news raises no alert {told['id']} with these settings; give the "
@@ -94,11 +101,11 @@ def verify(
     state: State = None,
     only: Only = None,
     explained: Annotated[bool, typer.Option("--explain/--no-explain", help="Say why each alert fired.")] = True,
-    false_alarms_per_day: Budget = 0.5,
+    false_alarms_per_day: Budget = None,
     lateness: Lateness = None,
     companies: Companies = None,
     calendar: Calendar = None,
-    notices: Notices = False,
+    notices: Notices = None,
     as_json: options.Json = False,
 ) -> None:
     """Read the news again with the model that an alert names, and hold each field against what comes of it.
@@ -113,18 +120,14 @@ def verify(
     from engine import Progress
 
     told = verification.read(alerts, only=only)
-    settings = _settings(
-        false_alarms_per_day, 5.0 if lateness is None and state else lateness, companies, calendar, notices
-    )
+    given = _Given(false_alarms_per_day, lateness, companies, calendar, notices)
     sources = [named(one) for one in feed]
     with Progress(quiet=as_json) as progress:
         known = journal.recorded_in(state) if state else []
         found = [
             one
-            for model in {json.dumps(one["model"], sort_keys=True): one["model"] for one in told}.values()
-            for one in _checked(
-                [one for one in told if one["model"] == model], sources, known, settings, explained, progress
-            )
+            for _, alike in itertools.groupby(sorted(told, key=_run), _run)
+            for one in _checked(list(alike), sources, known, given, explained, progress, state=state is not None)
         ]
     holds = all(one.verdict.holds for one in found)
     if as_json:
@@ -134,7 +137,7 @@ def verify(
             _show_verdict(one)
         typer.echo(f"{sum(one.verdict.holds for one in found)} of {len(found)} alerts verified")
         if not holds:
-            typer.echo("If the run had other settings, give its --false-alarms-per-day, --lateness and --companies.")
+            typer.echo("An alert of an older version carries no settings: give those of its run as options.")
     if not holds:
         raise typer.Exit(1)
 
@@ -174,11 +177,13 @@ def _checked(
     told: Sequence[Mapping[str, Any]],
     sources: Sequence[Source],
     known: Sequence[Labelled],
-    settings: Settings,
+    given: _Given,
     explained: bool,
     progress: Progress,
+    *,
+    state: bool,
 ) -> list[_Checked]:
-    """Alerts of one model, verified."""
+    """Alerts of the same models and settings, verified."""
     from apps.finance_monitor import explanation, run, verification
     from apps.finance_monitor.replay import replay
     from engine import Store
@@ -186,9 +191,11 @@ def _checked(
 
     reference = verification.check_model(told[0]["model"], Store())
     progress.stage(f"reading {', '.join(source.name for source in sources)} with {reference}")
-    models = run.loaded(reference)
+    beside = told[0]["model"].get("beside")
+    models = run.loaded(reference, beside and [verification.check_model(one, Store()) for one in beside])
+    settings = given.beside(told[0], state=state)
     items, anew = _labelled(sources, models, known, settings.companies)
-    seen = replay(items, settings, told[0]["model"])
+    seen = replay(items, settings, told[0]["model"], told[0].get("settings"))
     explainer = Explainer(models.champions[0]) if explained else None
     found = []
     for one in told:
@@ -215,16 +222,54 @@ def _one(alert: str, state: str | None, only: str | None) -> Mapping[str, Any]:
     return journal.alert_in(state, alert)
 
 
-def _settings(
-    budget: float, lateness: float | None, companies: Path | None, calendar: str | None, notices: bool
-) -> Settings:
-    from apps.finance_monitor import watchfile
-    from apps.finance_monitor.replay import Settings
-    from apps.finance_monitor.watchlist import WatchList
+@dataclass(frozen=True)
+class _Given:
+    """Settings as options gave them; None: those that the alert carries."""
 
-    listed = watchfile.read(companies) if companies else WatchList()
-    waits = None if lateness is None else timedelta(minutes=lateness)
-    return Settings(budget, waits, listed, calendar, notices)
+    budget: float | None
+    lateness: float | None
+    companies: Path | None
+    calendar: str | None
+    notices: bool | None
+
+    def beside(self, told: Mapping[str, Any], *, state: bool) -> Settings:
+        """The alert's, where these are none.
+
+        Args:
+            state: an alert that carries none is of a run with one.
+
+        Raises:
+            InputError: the alert's watch list is not there, or changed since.
+        """
+        from apps.finance_monitor.replay import Settings
+
+        kept = told.get("settings") or {"false_alarms_per_day": 0.5, "lateness_minutes": 5.0 if state else None}
+        lateness = kept["lateness_minutes"] if self.lateness is None else self.lateness
+        return Settings(
+            kept["false_alarms_per_day"] if self.budget is None else self.budget,
+            None if lateness is None else timedelta(minutes=lateness),
+            _watched(self.companies, kept.get("companies")),
+            self.calendar or kept.get("calendar"),
+            bool(kept.get("notices")) if self.notices is None else self.notices,
+        )
+
+
+def _watched(given: Path | None, kept: Mapping[str, str] | None) -> WatchList:
+    from apps.finance_monitor import watchfile
+    from apps.finance_monitor.watchlist import WatchList
+    from engine.resources import sha256
+
+    path = given or (Path(kept["file"]) if kept else None)
+    if path is None:
+        return WatchList()
+    if given is None and kept and (not path.is_file() or sha256(path) != kept["sha256"]):
+        raise errors.InputError(f"{path}: the alert's watch list is not there as it was; give it with --companies")
+    return watchfile.read(path)
+
+
+def _run(told: Mapping[str, Any]) -> str:
+    """The same for alerts that one replay can verify."""
+    return json.dumps([told["model"], told.get("settings")], sort_keys=True)
 
 
 def _labelled(

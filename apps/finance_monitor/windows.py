@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Literal
 
+from apps.finance_monitor.seen import REMEMBERED, Seen
+
 WINDOW = timedelta(minutes=60)
 STEP = timedelta(minutes=15)
-REMEMBERED = timedelta(hours=48)
-"""A story that is not retold for so long is forgotten."""
 TELLINGS = 64
 """The last tellings of a story that are known, in case one is taken back."""
 
@@ -81,8 +81,8 @@ class Window:
         self._told: dict[tuple[Key, str], dict[str, Mention]] = {}
         """Key and story -> item -> its telling; what was retold last stands last."""
         self._of_item: dict[str, set[tuple[Key, str]]] = {}
-        self._seen: dict[str | tuple[Key, str], datetime] = {}
-        """Stories, by themselves and with each key; what was retold last stands last."""
+        self._seen: Seen[str | tuple[Key, str]] = Seen()
+        """Stories, by themselves and with each key."""
 
     def add(self, time: datetime, story: str, keys: Iterable[Key] = ()) -> None:
         """A story of any kind: the measure of how busy the wire is, and each of its keys."""
@@ -148,10 +148,9 @@ class Window:
                 del first[story]
             if not first:
                 del self._negative[key]
+        self._seen.forget(now)
         horizon = now - REMEMBERED
         # Gone through once: a dict that is emptied from its front takes longer and longer to find its first entry.
-        for name in list(takewhile(lambda one: self._seen[one] <= horizon, self._seen)):
-            del self._seen[name]
         for key, story in list(takewhile(lambda one: _last(self._told[one]) <= horizon, self._told)):
             tellings = self._told.pop((key, story))
             for item_id in list(tellings):
@@ -168,8 +167,8 @@ class Window:
         return len(self._stories)
 
     def _is_new(self, name: str | tuple[Key, str], time: datetime) -> bool:
-        new = self._seen.pop(name, None) is None
-        self._seen[name] = time
+        new = name not in self._seen
+        self._seen.add(name, time)
         return new
 
     def _release(self, key: Key, story: str, item_id: str, tellings: dict[str, Mention]) -> None:

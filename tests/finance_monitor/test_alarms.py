@@ -63,9 +63,8 @@ def usual(days: float, a_day: int = 60, seed: int = 1) -> list[Labelled]:
 
 def alerts(items: list[Labelled], budget: float = 0.5) -> list[Alert]:
     monitor = Monitor(Stories(), Companies(), Alarms({"name": "m"}, budget=budget))
-    for _ in (*monitor.take(sorted(items, key=lambda labelled: labelled.item.time)), *monitor.end()):
-        pass
-    return list(monitor.alerts.values())
+    ordered = sorted(items, key=lambda labelled: labelled.item.time)
+    return list({one.id: one for told in (monitor.take(ordered), monitor.end()) for one in told}.values())
 
 
 def test_usual_news_raises_no_alarm() -> None:
@@ -345,3 +344,16 @@ def test_a_backtest_counts_found_missed_and_false() -> None:
     assert score.recall == 0.5
     assert score.max_delay_windows == 0.5
     assert [found.opened.day for found in score.false_alarms] == [4, 7]
+
+
+def test_what_became_of_an_old_alert_is_told_and_not_kept() -> None:
+    surge = [item(2000 + 5 * n, f"attack{n} on a firm", "negative", ("cyber",)) for n in range(30)]
+    ordered = sorted(usual(6) + surge, key=lambda labelled: labelled.item.time)
+    monitor = Monitor(Stories(), Companies(), Alarms({"name": "m"}))
+    told, known = [], set()
+    for one in ordered:
+        told += list(monitor.take([one]))
+        known |= monitor.alerts.keys()
+    assert {alert.id for alert in told} == known
+    assert told[-1].status == "resolved"
+    assert not monitor.alerts
