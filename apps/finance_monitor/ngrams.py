@@ -1,7 +1,7 @@
 """N-grams: words and pairs of them, and runs of three to five characters within a word, hashed; figures are all alike.
 
-All texts are hashed at once, as one row of characters: some calls of NumPy a run's length instead of a Python loop over a
-text's n-grams, which takes a quarter of the time.
+All texts are hashed at once, as one row of characters: some calls of NumPy a run's length instead of a
+Python loop over a text's n-grams, which takes a quarter of the time.
 """
 
 from __future__ import annotations
