@@ -73,7 +73,7 @@ class Live:
         return self.recommender.segments.field if self.recommender.segments else None
 
     def segment(self, user: str | None, told: Mapping[str, Any]) -> str | None:
-        """Of what users of one kind take, which kind: as the request tells it, the feedback, or the training's table."""
+        """The kind of users that a newcomer is of: as the request tells it, the feedback, or the training's table."""
         segments = self.recommender.segments
         if segments is None:
             return None
