@@ -47,6 +47,7 @@ class Live:
         self._lock, self._renewing = threading.RLock(), threading.Lock()
         self._since: dict[str, History] = {}
         self._users: dict[str, dict[str, Any]] = {}
+        self._seen = 0
         self._take_over(_warm(_begun(reference)), 0)
         self.caught_up()
 
