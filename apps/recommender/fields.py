@@ -37,7 +37,7 @@ def checked(item_id: str, given: Mapping[str, Any], items: Items) -> dict[str, A
     Raises:
         InputError: a field holds what its column cannot.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in given.items():
         if name not in items.frame.columns or value is None:
             if name in items.frame.columns:

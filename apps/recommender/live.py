@@ -47,6 +47,7 @@ class Live:
         self._lock, self._renewing = threading.RLock(), threading.Lock()
         self._since: dict[str, History] = {}
         self._users: dict[str, dict[str, Any]] = {}
+        self._seen = 0
         self._take_over(_warm(_begun(reference)), 0)
         self.caught_up()
 
@@ -73,7 +74,7 @@ class Live:
         return self.recommender.segments.field if self.recommender.segments else None
 
     def segment(self, user: str | None, told: Mapping[str, Any]) -> str | None:
-        """Of what users of one kind take, which kind: as the request tells it, the feedback, or the training's table."""
+        """The kind of users that a newcomer is of: as the request tells it, the feedback, or the training's table."""
         segments = self.recommender.segments
         if segments is None:
             return None

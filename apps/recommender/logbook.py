@@ -142,7 +142,7 @@ class Logbook:
         asked = select(table).where(table.c.tenant == self.tenant).order_by(table.c.time, table.c.id)
         with self.database.read() as connection:
             for row in connection.execute(asked.execution_options(yield_per=PART)):
-                given = {
+                given: dict[str, Any] = {
                     name: tuple(value) if isinstance(value, list) else value
                     for name, value in json.loads(row.data).items()
                 }

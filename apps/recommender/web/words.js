@@ -37,6 +37,7 @@ const reasons = [
   [/^from a seller that you often take$/, "来自您常选的卖家"],
   [/^near the price that you usually pay$/, "价格接近您的习惯"],
   [/^popular lately$/, "近来很受欢迎"],
+  [/^popular with users like you$/, "同类用户喜欢"],
   [/^popular$/, "很受欢迎"],
   [/^new$/, "新品"],
   [/^nothing speaks for it more than for others$/, "没有特别的理由"],
