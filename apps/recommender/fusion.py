@@ -1,10 +1,11 @@
 """Fusion: one row of features a candidate -> a margin, a probability for each behaviour, and what it is worth.
 
 For each behaviour a LambdaMART booster (Burges 2010, MSR-TR-2010-82) orders the candidates; its margins become
-probabilities by a logistic curve fitted on held-out users (Platt 1999). Where lists were shown, an item further down was
-looked at less: a booster learns a term for each position beside its trees (LightGBM's unbiased LambdaMART), a curve one
-for its logarithm, and a score is that of the first place. The score is the sum of the probabilities by
+probabilities by a logistic curve fitted on held-out users (Platt 1999). The score is the sum of the probabilities by
 the value of each behaviour, so that with one behaviour the order is the booster's own.
+
+Where lists were shown, what stood further down was looked at less: a booster learns a term for each position beside its
+trees (LightGBM's unbiased LambdaMART), a curve one for its logarithm, and a score is that of the first place.
 """
 
 from __future__ import annotations

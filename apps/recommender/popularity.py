@@ -68,4 +68,4 @@ class Popularity:
     @classmethod
     def load(cls, folder: Path) -> Popularity:
         with np.load(folder / "popularity.npz") as found:
-            return cls(found["counts"], found["recent"], found["place"], found[RATE] if RATE in found else None)
+            return cls(found["counts"], found["recent"], found["place"], found.get(RATE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -40,8 +41,8 @@ def test_histories_are_cut_and_chosen_as_lists_are(lists: list[list[int]], most:
     ends = np.array([data.draw(st.integers(0, len(one))) for one in lists])
     assert lists_of(past.until(ends)) == [one[:end] for one, end in zip(lists, ends, strict=True)]
     pieces = [[item for item in row if item >= 0] for row in past.pieces(most + 1).tolist()]
-    steps = sorted(pair for one in pieces for pair in zip(one, one[1:], strict=False))
-    assert steps == sorted(pair for one in lists for pair in zip(one, one[1:], strict=False)), "each step once"
+    steps = sorted(pair for one in pieces for pair in pairwise(one))
+    assert steps == sorted(pair for one in lists for pair in pairwise(one)), "each step once"
     table = past.padded(most)
     assert [[item for item in row if item >= 0] for row in table.tolist()] == [one[-most:] for one in lists]
 
