@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,8 +63,10 @@ class Popularity:
         return np.column_stack(columns)
 
     def save(self, folder: Path) -> None:
-        rate = {} if self.rate is None else {RATE: self.rate}
-        np.savez(folder / "popularity.npz", counts=self.counts, recent=self.recent, place=self.place, **rate)
+        kept: dict[str, Any] = {"counts": self.counts, "recent": self.recent, "place": self.place}
+        if self.rate is not None:
+            kept[RATE] = self.rate
+        np.savez(folder / "popularity.npz", **kept)
 
     @classmethod
     def load(cls, folder: Path) -> Popularity:

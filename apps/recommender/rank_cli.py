@@ -74,7 +74,13 @@ def rank(
 
     recommender = Recommender.load(model)
     moment = options.as_of(as_of, recommender.features.as_of)
-    given = {"diversity": diversity, "rules": wanted, "explore": explore, "budget_ms": budget_ms, "values": values}
+    given: dict[str, Any] = {
+        "diversity": diversity,
+        "rules": wanted,
+        "explore": explore,
+        "budget_ms": budget_ms,
+        "values": values,
+    }
     wish = replace(
         Wish.of(recommender.settings),
         k=k,

@@ -78,8 +78,10 @@ def test_help_is_quick_and_each_command_shows_an_example(tmp_path: Path) -> None
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; import engine.cli, apps.finance_monitor.cli, apps.recommender.cli; print([m for m in ('torch', 'transformers', " \
-           "'numpy', 'onnxruntime', 'pydantic', 'pandas', 'scipy', 'sklearn') if m in sys.modules])"  # fmt: skip
+    code = (
+        "import sys; import engine.cli, apps.finance_monitor.cli, apps.recommender.cli; print([m for m in ('torch', "
+        "'transformers', 'numpy', 'onnxruntime', 'pydantic', 'pandas', 'scipy', 'sklearn') if m in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
