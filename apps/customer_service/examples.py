@@ -134,15 +134,15 @@ def judged(made: Examples, held: Sentences, embedder: Embedder) -> list[dict[str
     """question, passage, relevance 0 or 1: for the cross-encoder; what is wrong is what the embedder would take."""
     at_of = {(document, bare): at for at, (document, bare) in enumerate(zip(held.document, held.bare, strict=True))}
     rows = []
-    for one in made.told:
+    for one, vector in zip(made.told, embedder.stream([one.question for one in made.told]), strict=True):
         right = [at_of[one.document, said] for said in one.sentences]
-        nearest = np.argsort(-(held.vectors @ embedder.embed([one.question])[0]), kind="stable")
+        nearest = np.argsort(-(held.vectors @ vector), kind="stable")
         others = [at for at in nearest if held.document[at] != one.document][:HARD]
         siblings = [at for at in nearest if held.document[at] == one.document and at not in right][:SIBLINGS]
         rows += [_row(one.question, held.units[at], 1) for at in right]
         rows += [_row(one.question, held.units[at], 0) for at in (*others, *siblings)]
-    for text in made.unanswered:
-        nearest = np.argsort(-(held.vectors @ embedder.embed([text])[0]), kind="stable")
+    for text, vector in zip(made.unanswered, embedder.stream(made.unanswered), strict=True):
+        nearest = np.argsort(-(held.vectors @ vector), kind="stable")
         rows += [_row(text, held.units[at], 0) for at in nearest[: HARD + SIBLINGS]]
     return rows
 
