@@ -16,6 +16,7 @@ from apps.recommender import rerank, sequence
 from apps.recommender.behaviour import Behaviour
 from apps.recommender.catalogue import Catalogue
 from apps.recommender.events import Events, History
+from apps.recommender.exposures import Exposures
 from apps.recommender.features import Features
 from apps.recommender.fusion import Fusion
 from apps.recommender.items import Items
@@ -52,14 +53,21 @@ class Recommender:
 
     @classmethod
     def fit(
-        cls, items: Items, events: Events, *, settings: Settings | None = None, progress: Progress | None = None
+        cls,
+        items: Items,
+        events: Events,
+        *,
+        settings: Settings | None = None,
+        progress: Progress | None = None,
+        exposures: Exposures | None = None,
     ) -> Recommender:
-        """Learn to rank the items for whoever did these events.
+        """Learn to rank the items for whoever did these events; see `Training.of`.
 
         Raises:
             InputError: there is too little to learn from.
         """
-        return cls.learnt(Training.of(items, events, settings or Settings(), progress or Progress(quiet=True)))
+        progress = progress or Progress(quiet=True)
+        return cls.learnt(Training.of(items, events, settings or Settings(), progress, exposures))
 
     @classmethod
     def learnt(cls, training: Training) -> Recommender:
