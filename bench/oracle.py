@@ -110,7 +110,7 @@ def wanted(world: Simulation, seed: int) -> tuple[Candidates, NDArray[np.float64
     lists = world_lists(world)
     sizes = lists["candidates"].map(len).to_numpy(np.int64)
     item_ids = np.concatenate([np.asarray(one, object) for one in lists["candidates"]])
-    users, times = (lists[name].repeat(sizes) for name in ("user_id", "datetime"))
+    users, times = (lists[name].iloc[np.repeat(np.arange(len(lists)), sizes)] for name in ("user_id", "datetime"))
     worth = world.truth.probabilities(list(users), list(item_ids), times, BEHAVIOUR)
     gains = (np.random.default_rng([seed, 7]).random(len(worth)) < worth).astype(np.float64)
     offsets = np.r_[0, np.cumsum(sizes)]
