@@ -132,4 +132,4 @@ def test_rows_that_say_nothing_are_named() -> None:
     with pytest.raises(DataError, match="no column 'position'"):
         Exposures.of(frame.drop(columns="position"))
     with pytest.raises(DataError, match=r"row 1, field 'datetime'"):
-        Exposures.of(frame.assign(datetime=[pd.NaT, START]))
+        Exposures.of(frame.assign(datetime=["soon", str(START)]))
