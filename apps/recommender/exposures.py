@@ -52,7 +52,8 @@ class Exposures:
             found[column] = found[column].astype(str).astype(object)
         found["position"] = pd.to_numeric(found["position"], errors="coerce")
         _refuse(~(found["position"] >= 1), name, "position", "no place; count from 1")
-        found["datetime"] = pd.to_datetime(found["datetime"], utc=True, errors="coerce")
+        texts = None if pd.api.types.is_datetime64_any_dtype(found["datetime"]) else "ISO8601"
+        found["datetime"] = pd.to_datetime(found["datetime"], utc=True, errors="coerce", format=texts)
         _refuse(found["datetime"].isna(), name, "datetime", "no time; write RFC 3339, as 2026-03-02T08:15:00Z")
         return cls(found.sort_values(["datetime", "list_id", "position"], kind="stable", ignore_index=True))
 

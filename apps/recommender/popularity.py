@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -63,12 +62,10 @@ class Popularity:
         return np.column_stack(columns)
 
     def save(self, folder: Path) -> None:
-        kept: dict[str, Any] = {"counts": self.counts, "recent": self.recent, "place": self.place}
-        if self.rate is not None:
-            kept[RATE] = self.rate
-        np.savez(folder / "popularity.npz", **kept)
+        rate = np.zeros(0, np.float32) if self.rate is None else self.rate
+        np.savez(folder / "popularity.npz", counts=self.counts, recent=self.recent, place=self.place, rate=rate)
 
     @classmethod
     def load(cls, folder: Path) -> Popularity:
         with np.load(folder / "popularity.npz") as found:
-            return cls(found["counts"], found["recent"], found["place"], found.get(RATE))
+            return cls(found["counts"], found["recent"], found["place"], found[RATE] if found[RATE].size else None)

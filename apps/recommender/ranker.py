@@ -17,6 +17,7 @@ from apps.recommender.behaviour import Behaviour
 from apps.recommender.catalogue import Catalogue
 from apps.recommender.columns import Columns
 from apps.recommender.events import Events, History
+from apps.recommender.exposures import Exposures
 from apps.recommender.features import Features
 from apps.recommender.fusion import Fusion
 from apps.recommender.items import Items
@@ -61,10 +62,11 @@ class Recommender:
         events: Events,
         *,
         users: pd.DataFrame | None = None,
+        exposures: Exposures | None = None,
         settings: Settings | None = None,
         progress: Progress | None = None,
     ) -> Recommender:
-        """Learn to rank the items for whoever did these events.
+        """Learn to rank the items for whoever did these events; see `Training.of`.
 
         Args:
             users: `user_id` and the field that `settings.segment` names.
@@ -72,8 +74,8 @@ class Recommender:
         Raises:
             InputError: there is too little to learn from.
         """
-        training = Training.of(items, events, settings or Settings(), progress or Progress(quiet=True))
-        return cls.learnt(training, users)
+        progress = progress or Progress(quiet=True)
+        return cls.learnt(Training.of(items, events, settings or Settings(), progress, exposures), users)
 
     @classmethod
     def learnt(cls, training: Training, users: pd.DataFrame | None = None) -> Recommender:

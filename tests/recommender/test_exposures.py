@@ -98,10 +98,10 @@ def test_exposures_train_a_recommender_whose_probabilities_are_honest(
 ) -> None:
     monkeypatch.setenv("KEEL_HOME", str(session_home))
     items, whole = shop
-    random, frame = np.random.default_rng(8), whole.frame
+    random, drawn = np.random.default_rng(8), whole.frame.sample(frac=0.4, random_state=2)
     lists = [
-        (row.user_id, random.permutation([row.item_id, *random.choice(items.ids, 7, replace=False)]), row.datetime)
-        for row in frame.sample(frac=0.4, random_state=2).itertuples()
+        (user, random.permutation([item, *random.choice(items.ids, 7, replace=False)]), pd.Timestamp(when))
+        for user, item, when in drawn[["user_id", "item_id", "datetime"]].to_numpy(object)
     ]
     rows = [
         (f"l{number}", user, item, place, when - pd.Timedelta(seconds=5))
@@ -132,4 +132,4 @@ def test_rows_that_say_nothing_are_named() -> None:
     with pytest.raises(DataError, match="no column 'position'"):
         Exposures.of(frame.drop(columns="position"))
     with pytest.raises(DataError, match=r"row 1, field 'datetime'"):
-        Exposures.of(frame.assign(datetime=[None, START]))
+        Exposures.of(frame.assign(datetime=["soon", str(START)]))
