@@ -94,15 +94,17 @@ class Reader:
 def asked(title: str, name: str, spans: Sequence[Span]) -> tuple[str, str]:
     """What the model of sentiment towards a company reads: the headline, and its clause about the company.
 
-    The clause says which of two news is meant: a small model finds that hard to tell from the whole.
+    The clause says which of two news is meant, and ends at the companies beside it, so that of "A overtakes B" each has
+    its own side: a small model finds that hard to tell from the whole.
 
     Args:
         spans: of all companies in the title; they do not overlap.
     """
     first = next(span for span in spans if span.name == name)
     cuts = [0, *(cut.end() for cut in _CLAUSE.finditer(title)), len(title)]
-    start = max(cut for cut in cuts if cut <= first.start)
-    end = min(cut for cut in cuts if cut >= first.end)
+    others = [span for span in spans if span.name != name]
+    start = max(cut for cut in [*cuts, *(other.end for other in others)] if cut <= first.start)
+    end = min(cut for cut in [*cuts, *(other.start for other in others)] if cut >= first.end)
     return _blanked(title, name, spans, 0, len(title)), _blanked(title, name, spans, start, end).strip()
 
 

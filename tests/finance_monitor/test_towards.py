@@ -40,6 +40,9 @@ def test_the_model_reads_the_clause_of_the_company_asked_about() -> None:
         f"{OTHER} beats, while {OTHER} warns; {THIS} waits",
         f"{THIS} waits",
     )
+    side = headline("At last Halden overtakes Ostara in vans", "Halden", "Ostara")
+    assert asked(side.title, "Halden", side.spans)[1] == f"At last {THIS} overtakes"
+    assert asked(side.title, "Ostara", side.spans)[1] == f"overtakes {THIS} in vans"
 
 
 @given(st.lists(st.sampled_from(["A", "B", " beats", "; ", ", while ", ". ", " as ", "-"]), max_size=12))
