@@ -1,6 +1,7 @@
 """Simulated shops, whose truth is known: the fused ranking beside that of whoever knows it, and honest probabilities.
 
-Each seed is a world of its own. What is learnt comes before the last week: clicks, and the lists as they were shown.
+Each seed is a world of its own. What is learnt comes before the last week: what users did, and the lists as they were
+shown.
 In the last week every list's candidates are ranked, the shown ones and those that the shop left out; what is wanted is
 drawn by the true probability of a click where the user looks. The probabilities are held against what really happened
 in the lists of that week, at the places where things stood.
@@ -30,9 +31,9 @@ from bench.contract import Figures
 from engine import Progress, packaged
 
 FIRST_SEED, CUT = 13, 10
-LEARNT = {"step_share": 0.45, "booster": {"learning_rate": 0.05}}
-"""A shop of 800 users has few lists: nearly half of them teach the booster. Chosen on a world of another seed (101)."""
 ORACLE, BEHAVIOUR = "oracle", "click"
+LEARNT = {"step_share": 0.45, "booster": {"learning_rate": 0.05}, "values": {BEHAVIOUR: 1}}
+"""A shop of 800 users has few lists: nearly half of them teach the booster. Chosen on a world of another seed (101)."""
 WEEK = pd.Timestamp(END) - pd.Timedelta(weeks=1)
 
 
@@ -77,8 +78,8 @@ def judged(seed: int) -> Judged:
     """Learn from a world but its last week, and rank that."""
     world = simulate(World(seed=seed))
     items = Items.read(packaged() / "data" / "catalog" / "items.jsonl")
-    clicks = world.events[world.events["event"] == BEHAVIOUR]
-    events, seen = Events.of(clicks[clicks["datetime"] < WEEK]), world.exposures
+    done = world.events[world.events["event"] != "view"]
+    events, seen = Events.of(done[done["datetime"] < WEEK]), world.exposures
     with Progress() as progress:
         training = Training.of(
             items,
@@ -97,7 +98,7 @@ def judged(seed: int) -> Judged:
     at = rows.get_indexer(pd.MultiIndex.from_frame(later.frame[["list_id", "item_id"]]))
     margins = recommender.fusion.margins(ablation.matrix(lists)[at])
     said = recommender.fusion.probabilities(margins, later.frame["position"])[BEHAVIOUR]
-    return Judged(lists.user_ids, values, said, later.labels(Events.of(clicks))[BEHAVIOUR], training.clock.seconds)
+    return Judged(lists.user_ids, values, said, later.labels(Events.of(done))[BEHAVIOUR], training.clock.seconds)
 
 
 def world_lists(world: Simulation) -> pd.DataFrame:

@@ -26,6 +26,8 @@ SHRINK = 2.0
 """Meetings by which a conditional share is held back where an item was rarely seen."""
 ALL = 200
 """The same of which factors are made."""
+HALF = 30
+"""Events later at which one weighs half as much in a user's factors."""
 ROUNDS = 12
 MATRICES = ("next", "follow", "follow_lift", "before", "together")
 NAMES = (
@@ -149,8 +151,8 @@ def _following(past: Past, catalogue: int, window: int) -> csr_array:
 
 
 def _taken(past: Past, catalogue: int) -> csr_array:
-    """How often each history holds each item."""
-    return _matrix(past.owners, past.items, np.ones(len(past.items), np.float32), (len(past), catalogue))
+    """The weight of each item in each history."""
+    return _matrix(past.owners, past.items, np.maximum(past.weights, 0), (len(past), catalogue))
 
 
 def _matrix(rows: Any, columns: Any, values: Any, shape: tuple[int, int]) -> csr_array:
@@ -202,20 +204,25 @@ def _gram(factors: Floats, kind: Kind) -> Floats:
 
 
 def _folded_in(past: Past, factors: Floats, gram: Floats, alpha: float) -> Floats:
-    """User factors that fit the histories, item factors held fixed: the users' half step of the same method."""
+    """User factors that fit the histories, item factors held fixed: the users' half step of the same method, in which
+    older events weigh less, since tastes drift."""
     width = factors.shape[1]
     past = past.last(ALL)
     known = past.items < len(factors)
-    items, owners = past.items[known], past.owners[known]
+    items, owners, weights = past.items[known], past.owners[known], np.maximum(past.weights[known], 0)
+    fresh = (0.5 ** (past.ages[known] / HALF)).astype(np.float32)
     found = np.zeros((len(past), width), np.float32)
     bounds = np.searchsorted(owners, np.arange(len(past) + 1))
     for first in range(0, len(past), 2048):
         end = min(first + 2048, len(past))
         mine = slice(bounds[first], bounds[end])
         own = factors[items[mine]]
-        at = _matrix(owners[mine] - first, np.arange(len(own)), np.ones(len(own), np.float32), (end - first, len(own)))
-        sums = at @ own
+        shape = (end - first, len(own))
+        at = _matrix(owners[mine] - first, np.arange(len(own)), alpha * weights[mine] * fresh[mine], shape)
+        sums = (
+            _matrix(owners[mine] - first, np.arange(len(own)), fresh[mine] * (1 + alpha * weights[mine]), shape) @ own
+        )
         outer = at @ (own[:, :, None] * own[:, None, :]).reshape(len(own), width * width)
-        left = gram + alpha * outer.reshape(end - first, width, width)
-        found[first:end] = np.linalg.solve(left, (1 + alpha) * sums[:, :, None])[..., 0]
+        left = gram + outer.reshape(end - first, width, width)
+        found[first:end] = np.linalg.solve(left, sums[:, :, None])[..., 0]
     return found

@@ -150,7 +150,7 @@ class Shown:
         rows = rows[np.argsort(lists[rows], kind="stable")]
         firsts, owners = np.unique(lists[rows], return_index=True, return_inverse=True)[1:]
         asked, times = frame["user_id"].to_numpy(object)[rows[firsts]], seconds(frame["datetime"])[rows]
-        names, whole = Past.users(events, items)
+        names, whole = Past.uncut(events, items)
         users = pd.Index(names).get_indexer(pd.Index(asked))
         past = _before(whole, users, times[firsts])
         return cls(
@@ -181,7 +181,7 @@ def _before(whole: Past, users: NDArray[Any], moments: NDArray[np.float64]) -> P
     done = np.cumsum(order < len(whole.items))[np.argsort(order)][len(whole.items) :]
     known = users >= 0
     ends = np.where(known, done - whole.starts[users], 0)
-    return whole.take(np.where(known, users, 0)).until(ends)
+    return whole.take(np.where(known, users, 0)).until(ends).merged()
 
 
 def _refuse(bad: Any, name: str, field: str, fault: str) -> None:

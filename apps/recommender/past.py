@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,14 @@ Floats = NDArray[np.float32]
 class Past:
     """Histories oldest first, one behind the other; what is not in the catalogue is left out.
 
+    What a user did with one item without another between, a click, a comment, a purchase, is one event of the sum of
+    their weights.
+
     Attributes:
         items: their places in the catalogue, shape (events,).
         starts: history i is `items[starts[i]:starts[i + 1]]`; shape (histories + 1,).
         weights: of the events, shape (events,).
-        times: seconds since 1970, NaN where only the order is known; shape (events,).
+        times: seconds since 1970 at which they began, NaN where only the order is known; shape (events,).
     """
 
     items: Ints
@@ -41,11 +44,17 @@ class Past:
             np.cumsum([0, *map(len, histories)]),
             np.array([event.weight for event in flat], np.float32),
             np.array(times, np.float64),
-        )
+        ).merged()
 
     @classmethod
     def users(cls, events: Events, items: Items) -> tuple[NDArray[np.object_], Past]:
         """Who is in the events, and the whole history of each."""
+        users, found = cls.uncut(events, items)
+        return users, found.merged()
+
+    @classmethod
+    def uncut(cls, events: Events, items: Items) -> tuple[NDArray[np.object_], Past]:
+        """As `users`, to be cut at moments and then `merged`: every event by itself."""
         frame = events.frame
         users = frame["user_id"].to_numpy(dtype=object)
         firsts = np.flatnonzero(np.r_[True, users[1:] != users[:-1]]) if len(users) else np.zeros(0, np.int64)
@@ -61,6 +70,15 @@ class Past:
     def _kept(cls, items: Ints, starts: NDArray[np.int64], weights: Floats, times: NDArray[np.float64]) -> Past:
         known = items >= 0
         return cls(items[known], np.r_[0, np.cumsum(known)][starts].astype(np.int64), weights[known], times[known])
+
+    def merged(self) -> Past:
+        """What was done with one item without another between as one event."""
+        owners = self.owners
+        firsts = np.r_[True, (self.items[1:] != self.items[:-1]) | (owners[1:] != owners[:-1])][: len(self.items)]
+        if firsts.all():
+            return self
+        found = self._where(firsts)
+        return replace(found, weights=np.add.reduceat(self.weights, np.flatnonzero(firsts)))
 
     def __len__(self) -> int:
         return len(self.starts) - 1

@@ -65,10 +65,10 @@ class Steps:
         random = np.random.default_rng(seed)
         kept = np.sort(random.permutation(len(chosen))[:most])
         rows = at[chosen[kept]]
-        _, whole = Past.users(events, items)
+        _, whole = Past.uncut(events, items)
         place = np.cumsum(np.r_[0, numbers >= 0])
         owners = users[rows]
-        past = whole.take(owners).until(place[rows] - place[firsts[rows]])
+        past = whole.take(owners).until(place[rows] - place[firsts[rows]]).merged()
         return cls(
             Events(frame[~later].reset_index(drop=True)),
             past,

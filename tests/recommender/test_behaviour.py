@@ -38,11 +38,12 @@ def test_a_user_folded_in_solves_their_least_squares() -> None:
     kind = Kind(3, 20.0, 5.0)
     found = behaviour._folded_in(past_of([*LISTS, []]), factors, behaviour._gram(factors, kind), kind.alpha)
     for one, user in zip([*LISTS, []], found, strict=True):
-        weight = np.array([1 + kind.alpha * one.count(item) for item in range(COUNT)])
-        wanted = np.array([float(item in one) for item in range(COUNT)])
-        if len(set(one)) == len(one):
-            left = factors.T @ (weight[:, None] * factors) + kind.regularisation * np.eye(3)
-            np.testing.assert_allclose(user, np.linalg.solve(left, factors.T @ (weight * wanted)), rtol=1e-3, atol=1e-5)
+        left, right = factors.T @ factors + kind.regularisation * np.eye(3), np.zeros(3)
+        for age, item in enumerate(reversed(one)):
+            fresh = 0.5 ** (age / behaviour.HALF)
+            left += fresh * kind.alpha * np.outer(factors[item], factors[item])
+            right += fresh * (1 + kind.alpha) * factors[item]
+        np.testing.assert_allclose(user, np.linalg.solve(left, right), rtol=1e-3, atol=1e-5)
 
 
 def test_an_item_added_since_scores_nothing_and_a_stored_part_scores_the_same(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.recommender.events import Events
+from apps.recommender.events import Event, Events
 from apps.recommender.items import Items
 from apps.recommender.past import Met, Past
 from apps.recommender.popularity import Popularity
@@ -70,6 +70,14 @@ def catalogue() -> Items:
     return Items.of(pd.DataFrame({"item_id": [str(number) for number in range(COUNT)]}))
 
 
+@given(histories)
+def test_what_was_done_with_one_item_in_a_row_is_one_event(lists: list[list[int]]) -> None:
+    past = Past.of([[Event(str(item), weight=2.0) for item in one] for one in lists], catalogue())
+    assert lists_of(past) == [[item for item, _ in groupby(one)] for one in lists]
+    assert past.weights.tolist() == [2.0 * len(list(same)) for one in lists for _, same in groupby(one)]
+    assert past.merged() is past
+
+
 @given(histories.filter(lambda lists: any(len(one) > 1 for one in lists)), st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
 def test_a_step_knows_nothing_of_what_came_next(lists: list[list[int]], seed: int) -> None:
@@ -77,7 +85,7 @@ def test_a_step_knows_nothing_of_what_came_next(lists: list[list[int]], seed: in
     events = Events.of(pd.DataFrame(rows, columns=["user_id", "item_id"]))
     steps = Steps.of(events, catalogue(), share=0.2, most=99, seed=seed)
     longer = [one for one in lists if len(one) > 1]
-    assert lists_of(steps.past) == [one[:-1] for one in longer]
+    assert lists_of(steps.past) == [[item for item, _ in groupby(one[:-1])] for one in longer]
     assert steps.targets.tolist() == [one[-1] for one in longer]
     assert len(steps.known) == sum(map(len, lists)) - len(longer)
     candidates = steps.candidates(1000, 5, seed=seed)
