@@ -47,7 +47,7 @@ class Kind(NamedTuple):
     regularisation: float
 
 
-KINDS = (Kind(16, 2.0, 10.0), Kind(32, 20.0, 5.0), Kind(96, 20.0, 5.0))
+KINDS = (Kind(16, 1.0, 10.0), Kind(32, 20.0, 5.0), Kind(96, 20.0, 5.0))
 """Firm ones for a small catalogue that every user has seen much of: there the others learn chance (nDCG .87 against .81
 of the oracle's in a simulated shop); wide ones for a large catalogue."""
 
