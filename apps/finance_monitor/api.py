@@ -8,7 +8,7 @@ page, dashboards <── /v1/alerts, /v1/series, /v1/keys, /v1/events ┘
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -21,6 +21,7 @@ from apps.finance_monitor.inbox import Full, Inbox
 from apps.finance_monitor.meter import Meter
 from apps.finance_monitor.series import rfc3339
 from apps.finance_monitor.silences import Silences, parsed
+from apps.finance_monitor.sinks import Sink
 from apps.finance_monitor.windows import Key
 from engine.db import Database
 from engine.errors import InputError
@@ -66,14 +67,14 @@ def application(
     inbox: Inbox,
     *,
     queue: Queue,
-    sinks: tuple[str, ...] = (),
+    sinks: Sequence[Sink] = (),
     per_minute: int = 600,
     ended: Callable[[], bool] = lambda: False,
 ) -> tuple[FastAPI, Meter]:
     """The whole service, and the meter that a monitor tells of its chunks.
 
     Args:
-        sinks: names of those that the monitor sends changes to.
+        sinks: those that the monitor sends changes to.
         ended: whether the server is about to stop, which open streams wait for.
     """
     from engine import __version__

@@ -235,15 +235,13 @@ def _run(
 def _dashboard(state: str | None, sinks: Sequence[Sink]) -> Dashboard:
     from rich.console import Console
 
-    from apps.finance_monitor import outbox, tables
+    from apps.finance_monitor import queues, tables
     from apps.finance_monitor.dashboard import Dashboard
-    from apps.finance_monitor.sinks.escalation import Escalation
 
     if not (state and sinks):
         return Dashboard(Console())
-    database = tables.opened(state)
-    names = [sink.name for sink in sinks if not isinstance(sink, Escalation)]  # those are told few changes
-    return Dashboard(Console(), waiting=lambda: outbox.waiting(database, names))
+    database, lines = tables.opened(state), queues.queues(sinks)
+    return Dashboard(Console(), waiting=lambda now: queues.waiting(database, lines, now))
 
 
 def _tell(change: Change) -> None:

@@ -31,7 +31,7 @@ class Dashboard:
     """Drawn while it is entered; `take` tells it of each chunk.
 
     Args:
-        waiting: sink -> changes that it waits for.
+        waiting: gives at an event time: sink -> changes that it waits for.
         clock: seconds, growing.
     """
 
@@ -39,7 +39,7 @@ class Dashboard:
         self,
         console: Console,
         *,
-        waiting: Callable[[], dict[str, int]] = dict,
+        waiting: Callable[[datetime | None], dict[str, int]] = lambda now: {},
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         from rich.live import Live
@@ -92,7 +92,7 @@ class Dashboard:
         line = Text(f"{pulse.items:,} items  {rate:,.0f}/s  {lag}", style="bold")
         wrong = {"late": pulse.late, "twice": pulse.duplicates, "dead letters": pulse.dead}
         line.append("\n" + "  ".join(f"{count:,} {name}" for name, count in wrong.items()), style="not bold")
-        for sink, count in self._waiting().items():
+        for sink, count in self._waiting(pulse.event).items():
             if count:
                 line.append(f"\n{sink} has {count:,} to be told", style="not bold yellow")
         return line

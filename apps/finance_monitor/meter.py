@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from apps.finance_monitor import changelog
-from apps.finance_monitor.outbox import waiting
+from apps.finance_monitor.queues import queues, waiting
+from apps.finance_monitor.sinks import Sink
 
 if TYPE_CHECKING:
     from apps.finance_monitor.pulse import Pulse
@@ -23,13 +24,13 @@ class Meter:
     """What the monitor last told, and what its database says when it is asked.
 
     Args:
-        sinks: their names; few, and set at the start.
+        sinks: that the monitor sends changes to; few, and set at the start.
     """
 
-    def __init__(self, registry: CollectorRegistry, database: Database, sinks: Sequence[str]) -> None:
+    def __init__(self, registry: CollectorRegistry, database: Database, sinks: Sequence[Sink]) -> None:
         self.pulse: Pulse | None = None
         self._database = database
-        self._sinks = sinks
+        self._queues = queues(sinks)
         self._delay = 0.0
         self._seconds = Histogram(
             "keel_news_inference_seconds", "Time to label a chunk of news.", buckets=SECONDS, registry=registry
@@ -45,7 +46,7 @@ class Meter:
 
     def undelivered(self) -> dict[str, int]:
         """Sink -> changes that it has not been told yet."""
-        return waiting(self._database, self._sinks)
+        return waiting(self._database, self._queues, self.pulse.event if self.pulse else None)
 
     def describe(self) -> list[Metric]:
         return []  # or the registry would ask the database for their names

@@ -14,12 +14,11 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from apps.finance_monitor import tables
-from apps.finance_monitor.queues import All, Escalated, Queue
+from apps.finance_monitor.queues import queues, waiting
 from apps.finance_monitor.sinks import Refused, Sink
-from apps.finance_monitor.sinks.escalation import Escalation
 from engine.db import Database
 
 FIRST, LONGEST = 1.0, 300.0
@@ -43,7 +42,7 @@ class Outbox:
     def __init__(self, database: Database, sinks: Sequence[Sink], *, first: float = FIRST, poll: float = POLL) -> None:
         self._database = database
         self._sinks = sinks
-        self._queues = {sink.name: self._queue(sink) for sink in sinks}
+        self._queues = queues(sinks)
         self.clock: datetime | None = None
         self._first = first
         self._poll = poll
@@ -59,10 +58,7 @@ class Outbox:
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
-        with self._database.read() as connection:
-            told = {row.sink: row.number for row in connection.execute(select(tables.deliveries))}
-            left = {name: queue.left(connection, told.get(name, 0)) for name, queue in self._queues.items()}
-        return {name: count for name, count in left.items() if count}
+        return {name: count for name, count in waiting(self._database, self._queues, self.clock).items() if count}
 
     def deliver(self) -> bool:
         """Try what is due, once for each sink; whether anything was sent."""
@@ -83,10 +79,11 @@ class Outbox:
 
     def _next(self, sink: Sink) -> bool:
         deliveries = tables.deliveries
+        clock = self.clock  # read first: the transaction sees all that came before it
         with self._database.read() as connection:
             state = connection.execute(select(deliveries).where(deliveries.c.sink == sink.name)).one_or_none()
             told, attempts, due = (state.number, state.attempts, state.due) if state else (0, 0, 0.0)
-            change = self._queues[sink.name].next(connection, told)
+            change = self._queues[sink.name].next(connection, told, clock)
             silenced = tables.silenced
             hidden = change and connection.execute(select(silenced).where(silenced.c.number == change.number)).first()
         if change is None or time.time() < due:
@@ -109,9 +106,6 @@ class Outbox:
         self._note(sink, change.told, 0, 0.0)
         return True
 
-    def _queue(self, sink: Sink) -> Queue:
-        return Escalated(sink.after, lambda: self.clock) if isinstance(sink, Escalation) else All()
-
     def _note(
         self, sink: Sink, told: int, attempts: int, due: float, *, given_up: tuple[int, str] | None = None
     ) -> None:
@@ -122,12 +116,3 @@ class Outbox:
             if given_up:
                 number, reason = given_up
                 connection.execute(tables.undelivered.insert().values(sink=sink.name, number=number, reason=reason))
-
-
-def waiting(database: Database, sinks: Sequence[str]) -> dict[str, int]:
-    """Sink -> changes that it has not been told yet."""
-    number = tables.changes.c.number
-    with database.read() as connection:
-        told = {row.sink: row.number for row in connection.execute(select(tables.deliveries))}
-        counts = {name: select(func.count()).where(number > told.get(name, 0)) for name in sinks}
-        return {name: connection.execute(count).scalar_one() for name, count in counts.items()}

@@ -18,7 +18,6 @@ from apps.finance_monitor.feeds.source import Source
 from apps.finance_monitor.inbox import Inbox
 from apps.finance_monitor.run import LATENESS, Models, monitor
 from apps.finance_monitor.sinks import Sink
-from apps.finance_monitor.sinks.escalation import Escalation
 from engine.service import Queue
 
 GRACE_SECONDS = 5
@@ -57,7 +56,7 @@ class Service:
             self._database,
             inbox,
             queue=self._queue,
-            sinks=tuple(sink.name for sink in sinks if not isinstance(sink, Escalation)),  # those are told few changes
+            sinks=sinks,
             per_minute=per_minute,
             ended=lambda: self._server.should_exit,
         )

@@ -54,7 +54,7 @@ def drawn(board: Dashboard, console: Console) -> list[str]:
 
 def test_it_shows_trends_alerts_throughput_and_what_is_wrong_in_80_columns() -> None:
     console, ticks = Console(width=80, file=StringIO()), iter(range(0, 100, 2))
-    board = Dashboard(console, waiting=lambda: {"webhook desk": 4, "slack": 0}, clock=lambda: next(ticks))
+    board = Dashboard(console, waiting=lambda now: {"webhook desk": 4, "slack": 0}, clock=lambda: next(ticks))
     assert drawn(board, console) == ["waiting for news"]
     board.take(pulse(200))
     board.take(pulse(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from apps.finance_monitor.journal import Change, Journal
+from apps.finance_monitor.meter import Meter
 from apps.finance_monitor.outbox import Outbox
+from apps.finance_monitor.pulse import Pulse
 from apps.finance_monitor.sinks import Refused, configured
 from apps.finance_monitor.sinks.escalation import Escalation, Moment, Moments
 from apps.finance_monitor.sinks.sink import change, headline
@@ -22,6 +26,7 @@ from tests.finance_monitor.test_journal import fresh
 from tests.finance_monitor.test_smtp import alert as whole
 
 AFTER = timedelta(minutes=30)
+PULSE = Pulse(1, 0, 0, 0, None, None, 1, 0.1, [], {}, ())
 STATUS = {"open": "firing", "worse": "firing", "critical": "firing", "end": "resolved"}
 
 
@@ -131,6 +136,20 @@ def test_what_an_escalation_was_not_told_is_counted(record: Journal) -> None:
     record.write({"f": "1"}, [], [], [Change("a", 1, "firing", line)], record.restore(fresh))
     away = Escalation(Desk(), AFTER)
     assert Outbox(record.database, [away], first=60.0).end() == {"escalation after 30 minutes: desk": 1}
+
+
+def test_the_backlog_counts_an_escalation_once_time_has_made_it(record: Journal) -> None:
+    line = told(0, "a", "open")
+    record.write({"f": "1"}, [], [], [Change("a", 1, "firing", line)], record.restore(fresh))
+    desk, name = Desk(), "escalation after 30 minutes: desk"
+    meter = Meter(CollectorRegistry(), record.database, [desk, Escalation(desk, AFTER)])
+    assert meter.undelivered() == {"desk": 1, name: 0}
+    meter.take(replace(PULSE, event=at(31)))
+    assert meter.undelivered() == {"desk": 1, name: 1}
+    box = Outbox(record.database, [Escalation(desk, AFTER)], first=0.0)
+    box.clock = at(31)
+    assert [box.deliver() for _ in range(2)] == [False, True]
+    assert meter.undelivered() == {"desk": 1, name: 0}
 
 
 def test_changes_are_told_apart_in_words() -> None:

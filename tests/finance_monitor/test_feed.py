@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import sys
@@ -17,13 +18,16 @@ from typing import Any
 import pytest
 
 from apps.finance_monitor.feeds import named, source
-from apps.finance_monitor.feeds.file import File, Position
+from apps.finance_monitor.feeds.file import File
+from apps.finance_monitor.feeds.line import Position
 from apps.finance_monitor.feeds.source import Entry, chunks
 from apps.finance_monitor.items import DeadLetter, NewsItem, parse
+from apps.finance_monitor.mapping import Mapping
 from engine.errors import InputError
 
 Write = Callable[[str, str | bytes], Path]
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
+COLUMNS = Mapping("columns", {name: (name,) for name in ("id", "published", "title")}, "csv")
 
 
 def line(number: int, **changes: Any) -> str:
@@ -257,6 +261,77 @@ def test_new_files_that_match_are_followed(tmp_path: Path, monkeypatch: pytest.M
     assert told(next(found)) == "n3"
     until.set()
     assert list(found) == []
+
+
+def feeds_open() -> int:
+    return sum(os.readlink(one.path).endswith(".jsonl") for one in os.scandir("/proc/self/fd") if os.path.islink(one))
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_many_files_are_read_in_order_of_time_and_none_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, follow: bool
+) -> None:
+    monkeypatch.setattr(source, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr("apps.finance_monitor.feeds.line.PART", 1)  # each line is a part
+    names = [f"{number:02}.jsonl" for number in range(30)]
+    for at, name in enumerate(names):
+        times = [f"2026-03-02T{hour:02}:{at:02}:00Z" for hour in range(3)]
+        (tmp_path / name).write_text("".join(line(100 * hour + at, published=time) for hour, time in enumerate(times)))
+    entries = named("*.jsonl", follow=follow).entries(lambda feed: None)
+    found = []
+    for entry in entries:
+        assert feeds_open() == 0
+        if entry is None:
+            break
+        assert isinstance(entry.found, NewsItem)
+        found.append(entry.found.id)
+    assert found == [f"n{100 * hour + at}" for hour in range(3) for at in range(30)]
+
+
+def test_a_pattern_reads_out_what_was_rotated_and_no_torn_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.finance_monitor.feeds.glob.REST", 0)  # each turn is a look
+    path = tmp_path / "live.jsonl"
+    path.write_text(line(0) + line(1)[:20])
+    (tmp_path / "other.jsonl").write_text(line(9))
+    entries = named("*.jsonl", follow=True).entries(None)
+
+    def more(count: int) -> str:
+        return told(list(itertools.islice((entry for entry in entries if entry), count)))
+
+    assert more(2) == "n0 n9"
+    with path.open("a") as stream:
+        stream.write(line(1)[20:])
+    assert more(1) == "n1"
+    with path.open("a") as stream:
+        stream.write(line(2) + line(3))
+    path.rename(tmp_path / "live.1")
+    path.write_text(line(4))
+    assert more(3) == "n2 n3 n4"
+    path.write_text("")
+    assert [next(entries) for _ in range(3)] == [None] * 3
+    path.write_text(line(5))
+    assert more(1) == "n5"
+    with path.open("a") as stream:
+        stream.write(line(6))
+    path.rename(tmp_path / "live.2")  # and no other comes
+    assert more(1) == "n6"
+
+
+def test_a_pattern_of_growing_csv_keeps_headers_and_rows_over_several_lines(tmp_path: Path) -> None:
+    path = tmp_path / "live.csv"
+    rows = [f'n{number},2026-03-02T08:00:00Z,"Item\n{number}"\n' for number in range(4)]
+    path.write_text("id,published,title\n" + rows[0] + rows[1][:-5])
+    entries = named("*.csv", follow=True, mapping=COLUMNS).entries(None)
+    items = (entry for entry in entries if entry and entry.found)
+    assert told([next(items)]) == "n0"
+    assert next(entries) is None
+    with path.open("a") as stream:
+        stream.write(rows[1][-5:] + rows[2])
+    assert told([next(items), next(items)]) == "n1 n2"
+    with path.open("a") as stream:
+        stream.write(rows[3])
+    path.rename(tmp_path / "old")
+    assert told([next(items)]) == "n3"
 
 
 def test_standard_input_gives_what_is_there_while_its_writer_pauses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from apps.finance_monitor import journal, tables
 from apps.finance_monitor.alarms import Alarms
 from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.companies import Companies
-from apps.finance_monitor.feeds.file import Position
+from apps.finance_monitor.feeds.line import Position
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.journal import Change, Journal, State
 from apps.finance_monitor.labels import Labelled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,10 @@ from apps.finance_monitor.feeds import rss, source
 from apps.finance_monitor.feeds.rss import Cursor, WebFeed, pause
 from apps.finance_monitor.feeds.source import Entry
 from apps.finance_monitor.items import DeadLetter, NewsItem
+from apps.finance_monitor.labels import label
 from engine.errors import InputError, KeelError
+from tests.finance_monitor.test_journal import fresh
+from tests.finance_monitor.words import models
 
 RSS = """<?xml version="1.0"?><rss version="2.0"><channel><title>Harbour Wire</title><language>en-GB</language>
 {}</channel></rss>"""
@@ -139,6 +143,57 @@ def test_a_restart_goes_on_in_the_middle_of_a_document_and_asks_for_no_document_
     assert [bool(etag) for etag in site.asked] == [False, False, True]
     site.put(row(4), row(3))
     assert ids(list(entries(WebFeed(site.url), kept))) == ["n4"]
+
+
+def test_an_entry_whose_title_is_edited_comes_again_as_a_correction(site: Site) -> None:
+    kept: dict[str, str] = {}
+
+    def told(*rows: str) -> list[tuple[str, str, str | None]]:
+        site.put(*rows)
+        found = [entry.found for entry in entries(WebFeed(site.url), kept)]
+        return [(one.id, one.title, one.corrects) for one in found if isinstance(one, NewsItem)]
+
+    first = row(1)
+    assert told(first) == [("n1", "Item 1", None)]
+    again, third = first.replace("Item 1", "Item one"), first.replace("Item 1", "Item I")
+    assert told(again) == [("n1#2", "Item one", "n1")]
+    assert told(again.replace("Of 1", "Of 1, 7 comments")) == []
+    assert told(third, row(2)) == [("n2", "Item 2", None), ("n1#3", "Item I", "n1#2")]  # in effect from now on
+    assert told(third) == []
+    assert told(first) == [("n1#4", "Item 1", "n1#3")]
+    # A cursor of before titles were known takes none for edited.
+    kept[site.url] = json.dumps({"etag": "", "modified": "", "seen": [*json.loads(kept[site.url])["seen"]]})
+    assert told(third) == []
+    assert told(again) == [("n1#2", "Item one", "n1")]
+
+
+def test_a_kill_between_corrections_gives_them_again(site: Site) -> None:
+    kept: dict[str, str] = {}
+    site.put(row(1), row(2))
+    list(entries(WebFeed(site.url), kept))
+    site.put(row(1).replace("Item", "Word"), row(2).replace("Item", "Word"))
+    cut = entries(WebFeed(site.url), kept)
+    assert ids([next(cut), next(cut)]) == ["n1#2", "n2#2"]
+    cut.close()  # type: ignore[attr-defined]
+    assert ids(list(entries(WebFeed(site.url), kept))) == ["n2#2"]
+
+
+def test_a_corrected_entry_takes_its_first_edition_out_of_an_alarm(site: Site) -> None:
+    attacks = [row(number).replace("Item", "attack") for number in range(1, 40)]
+    state = fresh()
+
+    def read(web: Iterator[Entry]) -> None:
+        items = [entry.found for entry in web if isinstance(entry.found, NewsItem)]
+        for one in label(items, models().labellers, models().embedder):
+            list(state.monitor.take(state.arrivals.add(one)))
+        list(state.monitor.take(state.arrivals.rest()))
+
+    kept: dict[str, str] = {}
+    site.put(*attacks)
+    read(entries(WebFeed(site.url), kept))
+    site.put(attacks[0].replace("attack", "calm"), *attacks[1:])
+    read(entries(WebFeed(site.url), kept))
+    assert (state.monitor.tally.withdrawn, state.arrivals.duplicates, state.arrivals.late) == (1, 0, 0)
 
 
 def test_an_entry_without_a_time_came_now_and_one_without_a_title_is_a_dead_letter_by_its_id(site: Site) -> None:

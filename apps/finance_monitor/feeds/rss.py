@@ -8,8 +8,8 @@ import logging
 import queue
 import threading
 from calendar import timegm
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from html import unescape
@@ -31,14 +31,18 @@ AGENT = {"user-agent": "keel-finance-monitor"}
 _LOG = logging.getLogger(__name__)
 
 
+Edition = tuple[str, int]
+"""Hash of an entry's title ("": not known), and which one of it that is, from 1 on."""
+
+
 @dataclass(frozen=True)
 class Cursor:
     """What was seen of a feed. A 304 is asked for only once the whole document has been taken."""
 
     etag: str = ""
     modified: str = ""
-    seen: tuple[str, ...] = ()
-    """Hashes of the ids in the last document."""
+    seen: Mapping[str, Edition] = field(default_factory=dict)
+    """Hash of an id in the last document -> how it read."""
 
     def __str__(self) -> str:
         return json.dumps(vars(self))
@@ -46,7 +50,12 @@ class Cursor:
     @classmethod
     def read(cls, text: str) -> Cursor:
         values = json.loads(text)
-        return cls(values["etag"], values["modified"], tuple(values["seen"]))
+        seen = values["seen"]
+        if isinstance(seen, list):  # written before editions were known
+            seen = dict.fromkeys(seen, ("", 1))
+        return cls(
+            values["etag"], values["modified"], {mark: (title, number) for mark, (title, number) in seen.items()}
+        )
 
 
 @dataclass(frozen=True)
@@ -58,9 +67,18 @@ class Document:
     etag: str
     modified: str
 
-    def cursor(self) -> Cursor:
-        """Behind all of it."""
-        return Cursor(self.etag, self.modified, tuple(dict.fromkeys(map(_mark, self.parsed.entries))))
+    def editions(self, before: Mapping[str, Edition]) -> dict[str, tuple[Any, Edition]]:
+        """Mark -> entry and its edition, the first of each id; one whose title is not what it was is the next edition.
+
+        The title alone decides: it is what the model reads, and summaries often hold counters.
+        """
+        found: dict[str, tuple[Any, Edition]] = {}
+        for row in self.parsed.entries:
+            title = _hash(_text(row.get("title")) or "")
+            known, number = before.get(mark := _mark(row), ("", 0))
+            edited = number == 0 or (known != "" and known != title)
+            found.setdefault(mark, (row, (title, number + edited)))
+        return found
 
 
 class Unanswered(Exception):
@@ -78,7 +96,9 @@ class Unanswered(Exception):
 
 
 class WebFeed:
-    """Entries of a feed, each id once, oldest first. A thread asks, so that a slow server holds up no other feed.
+    """Entries of a feed, each id once, oldest first; one whose title was edited comes again as a correction.
+
+    A thread asks, so that a slow server holds up no other feed.
 
     Args:
         url: http or https.
@@ -119,8 +139,9 @@ class WebFeed:
                     raise KeelError(f"--feed {self.name}: {answer}")
                 if answer is None:
                     return
-                yield from self._entries(answer, cursor)
-                cursor = answer.cursor()
+                for entry in self._entries(answer, cursor):
+                    yield entry
+                cursor = Cursor.read(entry.after)  # the last stands behind the document
                 asked.taken.set()
         finally:
             asked.end()
@@ -134,21 +155,23 @@ class WebFeed:
     def _entries(self, document: Document, before: Cursor) -> Iterator[Entry]:
         source = _text(document.parsed.feed.get("title")) or httpx.URL(self._url).host
         language = (document.parsed.feed.get("language") or "").split("-")[0].lower() or None
-        known, seen = set(before.seen), list(before.seen)
-        new: list[tuple[str, NewsItem | DeadLetter]] = []
-        for row in document.parsed.entries:
-            mark = _mark(row)
-            if mark not in known:
-                known.add(mark)
-                new.append((mark, self._found(row, document.received, source, language)))
+        now, seen = document.editions(before.seen), dict(before.seen)
+        new = [
+            (mark, self._found(row, document.received, source, language, edition[1]))
+            for mark, (row, edition) in now.items()
+            if mark not in seen or seen[mark][1] < edition[1]
+        ]
         new.sort(key=lambda one: one[1].time if isinstance(one[1], NewsItem) else document.received)
         for mark, found in new:
-            seen.append(mark)
+            seen[mark] = now[mark][1]
             # Until all is taken the old answer counts, so that a restart is sent the document again.
-            yield Entry(found, self.name, str(Cursor(before.etag, before.modified, tuple(seen))))
-        yield Entry(None, self.name, str(document.cursor()))
+            yield Entry(found, self.name, str(Cursor(before.etag, before.modified, seen)))
+        editions = {mark: edition for mark, (_, edition) in now.items()}
+        yield Entry(None, self.name, str(Cursor(document.etag, document.modified, editions)))
 
-    def _found(self, row: Any, received: datetime, source: str, language: str | None) -> NewsItem | DeadLetter:
+    def _found(
+        self, row: Any, received: datetime, source: str, language: str | None, edition: int
+    ) -> NewsItem | DeadLetter:
         times = [row[name] for name in ("published_parsed", "updated_parsed") if name in row]
         published = next(filter(None, times), None)
         values = {
@@ -161,6 +184,10 @@ class WebFeed:
             "url": row.get("link"),
             "lang": language,
         }
+        if edition > 1 and values["id"]:
+            # It takes effect when it is seen: the entry keeps the time of its first edition, which is over by now.
+            earlier = f"{values['id']}#{edition - 1}" if edition > 2 else values["id"]
+            values |= {"id": f"{values['id']}#{edition}", "corrects": earlier, "published": values["received"]}
         try:
             return item(values)
         except Bad as fault:
@@ -267,7 +294,11 @@ def _retry_after(answer: httpx.Response) -> float:
 
 def _mark(row: Any) -> str:
     name = row.get("id") or row.get("link") or json.dumps([row.get("title"), row.get("summary")])
-    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:16]
+    return _hash(name)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _text(html: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -119,20 +120,26 @@ def merged(streams: list[Stream]) -> Generator[Entry | None]:
     another's news, and files give the same order whenever they are read again.
 
     Args:
-        streams: more may be put in as they are read.
+        streams: more may be put in as they are read; those that end are taken out.
     """
     try:
         while True:
+            streams[:] = [stream for stream in streams if not stream.ended]
             for stream in streams:
-                if stream.head is None and not stream.ended:
+                if stream.head is None:
                     stream.advance()
+            ready = [(stream.time, place, stream) for place, stream in enumerate(streams) if stream.head]
+            heapq.heapify(ready)
             for _ in range(AT_A_TIME):
-                ready = [stream for stream in streams if stream.head]
                 if not ready:
                     break
-                first = min(ready, key=lambda stream: stream.time)
+                _, place, first = ready[0]
                 yield first.head
                 first.advance()
+                if first.head:
+                    heapq.heapreplace(ready, (first.time, place, first))
+                else:
+                    heapq.heappop(ready)
             else:
                 continue
             if all(stream.ended for stream in streams):

@@ -36,8 +36,15 @@ export function words(times, one, at) {
   return `to ${clock(times[at])}: ${one.negative[at]} of ${one.stories[at]} negative, ${amount(one.expected[at])} expected`;
 }
 
+/** Whole numbers up to `most` at even, round distances, so many of them at most beside the zero. */
+export function ticks(most, many) {
+  const size = 10 ** Math.floor(Math.log10(most / many));
+  const step = Math.max(1, [1, 2, 5, 10].map((times) => times * size).find((each) => most / each < many + 1));
+  return Array.from({ length: Math.floor(most / step) + 1 }, (_, at) => at * step);
+}
+
 /**
- * A chart of one key. The pointer, or the arrow keys, move over its spans; `readout` says what they hold.
+ * A chart of one key with an axis beside it. The pointer, or the arrow keys, move over its spans; `readout` says what they hold.
  * @param spans [opened, closed] of the key's alerts, in milliseconds.
  */
 export function chart(times, one, spans, height, label, readout) {
@@ -58,6 +65,11 @@ export function chart(times, one, spans, height, label, readout) {
     one[name].forEach((value, at) => {
       if (value) svg.append(shape("rect", { class: name, x: at + 0.1, y: y(value), width: 0.8, height: height - 1 - y(value) }));
     });
+  }
+  const axis = element("div", { className: "axis", "aria-hidden": "true" });
+  for (const value of ticks(most, height < 80 ? 2 : 4)) {
+    axis.append(element("span", { style: `top: ${y(value)}px` }, String(value)));
+    if (value) svg.append(shape("line", { class: "tick", x1: 0, x2: width, y1: y(value), y2: y(value) }));
   }
   const line = one.expected.map((value, at) => `${at ? "L" : "M"}${at} ${y(value)}H${at + 1}`).join("");
   svg.append(shape("path", { class: "expected", d: line }));
@@ -83,5 +95,5 @@ export function chart(times, one, spans, height, label, readout) {
     event.preventDefault();
     show(to);
   });
-  return svg;
+  return element("div", { className: "plot" }, axis, svg);
 }

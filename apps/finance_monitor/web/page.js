@@ -158,12 +158,12 @@ function card(one, height) {
     readout.textContent = place === null ? `${clock(times[0])} to ${clock(times.at(-1))} UTC, up to ${Math.max(...one.stories)} at once` : words(times, one, place);
   };
   read(null);
-  const svg = chart(times, one, spansOf(one.key), height, label, read);
+  const plot = chart(times, one, spansOf(one.key), height, label, read);
   return element("article", { className: `card${firing ? (firing.silence ? " silenced" : " firing") : ""}` },
     element("div", { className: "head" },
       element("button", { type: "button", className: "name", title: named(one.key), onclick: () => enlarge(one.key) }, named(one.key)),
       element("span", { className: "sum" }, element("b", {}, String(negative)), ` of ${stories}, ${amount(expected)} expected`)),
-    svg, readout);
+    plot, readout);
 }
 
 function drawCharts() {

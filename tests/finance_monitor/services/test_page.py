@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,10 @@ def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(browser: A
     assert browser.find_elements(By.CSS_SELECTOR, "#topic .firing svg .negative")
     _shot(browser, "monitor-page")
 
+    marks = [one.text for one in browser.find_elements(By.CSS_SELECTOR, "#all .axis span")]
+    assert marks[0] == "0"
+    assert 2 <= len(marks) <= 5
+    assert len({int(after) - int(before) for before, after in pairwise(marks)}) == 1
     chart = browser.find_element(By.CSS_SELECTOR, "#topic .firing svg")
     assert "negative" in chart.get_attribute("aria-label")
     browser.execute_script("arguments[0].focus()", chart)
