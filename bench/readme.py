@@ -88,6 +88,20 @@ ROWS = (
     ("soak", "memory_growth", "... resident memory of the last quarter against the second"),
     ("crash_monitor", "identical", "finance-monitor killed a hundred times: alert log equal byte for byte"),
     ("crash_monitor", "lost", "... items lost or kept twice"),
+    ("games", "ndcg10_fused", "Amazon Games, the next item among 21: nDCG@10 (SASRec .759)"),
+    ("games", "ndcg10_text", "... by texts alone (untuned .517)"),
+    ("games", "gain_over_sequence", "... the whole above its best part"),
+    ("games", "train_seconds", "... seconds of training"),
+    ("cold", "ndcg10_fused", "... items hardly ever taken before: nDCG@10 (popularity .000)"),
+    ("cold", "gain_over_frozen_text", "... above untuned texts"),
+    ("oracle", "ndcg_share", "simulated shops: share of the nDCG of whoever knows the tastes"),
+    ("oracle", "ece", "... calibration error on the next week"),
+    ("offpolicy", "coverage_snips", "off-policy estimates (SNIPS): 95% intervals that hold the truth"),
+    ("rank_latency", "p99_ms", "300 candidates ranked over HTTP, 99th percentile: ms"),
+    ("rank_latency", "p99_rerank_ms", "... with a cross-encoder within 100 ms"),
+    ("rank_latency", "errors_8_clients", "... eight clients for a minute: errors"),
+    ("batch_score", "rows_per_s", "a million rows scored from Parquet: rows a second"),
+    ("batch_score", "max_rss_mb", "... memory, MB"),
 )
 
 

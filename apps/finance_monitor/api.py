@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from apps.finance_monitor import changelog, charts, events, page
+from apps.finance_monitor import changelog, charts, events
 from apps.finance_monitor.inbox import Full, Inbox
 from apps.finance_monitor.meter import Meter
 from apps.finance_monitor.series import rfc3339
@@ -25,7 +25,7 @@ from apps.finance_monitor.sinks import Sink
 from apps.finance_monitor.windows import Key
 from engine.db import Database
 from engine.errors import InputError
-from engine.service import Caller, Keys, Problem, Queue, allow, create
+from engine.service import Caller, Keys, Problem, Queue, allow, create, page
 
 MOST_KEYS = 200
 Server = Annotated[Caller, allow("server")]
@@ -87,7 +87,7 @@ def application(
     app.include_router(_figures(database, meter))
     app.include_router(_silences(database))
     app.include_router(events.routes(database, ended))
-    app.include_router(page.routes())
+    app.include_router(page("apps.finance_monitor"))
     return app, meter
 
 

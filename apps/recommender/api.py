@@ -16,13 +16,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
-from apps.recommender import answers, fields, page, told
+from apps.recommender import answers, fields, told
 from apps.recommender.live import Live
 from apps.recommender.logbook import Entry, stamp
 from apps.recommender.meter import Meter
 from apps.recommender.shelf import Shelf
 from engine.errors import InputError
-from engine.service import Caller, Keys, Problem, Queue, allow, create
+from engine.service import Caller, Keys, Problem, Queue, allow, create, page
 
 AHEAD = timedelta(minutes=5)
 """By which a caller's clock may be before ours."""
@@ -47,7 +47,7 @@ def application(shelf: Shelf, *, queue: Queue, per_minute: int = 600) -> FastAPI
     app.include_router(_rank(shelf, queue, meter))
     app.include_router(_told(shelf, queue, meter))
     app.include_router(_looks(shelf))
-    app.include_router(page.routes())
+    app.include_router(page("apps.recommender"))
     return app
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from engine.service.app import allow, create
 from engine.service.keys import Caller, Keys, Role
+from engine.service.pages import page
 from engine.service.problems import Problem
 from engine.service.queue import Queue
 
-__all__ = ["Caller", "Keys", "Problem", "Queue", "Role", "allow", "create"]
+__all__ = ["Caller", "Keys", "Problem", "Queue", "Role", "allow", "create", "page"]
