@@ -172,7 +172,7 @@ class WebFeed:
     def _found(
         self, row: Any, received: datetime, source: str, language: str | None, edition: int
     ) -> NewsItem | DeadLetter:
-        times = (_time(row[name]) for name in ("published_parsed", "updated_parsed") if row.get(name))
+        times = (_time(row, name) for name in ("published_parsed", "updated_parsed"))
         values = {
             "id": row.get("id") or row.get("link"),
             "published": next(filter(None, times), received).isoformat(),
@@ -300,11 +300,13 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def _time(parts: Any) -> datetime | None:
-    """None: there is no such time, as in the year 0."""
+def _time(row: Any, name: str) -> datetime | None:
+    """None: the entry has none, or one that cannot be, as in the year 0."""
+    if name not in row:  # asked for by its key alone, feedparser would give another one
+        return None
     try:
-        return datetime.fromtimestamp(timegm(parts), UTC)
-    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(timegm(row[name]), UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
         return None
 
 
