@@ -25,7 +25,7 @@ NAMES = {
     "soak": "a million items along the monitor's road without its models: speed and memory",
     "crash_monitor": "finance-monitor killed a hundred times: its alerts against those of a run left alone",
     "throughput": "items/s of the whole monitor against a BERT-base pipeline, and of the cascade against its champion",
-    "fuzz": "ten minutes of feeds full of whatever may come: crashes, and lines not counted once",
+    "fuzz": "ten minutes of feeds full of whatever may come: crashes, and entries not counted once",
     "company_sentiment": "headlines whose companies have opposite news: the sentiment towards each",
     "company_names": "names of companies in headlines, against capital letters",
     "banking77": "Banking77: full tuning and LoRA",

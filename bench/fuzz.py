@@ -1,4 +1,7 @@
-"""Feeds full of whatever may come, through the whole road: nothing crashes, and each line is counted once."""
+"""Feeds full of whatever may come, through the whole road: nothing crashes, and each entry is counted once.
+
+Half of the feeds are JSON lines, the others CSV under a mapping, RSS, Atom and pushed JSON (`shapes`).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import time
 import traceback
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +23,7 @@ from typing import Any, cast
 import numpy as np
 
 from apps.finance_monitor.feeds import named
+from apps.finance_monitor.feeds.source import Source
 from apps.finance_monitor.items import MAX_LINE
 from apps.finance_monitor.journal import Journal
 from apps.finance_monitor.run import Models, monitor
@@ -50,7 +54,9 @@ VALUES: tuple[Any, ...] = (
 
 
 def run(*, seeds: int) -> Figures:
-    """`crashes`: feeds that ended in an exception; `uncounted`: lines that were counted not at all, or twice."""
+    """`crashes`: feeds that ended in an exception; `uncounted`: entries that were counted not at all, or twice."""
+    from bench.shapes import SHAPES
+
     until = time.monotonic() + 60 * MINUTES * seeds
     total: Counter[str] = Counter()
     crashes: list[str] = []
@@ -60,16 +66,23 @@ def run(*, seeds: int) -> Figures:
             if seed % 20 == 0:
                 progress.stage(f"{total['lines']:,} lines, {len(crashes)} crashes")
             total["feeds"] += 1
-            data = b"".join(lines(random.Random(seed), LINES))
+            draw = random.Random(seed)
+            name = "jsonl" if seed % 2 else SHAPES[seed // 2 % len(SHAPES)].__name__
             try:
-                found = counted(data)
-                total.update({**vars(found), "uncounted": abs(found.uncounted)})
+                if seed % 2:
+                    found = counted(b"".join(lines(draw, LINES)))
+                else:
+                    with tempfile.TemporaryDirectory() as place:
+                        found = SHAPES[seed // 2 % len(SHAPES)](draw, LINES // 4, Path(place))
+                total.update({**vars(found), "uncounted": abs(found.uncounted), f"of_{name}": found.lines})
+                if found.uncounted:
+                    crashes.append(f"{name}, seed {seed}: {found}")
             except Exception:
-                crashes.append(f"seed {seed}: {traceback.format_exc(limit=-2)}")
+                crashes.append(f"{name}, seed {seed}: {traceback.format_exc(limit=-2)}")
     return Figures(
         {
             "crashes": float(len(crashes)),
-            "uncounted": float(abs(total["uncounted"])),
+            "uncounted": float(total["uncounted"]),
             "inputs": float(total["lines"]),
         },
         {},
@@ -79,7 +92,7 @@ def run(*, seeds: int) -> Figures:
 
 @dataclass(frozen=True)
 class Counted:
-    """What became of a feed's lines."""
+    """What became of a feed's lines, rows or entries."""
 
     lines: int
     blank: int
@@ -98,25 +111,31 @@ def counted(data: bytes) -> Counted:
     """Read a feed to its end with a state, and then once more, which must find nothing new."""
     whole = data.split(b"\n")[:-1]
     with tempfile.TemporaryDirectory() as place:
-        feed, state = Path(place) / "feed.jsonl", str(Path(place) / "monitor.db")
+        feed = Path(place) / "feed.jsonl"
         feed.write_bytes(data)
-        words = cast(Any, Words())
-        first, again = (
-            monitor([named(str(feed))], Models([words], words), state=state, dead_letters=Path(place) / "dead.jsonl")
-            for _ in range(2)
-        )
-        record = Journal(state)
-        with record.database.read() as connection:
-            taken = connection.exec_driver_sql("select count(*) from finance_items").scalar_one()
-            letters = connection.exec_driver_sql("select count(*) from finance_dead").scalar_one()
-        record.close()
-        told = (Path(place) / "dead.jsonl").read_bytes().split(b"\n")[:-1] if letters else []
+        blank = sum(not line.strip() for line in whole)
+        return taken(Path(place), len(whole), blank, lambda: [named(str(feed))])
+
+
+def taken(place: Path, entries: int, blank: int, sources: Callable[[], Sequence[Source]], **options: Any) -> Counted:
+    """What became of the entries of sources that are read to their end with a state in a folder, twice."""
+    state, words = str(place / "monitor.db"), cast(Any, Words())
+    first, again = (
+        monitor(sources(), Models([words], words), state=state, dead_letters=place / "dead.jsonl", **options)
+        for _ in range(2)
+    )
+    record = Journal(state)
+    with record.database.read() as connection:
+        items = connection.exec_driver_sql("select count(*) from finance_items").scalar_one()
+        letters = connection.exec_driver_sql("select count(*) from finance_dead").scalar_one()
+    record.close()
+    told = (place / "dead.jsonl").read_bytes().split(b"\n")[:-1] if letters else []
     late, twice = first.arrivals.late, first.arrivals.duplicates
     for line in told:
         json.loads(line)
     if first.tally != again.tally or len(told) != letters:
         raise AssertionError("a second reading found something else")
-    return Counted(len(whole), sum(not line.strip() for line in whole), letters, taken - late - twice, late, twice)
+    return Counted(entries, blank, letters, items - late - twice, late, twice)
 
 
 class Words:

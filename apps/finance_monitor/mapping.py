@@ -89,7 +89,7 @@ class Mapping:
                 break
         if ours == "tickers":
             return _tickers(value)
-        if ours in TIMES and isinstance(value, str):
+        if ours in TIMES and isinstance(value, str) and value.strip():
             return self._time(ours, value)
         return value.strip() if isinstance(value, str) else value
 

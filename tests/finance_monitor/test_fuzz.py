@@ -16,7 +16,7 @@ from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.feeds import named
 from apps.finance_monitor.items import Bad, DeadLetter, NewsItem, parse
 from apps.finance_monitor.labels import label
-from bench import fuzz
+from bench import fuzz, shapes
 from tests.finance_monitor.test_journal import fresh
 
 ANYTHING = st.recursive(
@@ -81,3 +81,10 @@ def test_a_run_with_a_state_counts_each_line_once_and_none_again(seed: int) -> N
     found = fuzz.counted(b"".join(fuzz.lines(random.Random(seed), 150)))
     assert (found.lines, found.uncounted) == (150, 0)
     assert min(found.blank, found.dead, found.read) > 0
+
+
+@pytest.mark.parametrize("shape", shapes.SHAPES, ids=lambda shape: shape.__name__)
+def test_other_shapes_count_each_entry_once_and_none_again(shape: Any, tmp_path: Path) -> None:
+    found = shape(random.Random(4), 40, tmp_path)
+    assert found.uncounted == 0
+    assert found.lines > 8

@@ -126,6 +126,15 @@ def test_times_are_read_in_their_shape_and_zone(write: Write) -> None:
     assert (item.id, item.title, item.published) == ("7", "News", datetime(2026, 7, 2, 8, tzinfo=UTC))
 
 
+def test_an_empty_cell_is_no_time_of_receipt(write: Write) -> None:
+    names = ("id", "published", "received", "title")
+    mapping = Mapping("m", {name: (name,) for name in names}, "csv")
+    table = write("t.csv", "id,published,received,title\n1,2026-03-02T08:00:00Z,,Title\n2,,,Title\n")
+    item, letter = found(read(table, mapping))
+    assert item.received == item.published
+    assert "field 'published'" in letter.reason
+
+
 def test_every_fault_of_a_mapping_is_told_with_its_path(write: Write) -> None:
     text = """
 format: xml

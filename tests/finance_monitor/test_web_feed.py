@@ -196,9 +196,12 @@ def test_a_corrected_entry_takes_its_first_edition_out_of_an_alarm(site: Site) -
     assert (state.monitor.tally.withdrawn, state.arrivals.duplicates, state.arrivals.late) == (1, 0, 0)
 
 
-def test_an_entry_without_a_time_came_now_and_one_without_a_title_is_a_dead_letter_by_its_id(site: Site) -> None:
+@pytest.mark.parametrize("date", ["<pubDate>soon</pubDate>", "<pubDate>0000-01-01T00:00:00Z</pubDate>"])
+def test_an_entry_without_a_time_came_now_and_one_without_a_title_is_a_dead_letter_by_its_id(
+    site: Site, date: str
+) -> None:
     site.put(
-        row(1, date="<pubDate>soon</pubDate>"),
+        row(1, date=date),
         "<item><guid isPermaLink='false'>n2</guid></item>",
         "<item><title>x</title></item>",
     )

@@ -172,11 +172,10 @@ class WebFeed:
     def _found(
         self, row: Any, received: datetime, source: str, language: str | None, edition: int
     ) -> NewsItem | DeadLetter:
-        times = [row[name] for name in ("published_parsed", "updated_parsed") if name in row]
-        published = next(filter(None, times), None)
+        times = (_time(row, name) for name in ("published_parsed", "updated_parsed"))
         values = {
             "id": row.get("id") or row.get("link"),
-            "published": (datetime.fromtimestamp(timegm(published), UTC) if published else received).isoformat(),
+            "published": next(filter(None, times), received).isoformat(),
             "received": received.isoformat(),
             "title": _text(row.get("title")),
             "body": _text(row.content[0].value if row.get("content") else row.get("summary")),
@@ -299,6 +298,16 @@ def _mark(row: Any) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _time(row: Any, name: str) -> datetime | None:
+    """None: the entry has none, or one that cannot be, as in the year 0."""
+    if name not in row:  # asked for by its key alone, feedparser would give another one
+        return None
+    try:
+        return datetime.fromtimestamp(timegm(row[name]), UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def _text(html: str | None) -> str | None:
