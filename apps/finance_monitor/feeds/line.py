@@ -48,7 +48,7 @@ def whole(path: Path, start: Position, *, torn: bool) -> Iterator[Line]:
 
 
 def in_parts(path: Path, at: Position, *, torn: bool) -> Iterator[Line]:
-    """The same of one of many thousands of files: it is closed between two parts.
+    """Lines to the end of one of many thousands of files, which is closed between two parts; `torn` as in `whole`.
 
     Where another file stands in its place by then, the old one is looked for in its folder and read out first.
     """
