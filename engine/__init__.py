@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.progress import Progress as Progress
     from engine.recipe import Recipe as Recipe
     from engine.resources import packaged as packaged
+    from engine.resources import sha256 as sha256
     from engine.store import Store as Store
     from engine.store import Version as Version
     from engine.tasks.labels import Answer as Answer
@@ -38,6 +39,7 @@ _HOMES = {
     "Progress": "engine.progress",
     "Recipe": "engine.recipe",
     "packaged": "engine.resources",
+    "sha256": "engine.resources",
     "Store": "engine.store",
     "Trained": "engine.training",
     "Version": "engine.store",

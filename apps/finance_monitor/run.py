@@ -34,9 +34,8 @@ from apps.finance_monitor.sinks import Sink
 from apps.finance_monitor.stories import Stories
 from apps.finance_monitor.towards import Reader
 from apps.finance_monitor.watchlist import WatchList
-from engine import Embedder, Predictor, Progress, Recipe, Store, load, train
+from engine import Embedder, Predictor, Progress, Recipe, Store, load, sha256, train
 from engine.errors import InputError
-from engine.resources import sha256
 
 MULTILINGUAL = "finance-news-multilingual"
 OTHERS = (MULTILINGUAL, NAMES, COMPANY)

@@ -257,7 +257,7 @@ class _Given:
 def _watched(given: Path | None, kept: Mapping[str, str] | None) -> WatchList:
     from apps.finance_monitor import watchfile
     from apps.finance_monitor.watchlist import WatchList
-    from engine.resources import sha256
+    from engine import sha256
 
     path = given or (Path(kept["file"]) if kept else None)
     if path is None:
