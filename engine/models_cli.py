@@ -33,7 +33,7 @@ def models_list(as_json: Json = False) -> None:
                 {
                     "model": str(version),
                     "alias": aliases.get(version.number, ""),
-                    "made": manifest["made"],
+                    "made": manifest.get("made", ""),
                     "main figure": scores,
                 }
             )

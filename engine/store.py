@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,10 +117,14 @@ class Store:
             shutil.rmtree(place, ignore_errors=True)
 
     def commit(self, name: str, staged: Path, manifest: dict[str, Any]) -> Version:
-        """Make the staged folder the next version: hash every file, write the manifest, sync, rename."""
+        """Make the staged folder the next version: hash every file, write the manifest, sync, rename.
+
+        A manifest that does not say when it was `made` gets the time.
+        """
         paths = [path for path in sorted(staged.rglob("*")) if path.is_file()]
         files = {str(path.relative_to(staged)): resources.sha256(path) for path in paths}
-        text = json.dumps({**manifest, "files": files}, indent=2, ensure_ascii=False)
+        made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        text = json.dumps({"made": made, **manifest, "files": files}, indent=2, ensure_ascii=False)
         (staged / MANIFEST).write_text(text + "\n", encoding="utf-8")
         for path in [*staged.rglob("*"), staged]:
             _sync(path)

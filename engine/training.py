@@ -214,7 +214,6 @@ def _manifest(
     return {
         "name": recipe.name,
         "task": recipe.task.kind,
-        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "parents": parents,
         "recipe_sha256": recipe.digest(),
         "data_sha256": loaded.hashes,

@@ -7,7 +7,6 @@ ten a text. On PhraseBank they take the agreement with the champion on all texts
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -53,7 +52,6 @@ def distilled(version: Version, model: Predictor, progress: Progress) -> Linear:
     found = distil(model, [row.text for row in taught], [row.text for row in judged])
     manifest = {
         "name": name,
-        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "components": [str(version)],
         "teacher_sha256": teacher,
         "ngrams": VERSION,

@@ -183,23 +183,29 @@ def monitor(
     journal = Journal(state, keep_items=keep_items) if state else None
     ending = until or threading.Event()
 
-    def fresh() -> State:
-        waits = lateness if follow or journal else None
-        return State(Arrivals(waits), Monitor(Stories(), Companies(listed), Alarms(models.lineage(), budget=budget)))
-
-    now = journal.restore(fresh) if journal else fresh()
-    # What was kept has the settings of its time.
-    now.monitor.alarms.model, now.monitor.alarms.budget = models.lineage(), budget
-    now.monitor.alarms.settings = {
+    waits = lateness if follow or journal else None
+    settings = {
         "false_alarms_per_day": budget,
-        "lateness_minutes": lateness / timedelta(minutes=1) if follow or journal else None,
+        "lateness_minutes": waits / timedelta(minutes=1) if waits is not None else None,
         "companies": {"file": str(watch_list), "sha256": sha256(watch_list)} if watch_list else None,
         "calendar": calendar,
         "notices": notices,
     }
-    now.monitor.alarms.baseline.keep_holidays_of(calendar)
-    now.monitor.notices.told = notices
-    now.monitor.companies.watch(listed)
+
+    def instructed(state: State) -> State:
+        followed = state.monitor
+        followed.alarms.model, followed.alarms.budget, followed.alarms.settings = models.lineage(), budget, settings
+        followed.alarms.baseline.keep_holidays_of(calendar)
+        followed.notices.told = notices
+        followed.companies.watch(listed)
+        return state
+
+    def fresh() -> State:
+        # Items that are taken again meet what they met at first.
+        return instructed(State(Arrivals(waits), Monitor(Stories(), Companies(listed), Alarms(models.lineage()))))
+
+    # What was kept has the settings of its time.
+    now = instructed(journal.restore(fresh)) if journal else fresh()
     told = Lines(log, journal.changes() if journal else (), append=journal is None)
     dead = Lines(dead_letters, journal.dead() if journal else ())
     if log:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
@@ -195,10 +194,11 @@ def _sides(source: Source, learned: Learned, staged: Path, before: Figures, afte
 def _manifest(
     source: Source, learned: Learned, figures: Figures, losses: Sequence[dict[str, Any]], told: dict[str, Any]
 ) -> dict[str, Any]:
-    parent = {name: value for name, value in source.version.manifest().items() if name not in ("files", "seconds")}
+    parent = {
+        name: value for name, value in source.version.manifest().items() if name not in ("made", "files", "seconds")
+    }
     return {
         **parent,
-        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "parents": [str(source.version)],
         "derived": {**told, "parent_sha256": source.version.sha256()},
         "parameters": {"trainable": 0, "all": learned.parameters},
