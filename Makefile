@@ -38,7 +38,7 @@ demo-recommender: $(READY)  ## train the recommender (first time only); a user's
 
 test: $(READY)  ## all tests
 	@echo "== tests"
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-services: $(READY)  ## the tests that need PostgreSQL, Redis and Chromium, which it installs on Debian (as root, or by sudo)
 	@echo "== services"
