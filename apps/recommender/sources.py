@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from apps.recommender import readers
 from apps.recommender.events import Events
 from apps.recommender.exposures import Exposures
 from apps.recommender.items import Items
+from apps.recommender.readers import tables
 from apps.recommender.readers.data import DeadLetter
 from apps.recommender.settings import Settings
 from engine import Progress, packaged
@@ -27,11 +30,17 @@ class Source:
     events: Events
     settings: Settings
     exposures: Exposures | None = None
+    users: pd.DataFrame | None = None
     dead: tuple[DeadLetter, ...] = ()
 
 
 def given(
-    items: Path | None, events: Path | None, exposures: Path | None, settings: Path | None, progress: Progress
+    items: Path | None,
+    events: Path | None,
+    exposures: Path | None,
+    users: Path | None,
+    settings: Path | None,
+    progress: Progress,
 ) -> Source:
     """What the files hold; items may stand beside the events. Without either, Keel's own shop, simulated.
 
@@ -41,7 +50,7 @@ def given(
     """
     told = Settings.read(settings) if settings else None
     if events is None:
-        for option, path in (("--items", items), ("--exposures", exposures)):
+        for option, path in (("--items", items), ("--exposures", exposures), ("--users", users)):
             if path is not None:
                 raise InputError(f"{option} {path}: without events there is nothing to learn from; give --events too")
         return own(told, progress)
@@ -51,7 +60,8 @@ def given(
     if found is None:
         raise InputError(f"{events}: no items beside the events; name their file with --items")
     shown = Exposures.read(exposures) if exposures else None
-    return Source(found, data.events, told or Settings(), shown, data.dead)
+    people = tables.load(users).frame if users else None
+    return Source(found, data.events, told or Settings(), shown, people, data.dead)
 
 
 def own(settings: Settings | None, progress: Progress) -> Source:

@@ -34,6 +34,13 @@ def train(
         ),
     ] = None,
     exposures: options.Shown = None,
+    users: Annotated[
+        Path | None,
+        typer.Option(
+            help="Users as .jsonl, .csv or .parquet: user_id, and the field that the setting `segment` names; who has "
+            "no history is ranked by what their segment takes."
+        ),
+    ] = None,
     settings: Annotated[
         Path | None, typer.Option(help="Settings as YAML: what each behaviour is worth, sizes, how lists look.")
     ] = None,
@@ -67,16 +74,16 @@ def train(
     from engine import Progress
 
     with Progress(quiet=as_json) as progress:
-        source = sources.given(items, events, exposures, settings, progress)
+        source = sources.given(items, events, exposures, users, settings, progress)
         told = _changed(source.settings, base, seed)
         done: Evaluation | None = None
         if hold_out:
             plan = Plan(hold_out, lists=lists, others=others, behaviours=tuple(told.values), seed=told.seed)
-            trial = Trial.of(source.items, source.events, told, plan, progress, source.exposures)
+            trial = Trial.of(source.items, source.events, told, plan, progress, source.exposures, source.users)
             made, done = trial.save(name, promote=promote), trial.evaluation
         else:
             training = Training.of(source.items, source.events, told, progress, source.exposures)
-            made = Recommender.learnt(training).save(name, promote=promote)
+            made = Recommender.learnt(training, source.users).save(name, promote=promote)
     if source.dead:
         letters(dead_letters, source.dead)
     if as_json:

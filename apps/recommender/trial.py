@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 
+import pandas as pd
 from pydantic import TypeAdapter
 
 from apps.recommender.ablation import FUSED, Ablation
@@ -41,6 +42,7 @@ class Trial:
         plan: Plan,
         progress: Progress,
         exposures: Exposures | None = None,
+        users: pd.DataFrame | None = None,
     ) -> Trial:
         """Train on what came before, and measure on what is held out.
 
@@ -51,7 +53,7 @@ class Trial:
         held = HeldOut.of(items, events, plan, exposures)
         before = None if exposures is None else exposures.until(held.learnt)
         training = Training.of(items, held.learnt, settings, progress, before)
-        learnt = Recommender.learnt(training)
+        learnt = Recommender.learnt(training, users)
         with training.clock.stage("measuring"):
             evaluation = measured(Ablation(training, learnt), held)
         return cls(learnt.partial_fit(held.later), evaluation)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from apps.recommender.cli import app
 from apps.recommender.exposures import Exposures
 from apps.recommender.held_out import HeldOut, Plan
+from apps.recommender.ranker import Recommender
 from engine import Store
 from engine.errors import DataError, InputError
 from tests.recommender.conftest import shop_events, shop_items
@@ -34,8 +35,11 @@ def files(tmp_path_factory: pytest.TempPathFactory, toy_base: Path) -> Path:
     shop_items().frame.reset_index().to_json(folder / "items.jsonl", orient="records", lines=True, date_format="iso")
     events = shop_events().frame
     events.to_parquet(folder / "events.parquet")
+    people = sorted(set(events["user_id"]))
+    country = ["no" if at % 2 else "it" for at in range(len(people))]
+    pd.DataFrame({"user_id": people, "country": country}).to_csv(folder / "users.csv", index=False)
     (folder / "settings.yaml").write_text(
-        "values: {click: 1, purchase: 10}\nstep_share: 0.3\n"
+        "values: {click: 1, purchase: 10}\nstep_share: 0.3\nsegment: country\n"
         f"text: {{base: {toy_base}, pairs: 0, epochs: 1, width: 16}}\n"
         "sequence: {epochs: 1, width: 16}\nbooster: {rounds: 20, threads: 1}\n",
         encoding="utf-8",
@@ -50,8 +54,15 @@ def trained(files: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEEL_HOME", str(home))
         patch.chdir(files)
-        said = call("train", "--events", "events.parquet", "--settings", "settings.yaml", "--hold-out", 2, "--json")
+        given = ("--events", "events.parquet", "--users", "users.csv", "--settings", "settings.yaml")
+        said = call("train", *given, "--hold-out", 2, "--json")
     return home, json.loads(said)
+
+
+def test_segments_of_users_are_learnt_and_kept() -> None:
+    segments = Recommender.load().segments
+    assert segments is not None
+    assert segments.names == ("it", "no")
 
 
 @pytest.fixture(autouse=True)
