@@ -18,20 +18,6 @@ pytest_plugins = ["tests.services"]
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Toy models are too small to share out: beside a busy process two threads mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-BOT = "tests/customer_service/"
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A file's tests run in one process, and so do all of the support bot's: its toy takes longest to train."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return BOT if file.startswith(BOT) else file
-
-    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
