@@ -26,8 +26,8 @@ from engine.text.terms import terms
 
 SUPPORT = packaged() / "data" / "support"
 DIALOGUES = 80
-EVERY = 3
-"""One dev question in so many: a toy's weights need no more."""
+EVERY = 1
+"""One dev question in so many."""
 
 
 class WordVectors(Embedder):
