@@ -25,7 +25,6 @@ import numpy as np
 from engine import golden, lineage, resources, training
 from engine.data.files import write_json, write_lines
 from engine.data.rows import Row
-from engine.data.split import Parts
 from engine.decision import Aside, Taught, decisions
 from engine.errors import InputError
 from engine.lessons import Lessons, lessons, without_leaks
@@ -65,9 +64,7 @@ class Plan:
         return cls(**{**values, "aside": aside, "feedback": Taught.of(values["feedback"])})
 
 
-def plan(
-    champion: Version, log: FeedbackLog, settings: Sequence[str], folder: Path, *, dry: bool = False
-) -> Plan:
+def plan(champion: Version, log: FeedbackLog, settings: Sequence[str], folder: Path, *, dry: bool = False) -> Plan:
     """What a retrain of the champion will do, its files written into the folder and the plan last.
 
     Args:
@@ -94,9 +91,7 @@ def plan(
         learnt=frozenset(id for one in before for id in one["learnt"]),
         judged=frozenset(id for one in before for id in one["held"]),
     )
-    frozen = golden.read(
-        golden.frozen(champion, recipe, parts, aside=folder if dry else None), recipe, found.heads
-    )
+    frozen = golden.read(golden.frozen(champion, recipe, parts, aside=folder if dry else None), recipe, found.heads)
     judges = [lesson.row for lesson in found.judges]
     without_leaks(found, replace(parts, train=[], test=[*frozen.rows, *judges]))
     if not found.new:
@@ -166,9 +161,7 @@ def _check(champion: Version, recipe: Recipe) -> None:
         )
 
 
-def _recipe(
-    recipe: Recipe, champion: Version, found: Lessons, folder: Path, golden_rows: Path, rows: int
-) -> Recipe:
+def _recipe(recipe: Recipe, champion: Version, found: Lessons, folder: Path, golden_rows: Path, rows: int) -> Recipe:
     """The recipe of the challenger: on from the champion, on the files of the folder."""
     tuning, onward = recipe.tuning, recipe.retrain
     judged = [str(golden_rows), *([str(folder / "new.jsonl")] if found.judges else [])]
@@ -200,9 +193,13 @@ def _recipe(
 
 
 def _nothing(champion: Version, read: int, found: Lessons) -> str:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(one.reason for one in found.aside).most_common(5))
+    reasons = ", ".join(
+        f"{count} {reason}" for reason, count in Counter(one.reason for one in found.aside).most_common(5)
+    )
     known = f"{len(found.known)} rows are learnt already" if found.known else ""
-    return f"{champion.name}: no feedback to learn from; of {read} pieces: " + ("; ".join(filter(None, (known, reasons))) or "none")
+    return f"{champion.name}: no feedback to learn from; of {read} pieces: " + (
+        "; ".join(filter(None, (known, reasons))) or "none"
+    )
 
 
 def fresh(champion: Version, log: FeedbackLog) -> int:

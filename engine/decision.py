@@ -7,7 +7,9 @@ $KEEL_HOME/decisions/<name>/<id>/report.md       for people; neither holds a tex
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from engine.data.files import whole, write_json
 from engine.errors import InputError
 
 JSON, MARKDOWN = "report.json", "report.md"
+UNFINISHED = ".unfinished"
+"""Folder of a retrain that is at work, or was killed."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,17 @@ def find(name: str, id: str) -> Decision:
     return found[id]
 
 
+def unfinished(name: str) -> bool:
+    """Whether a killed retrain left work that another goes on with."""
+    return (folder(name) / UNFINISHED).exists()
+
+
+def reasons(aside: Sequence[Aside]) -> list[tuple[str, int]]:
+    """Why feedback was set aside and how often, the most frequent first; probabilities in it do not tell it apart."""
+    counts = Counter(re.sub(r"\d+\.\d+", "so much", one.reason) for one in aside)
+    return counts.most_common()
+
+
 def markdown(one: Decision) -> str:
     """The decision for people."""
     lines = [f"# {one.name}: {'promoted' if one.promoted else 'refused'}", "", f"{one.why}.", ""]
@@ -149,16 +164,20 @@ def markdown(one: Decision) -> str:
         lines.append(f"| {gate.name} | {held} | {gate.figure:.4f} | {gate.bound:.4f} | {interval} | {gate.note} |")
     taught = one.feedback
     lines += ["", "## What it learnt from", ""]
-    lines += [f"- {taught.read:,} pieces of feedback were read; {len(taught.learnt):,} taught it, as {taught.rows:,} rows"]
+    lines += [
+        f"- {taught.read:,} pieces of feedback were read; {len(taught.learnt):,} taught it, as {taught.rows:,} rows"
+    ]
     lines += [f"- {taught.replayed:,} rows that {one.champion} knew were learnt again beside them"]
     if taught.new_labels:
         lines += [f"- new labels: {', '.join(taught.new_labels)}; {len(taught.held)} pieces of feedback judge them"]
     if one.aside:
         lines += ["", "## What was set aside", ""]
-        counts = Counter(reason for _, reason in map(lambda found: (found.id, found.reason), one.aside))
-        lines += [f"- {count:,}: {reason}" for reason, count in counts.most_common()]
+        lines += [f"- {count:,}: {reason}" for reason, count in reasons(one.aside)]
     if not one.promoted:
-        lines += ["", f"The version is kept. To make it champion all the same: `engine models promote {one.challenger}`"]
+        lines += [
+            "",
+            f"The version is kept. To make it champion all the same: `engine models promote {one.challenger}`",
+        ]
     else:
         lines += ["", f"To go back to {one.champion}: `engine models rollback {one.name}`"]
     return "\n".join(lines) + "\n"

@@ -119,4 +119,3 @@ def _chosen(recipe: Recipe, parts: Parts) -> tuple[list[Row], list[dict[str, Any
             read[name] = {number: values for number, values in found if not isinstance(values, BadRow)}
         records.append(read[name].get(int(line), {}))
     return rows, records
-

@@ -1,6 +1,6 @@
 """Schedule: when a model is due to be retrained, in words: "500 new rows or drift", "7 days and 50 new rows".
 
-    when = all { "or" all }        all = term { "and" term }        term = N "new rows" | N "days" | "drift"
+when = all { "or" all }        all = term { "and" term }        term = N "new rows" | N "days" | "drift"
 """
 
 from __future__ import annotations

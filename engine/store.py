@@ -1,7 +1,7 @@
 """Store: model versions that are whole or absent, never changed, with lineage and hashes; and aliases to them.
 
 <root>/<name>/<number>/manifest.json ...    a version
-<root>/<name>/aliases.json                  {"champion": 3, ..., "changes": [{"number": 3, "way": "promoted", ...}, ...]}
+<root>/<name>/aliases.json                  {"champion": 3, ..., "changes": [{"number": 3, "way": "promoted", ...}]}
 
 Aliases and the changes of champion are one file, replaced whole: a process killed while it promotes or rolls back has
 done all of it or nothing.
@@ -207,9 +207,7 @@ class Store:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return found
 
-    def _point(
-        self, name: str, aliases: dict[str, int], way: Literal["promoted", "rolled back"] | None = None
-    ) -> None:
+    def _point(self, name: str, aliases: dict[str, int], way: Literal["promoted", "rolled back"] | None = None) -> None:
         """Replace the file of aliases; with a `way`, the champion changes."""
         found = {**self._pointers(name), **aliases}
         if way:

@@ -33,7 +33,9 @@ class Row:
     def record(self) -> dict[str, Any]:
         """The row as a line of a file that a recipe without columns of its own reads back."""
         said = {"pair": self.pair, "group": self.group, "lang": self.language, "augmented_from": self.augmented_from}
-        return {"text": self.text} | {name: value for name, value in {**said, **self.labels}.items() if value is not None}
+        return {"text": self.text} | {
+            name: value for name, value in {**said, **self.labels}.items() if value is not None
+        }
 
 
 class BadRow(ValueError):

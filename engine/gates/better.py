@@ -45,7 +45,11 @@ def _mean(trial: Trial, metrics: list[tuple[Asked, Metric]]) -> Metric:
         places.append((place, metric))
 
     def mean(over: NDArray[np.intp]) -> float:
-        found = [metric(own[own >= 0]) for own, metric in ((place[over], metric) for place, metric in places) if (own >= 0).any()]
+        found = [
+            metric(own[own >= 0])
+            for own, metric in ((place[over], metric) for place, metric in places)
+            if (own >= 0).any()
+        ]
         return float(np.mean(found)) if found else 0.0
 
     return mean

@@ -31,17 +31,16 @@ def ask(trial: Trial) -> list[Gate]:
     for one in trial.heads:
         parts = list(_parts(trial, one))
         if not parts:
+            note = f"{one.head.name}: no part of the golden rows has {trial.settings.slice_rows} of them"
+            found.append(Gate("slices", True, 0.0, -bound, None, note))
             continue
         lost = [part for part in parts if part.difference.value < -bound and part.difference.high < 0]
         worst = min(lost or parts, key=lambda part: part.difference.value)
         also = f", and {len(lost) - 1} more parts lose" if len(lost) > 1 else ""
-        note = (
-            f"{one.head.name}: worst of {len(parts)} parts is {worst.name} ({worst.rows} rows){also}; may lose {bound:g}"
-        )
+        told = f"worst of {len(parts)} parts is {worst.name} ({worst.rows} rows){also}"
+        note = f"{one.head.name}: {told}; may lose {bound:g}"
         difference = worst.difference
-        found.append(
-            Gate("slices", not lost, difference.value, -bound, (difference.low, difference.high), note)
-        )
+        found.append(Gate("slices", not lost, difference.value, -bound, (difference.low, difference.high), note))
     return found
 
 

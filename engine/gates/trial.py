@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.rows import Row
+from engine.evaluate.asked import Remembering
 from engine.evaluate.held_out import said
 from engine.evaluate.intervals import Difference, Metric, paired_bootstrap
 from engine.predictor import Predictor, Text
@@ -26,6 +27,11 @@ class Side:
 
     predictor: Predictor
     outputs: Mapping[str, Sequence[Output]]
+
+    @cached_property
+    def asking(self) -> Remembering:
+        """The model, asked once for each text however many gates ask."""
+        return Remembering(self.predictor)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from engine.recipe.checks import Fairness, Robustness
 from engine.recipe.section import Count, Fraction, Paths, Positive, Section
 
 Name = Literal["better", "forgetting", "slices", "calibration", "robustness", "fairness", "latency", "size"]
@@ -31,7 +32,9 @@ class Gates(Section):
     slice_rows: Count = 20
     """Rows of the smallest slice that is judged."""
     calibration: Fraction = 0.02
-    """Most that a head's calibration error may rise."""
+    """Most that a head's calibration error may rise, unless chance would explain it."""
+    robustness: Robustness = Robustness()
+    fairness: Fairness = Fairness()
     latency: Positive = 1.5
     """Most times the champion's median latency."""
     size: Positive = 1.5

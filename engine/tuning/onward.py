@@ -18,6 +18,7 @@ def take_heads(base: BaseModel, model: EncoderModel) -> None:
     if tuple(model.specs) != theirs:
         told = "; ".join(f"{head.name}: {', '.join(head.labels) or head.kind}" for head in theirs) or "none"
         raise RecipeError(
-            f"tuning.head_start: stored, but the heads of {base.name} are other than the recipe's ({told}); set it to probe"
+            f"tuning.head_start: stored, but the heads of {base.name} are other than the recipe's ({told}); set it to "
+            "probe"
         )
     model.heads.load_state_dict(load(base.folder).heads.state_dict())

@@ -22,7 +22,7 @@ from engine import decision as decisions
 from engine import gates, golden, lineage, training
 from engine.challenger import Plan
 from engine.data import sources
-from engine.decision import JSON, Decision
+from engine.decision import JSON, UNFINISHED, Decision
 from engine.errors import KeelError, StoreError
 from engine.gates.trial import Trial
 from engine.predictor import load
@@ -34,7 +34,6 @@ from engine.tasks.task import Watcher
 if TYPE_CHECKING:
     from engine.feedback import FeedbackLog
 
-UNFINISHED = ".unfinished"
 ROWS = ("train.jsonl", "held.jsonl", "new.jsonl")
 
 
@@ -130,9 +129,7 @@ def _decided(plan: Plan, champion: Version, made: Version) -> Decision:
     judging = golden.read(champion.folder.parent, recipe, heads)
     new = [row for file in (recipe.data.test or [])[1:] for row in sources.load([file], recipe.data, heads).rows]
     columns = {name: [*values, *[None] * len(new)] for name, values in judging.columns.items()}
-    found = gates.judge(
-        Trial.of(recipe.gates, load(str(champion)), load(str(made)), judging.rows, new, columns)
-    )
+    found = gates.judge(Trial.of(recipe.gates, load(str(champion)), load(str(made)), judging.rows, new, columns))
     now = datetime.now(UTC)
     return Decision(
         f"{now:%Y%m%d-%H%M%S}-{plan.id[:8]}",
