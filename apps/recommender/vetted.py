@@ -20,6 +20,7 @@ from engine.errors import InputError
 
 OUTLYING = 3.5
 """Modified z score of a user's busiest day above which it is nobody's shopping (Iglewicz & Hoaglin 1993, p. 11)."""
+FRANTIC = "of a user who did far more in a day than all others"
 FEWEST_USERS = 20
 """Below so many users nobody can be told apart from the rest."""
 
@@ -77,7 +78,9 @@ class Vetted:
             else:
                 kept.append(entry)
         frantic = _frantic(kept)
-        aside |= {one.id: "of a user who did far more in a day than all others" for one in kept if one.subject in frantic}
+        aside |= {
+            one.id: "of a user who did far more in a day than all others" for one in kept if one.subject in frantic
+        }
         kept = [one for one in kept if one.subject not in frantic]
         rows = [(one.subject, one.data["item"], one.data["event"], one.data["weight"], one.time) for one in kept]
         events = Events.of(pd.DataFrame(rows, columns=list(COLUMNS)))
