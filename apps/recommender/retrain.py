@@ -9,9 +9,11 @@ events in its histories, popularity and behaviour, its encoders and boosters as 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import uuid
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pandas as pd
 
@@ -23,7 +25,7 @@ from apps.recommender.ranker import Recommender
 from apps.recommender.training import Training
 from apps.recommender.trial import FILE
 from apps.recommender.vetted import Vetted
-from engine import Progress
+from engine import Aside, Decision, Gate, Progress, Store, Taught, decisions
 from engine.errors import InputError
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -42,22 +44,8 @@ class Retrained:
     evaluation: champion and challenger on the same lists.
     """
 
-    champion: str
-    challenger: str
+    decision: Decision
     evaluation: Evaluation
-    promoted: bool
-    vetted: Vetted
-
-    @property
-    def why(self) -> str:
-        gain, lists = self.evaluation.gains[CHAMPION], self.evaluation.protocol.lists
-        found = (
-            f"nDCG of {self.challenger} less that of {self.champion}: {gain.value:+.4f} [{gain.low:+.4f}, "
-            f"{gain.high:+.4f}] on {lists:,} lists"
-        )
-        if self.promoted:
-            return f"{self.challenger} is champion: {found}"
-        return f"{self.champion} stays: {found}; the interval must lie above 0"
 
 
 def retrain(
@@ -68,6 +56,9 @@ def retrain(
     Args:
         plan: how the lists are drawn; its days do not count.
         judged: share of the new events that only judge, the newest.
+
+    The champion serves on until then, and for good where the challenger is not better. A killed process leaves the
+    champion as it was; run it again.
 
     Raises:
         InputError: there is no such recommender, or too little is new.
@@ -97,14 +88,24 @@ def retrain(
         histories=held.histories,
         features=challenger.features,
     )
-    better = evaluation.gains[CHAMPION].low > 0
     made = challenger.partial_fit(held.later).save(
         name,
-        promote=better,
+        promote=False,
         figures={part: asdict(own["ndcg"]) for part, own in evaluation.figures.items()},
         files={FILE: json.dumps(asdict(evaluation))},
     )
-    return Retrained(champion.version, made.version, evaluation, better, new)
+    decision = _decided(champion, made, new, evaluation)
+    decision.keep()
+    _carried_out(decision)
+    return Retrained(decision, evaluation)
+
+
+def left_over(name: str) -> Decision | None:
+    """Promote what a process decided to promote and was killed before it did; None: nothing is left over."""
+    found = decisions(name)
+    if found and found[-1].promoted and _carried_out(found[-1]):
+        return found[-1]
+    return None
 
 
 def _learnt(champion: Recommender, new: Vetted, held: HeldOut, progress: Progress) -> Recommender:
@@ -126,3 +127,41 @@ def _taken_in(champion: Recommender, new: Vetted, moment: datetime) -> Recommend
 
 def _scores(recommender: Recommender) -> Score:
     return Ablation(None, recommender).scores()[FUSED]
+
+
+def _decided(champion: Recommender, made: Recommender, new: Vetted, evaluation: Evaluation) -> Decision:
+    gain, lists = evaluation.gains[CHAMPION], evaluation.protocol.lists
+    before, after = (evaluation.figures[part]["ndcg"].value for part in (CHAMPION, CHALLENGER))
+    note = (
+        f"nDCG of the first {evaluation.k}: {before:.4f} to {after:.4f} on {lists:,} lists of later days; the interval "
+        "of the difference must lie above 0"
+    )
+    gate = Gate("better", gain.low > 0, gain.value, 0.0, (gain.low, gain.high), note)
+    rows = "\n".join(new.learnt)
+    taught = Taught(
+        len(new.learnt) + len(new.aside), new.learnt, (), len(new.events), len(champion.events), (),
+        hashlib.sha256(rows.encode()).hexdigest(),
+    )  # fmt: skip
+    now = datetime.now(UTC)
+    return Decision(
+        f"{now:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}",
+        made.version.rpartition("@")[0],
+        now.isoformat(timespec="seconds"),
+        champion.version,
+        made.version,
+        gate.held,
+        (gate,),
+        taught,
+        tuple(Aside(id, reason) for id, reason in new.aside.items()),
+        {"rows": lists},
+    )
+
+
+def _carried_out(decision: Decision) -> bool:
+    """Promote the challenger, once: a person may have rolled it back since; whether it was done now."""
+    store = Store()
+    version = store.get(decision.challenger)
+    if not decision.promoted or version.number in {change.number for change in store.changes(version.name)}:
+        return False
+    store.promote(version)
+    return True
