@@ -113,7 +113,7 @@ def _frantic(entries: list[Entry]) -> frozenset[str]:
     if not entries:
         return frozenset()
     days = pd.DataFrame({"user": [one.subject for one in entries], "day": [one.time.date() for one in entries]})
-    busiest = np.log(days.value_counts().groupby("user").max())
+    busiest: pd.Series[float] = np.log(days.value_counts().groupby("user").max())  # type: ignore[assignment]
     if len(busiest) < FEWEST_USERS:
         return frozenset()
     from_median = busiest - busiest.median()
