@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from engine.decision import Aside as Aside
+    from engine.decision import Decision as Decision
+    from engine.decision import Gate as Gate
+    from engine.decision import Taught as Taught
+    from engine.decision import decisions as decisions
     from engine.embedder import Embedder as Embedder
     from engine.generator import Generator as Generator
     from engine.predictor import Prediction as Prediction
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from engine.recipe import Recipe as Recipe
     from engine.resources import packaged as packaged
     from engine.resources import sha256 as sha256
+    from engine.retraining import retrain as retrain
     from engine.store import Store as Store
     from engine.store import Version as Version
     from engine.tasks.labels import Answer as Answer
@@ -31,7 +37,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Answer": "engine.tasks.labels",
+    "Aside": "engine.decision",
+    "Decision": "engine.decision",
     "Embedder": "engine.embedder",
+    "Gate": "engine.decision",
     "Generator": "engine.generator",
     "Prediction": "engine.predictor",
     "Predictor": "engine.predictor",
@@ -39,10 +48,13 @@ _HOMES = {
     "Progress": "engine.progress",
     "Recipe": "engine.recipe",
     "packaged": "engine.resources",
+    "retrain": "engine.retraining",
     "sha256": "engine.resources",
     "Store": "engine.store",
+    "Taught": "engine.decision",
     "Trained": "engine.training",
     "Version": "engine.store",
+    "decisions": "engine.decision",
     "learnt_from": "engine.training",
     "train": "engine.training",
 }
