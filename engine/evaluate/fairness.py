@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.evaluate.asked import LEAST, Answering, Example, given, head_of, said
+from engine.evaluate.asked import LEAST, Answering, Example, given, head_of
 from engine.evaluate.intervals import bootstrap, wilson
 from engine.evaluate.words import Words, of
 from engine.predictor import Text
@@ -206,11 +206,7 @@ def _gap(predictor: Answering, head: HeadSpec, name: str, pairs: Sequence[Pair],
     clusters = range(len(pairs))
     gap, low, high = bootstrap(lambda over: float(distances[over].mean()), clusters)
     shown = np.argsort(-distances - flipped, kind="stable")[:EXAMPLES].tolist()
-    examples = tuple(
-        Example(*(text if isinstance(text, str) else text[0] for text in (pairs[number].first, pairs[number].second)),
-                said(head, before[number]), said(head, after[number]))
-        for number in shown
-    )  # fmt: skip
+    examples = [Example.of(head, (pairs[one].first, pairs[one].second), (before[one], after[one])) for one in shown]
     return Gap(
         name,
         head.name,
@@ -224,7 +220,7 @@ def _gap(predictor: Answering, head: HeadSpec, name: str, pairs: Sequence[Pair],
         _lean(head, after - before),
         bounds.max_gap,
         bounds.max_flips,
-        examples,
+        tuple(examples),
     )
 
 
