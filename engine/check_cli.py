@@ -102,7 +102,8 @@ def _show(model: str, texts: str, probes: list[Probe], gaps: list[Gap]) -> None:
         for one in gaps
     ]  # fmt: skip
     print_table(f"Fairness of {model} on {texts}", rows)
-    for found in (*probes, *gaps):
+    every: list[Probe | Gap] = [*probes, *gaps]
+    for found in every:
         if found.held:
             continue
         typer.echo(f"{found.head}, {name(found.name)}: {found.built}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.card.facts import Block, Card, Prose, Section, Table
-from engine.evaluate.asked import Example
+from engine.evaluate.asked import LEAST, Example
 from engine.evaluate.fairness import Gap
 from engine.evaluate.robustness import Probe
 
@@ -16,8 +16,9 @@ def card(model: str, texts: str, probes: Sequence[Probe], gaps: Sequence[Gap]) -
     Args:
         texts: which texts were asked, in words.
     """
-    broken = sum(not one.held for one in (*probes, *gaps))
-    summary = f"{model} on {texts}; {f'{broken} bounds do not hold' if broken else 'all bounds hold'}."
+    every: list[Probe | Gap] = [*probes, *gaps]
+    broken = sum(not one.held for one in every)
+    summary = f"{model} on {texts}; bounds that do not hold: {broken or 'none'}."
     sections = [
         Section("Robustness", list(_robustness(probes))),
         Section("Fairness", list(_fairness(gaps))),
@@ -73,8 +74,6 @@ def name(probe: str) -> str:
 
 def verdict(one: Probe | Gap) -> str:
     """Whether it holds, or too few texts say so."""
-    from engine.evaluate.asked import LEAST
-
     return "too few texts" if one.tried < LEAST else "yes" if one.held else "NO"
 
 

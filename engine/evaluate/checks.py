@@ -29,7 +29,7 @@ class Checked:
 
     @property
     def held(self) -> bool:
-        return all(one.held for one in (*self.robustness, *self.fairness))
+        return all(one.held for one in self.robustness) and all(one.held for one in self.fairness)
 
 
 def checked(
