@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from engine import resources, runs
+from engine import lineage
 from engine.data.split import Parts
-from engine.errors import InputError
 from engine.recipe import Recipe
 from engine.store import Version
 
@@ -15,15 +14,15 @@ from engine.store import Version
 def own_rows(version: Version) -> Parts:
     """The version's rows; those of test it never saw.
 
+    Of a version that feedback made these are the rows of the recipe that it came from: both are judged on the same.
+
     Raises:
         InputError: its files are not there, or are no longer those it was made of.
     """
-    from engine.training import prepare
+    from engine.training import check_unchanged, prepare
 
-    recipe = Recipe.load(version.folder / "recipe.yaml")
-    hashes = {name: resources.sha256(resources.find(name)) for name in runs.files(recipe)}
-    if changed := sorted(name for name, sha in version.manifest()["data_sha256"].items() if hashes.get(name) != sha):
-        raise InputError(f"{version}: {', '.join(changed)} has changed since it was trained; train it anew")
+    version = lineage.root(version)
+    check_unchanged(version)
     with TemporaryDirectory() as aside:
-        parts, _, _ = prepare(recipe, Path(aside))
+        parts, _, _ = prepare(Recipe.load(version.folder / "recipe.yaml"), Path(aside))
     return parts
