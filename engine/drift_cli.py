@@ -82,8 +82,8 @@ def _moment(since: str) -> datetime:
 
 def _show(found: Drift) -> None:
     rows = [
-        {"measure": one.name, "texts": f"{one.texts:,}", "index": f"{one.value:.3f}", "chance below": f"{one.noise:.3f}",
-         "verdict": one.verdict, "trend": sparkline(one.trend), "most moved": _moved(one)}
+        {"measure": one.name, "texts": f"{one.texts:,}", "index": f"{one.value:.3f}",
+         "chance below": f"{one.noise:.3f}", "verdict": one.verdict, "trend": sparkline(one.trend), "most moved": _moved(one)}
         for one in found.measures
     ]  # fmt: skip
     window = "" if found.since is None else f" since {found.since:%Y-%m-%d %H:%M} UTC"

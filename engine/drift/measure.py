@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.sketch import DIRECTIONS, EMBEDDING, ORDERED, Sketch
+from engine.drift.sketch import DIRECTIONS, EMBEDDING, ORDERED, Sketch, told
 
 MODERATE, LARGE = 0.1, 0.25
 ALPHA = 0.01
@@ -138,8 +138,7 @@ def _grouping(name: str, reference: Mapping[str, float]) -> dict[str, str]:
         current.append(bin_)
         mass += reference[bin_]
         if mass >= total / GROUPS or place == len(ordered) - 1:
-            label = current[0] if len(current) == 1 else f"{current[0]}..{current[-1]}"
-            groups |= dict.fromkeys(current, label)
+            groups |= dict.fromkeys(current, told(name, int(current[0]), int(current[-1])))
             current, mass = [], 0.0
     return groups
 

@@ -122,6 +122,16 @@ def _of_answer(head: str, answer: Any) -> Iterator[Cell]:
         yield head + NUMBER, str(math.floor(OCTAVE * math.asinh(value)))
 
 
+def told(measure: str, first: int, last: int) -> str:
+    """Neighbouring bins of a measure in an order, in words."""
+    if measure.endswith(PROBABILITY):
+        return f"{first / STEPS:.2f} to {(last + 1) / STEPS:.2f}"
+    if measure == LENGTH:
+        low, high = (2 ** (bin_ / OCTAVE) - 1 for bin_ in (first, last + 1))
+        return f"{math.ceil(low - 1e-9)} to {math.ceil(high - 1e-9) - 1} characters"
+    return f"{math.sinh(first / OCTAVE):.3g} to {math.sinh((last + 1) / OCTAVE):.3g}"
+
+
 def _step(probability: float) -> str:
     return str(min(STEPS - 1, int(probability * STEPS)))
 
