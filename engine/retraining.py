@@ -22,7 +22,7 @@ from engine import decision as decisions
 from engine import gates, golden, lineage, training
 from engine.challenger import Plan
 from engine.data import sources
-from engine.decision import JSON, UNFINISHED, Decision
+from engine.decision import JSON, PLAN, UNFINISHED, Decision
 from engine.errors import KeelError, StoreError
 from engine.gates.trial import Trial
 from engine.predictor import load
@@ -70,7 +70,11 @@ def retrain(
             plan = Plan.read_from(work)
             if plan is None:
                 watch.stage(f"reading the feedback on {champion.name}")
-                plan = challengers.plan(champion, log, settings, work)
+                try:
+                    plan = challengers.plan(champion, log, settings, work)
+                except BaseException:
+                    shutil.rmtree(work)
+                    raise
             made = _made(plan, store, watch)
             watch.stage(f"judging {made} against {champion}")
             _decided(plan, champion, made).write(work)
@@ -155,7 +159,7 @@ def _carried_out(work: Path, store: Store) -> Decision:
         # Once only: it may have been promoted before a kill, and rolled back by a person since.
         if not _was_champion(found.challenger, store):
             store.promote(version)
-    for name in (*ROWS, challengers.PLAN):
+    for name in (*ROWS, PLAN):
         (work / name).unlink(missing_ok=True)
     work.rename(work.with_name(found.id))
     return found
