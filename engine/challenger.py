@@ -17,17 +17,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import golden, lineage, resources, training
+from engine import golden, lineage, resources
 from engine.data.files import write_json, write_lines
 from engine.data.rows import Row
 from engine.data.split import Parts
 from engine.decision import PLAN, Aside, Taught, decisions
 from engine.errors import InputError
+from engine.evaluate.own_rows import own_rows
 from engine.lessons import Lessons, lessons, without_leaks
 from engine.recipe import Recipe
 from engine.tasks.heads import specs
@@ -82,9 +82,7 @@ def plan(champion: Version, log: FeedbackLog, settings: Sequence[str], folder: P
     recipe = Recipe.load(root.folder / "recipe.yaml", list(settings))
     _check(champion, recipe)
     mine = specs(Recipe.load(champion.folder / "recipe.yaml").task)
-    training.check_unchanged(root)
-    with TemporaryDirectory() as aside:
-        parts, _, _ = training.prepare(recipe, Path(aside))
+    parts = own_rows(champion)
     before = [found for _, found in lineage.retrains(champion)]
     feedback = log.read(model=champion.name)
     found = lessons(

@@ -23,7 +23,7 @@ from engine import gates, golden, lineage, training
 from engine.challenger import Plan
 from engine.data import sources
 from engine.decision import JSON, PLAN, UNFINISHED, Decision
-from engine.errors import KeelError, StoreError
+from engine.errors import InputError, KeelError, StoreError
 from engine.gates.trial import Trial
 from engine.predictor import load
 from engine.recipe import Recipe
@@ -60,8 +60,11 @@ def retrain(
     """
     watch = watcher or training.Quiet()
     store = Store()
-    champion = store.get(name)
-    with locked(champion.name) as folder:
+    if "@" in name:
+        raise InputError(f"{name}: a retrain goes on from the champion; give the name alone: {name.partition('@')[0]}")
+    store.get(name)
+    with locked(name) as folder:
+        champion = store.get(name)
         work = folder / UNFINISHED
         if fresh or _overtaken(work, champion, store):
             shutil.rmtree(work, ignore_errors=True)
@@ -75,7 +78,11 @@ def retrain(
                 except BaseException:
                     shutil.rmtree(work)
                     raise
-            made = _made(plan, store, watch)
+            try:
+                made = _made(plan, store, watch)
+            except KeelError:  # it cannot be made of these rows: the next call begins with those that are there then
+                shutil.rmtree(work)
+                raise
             watch.stage(f"judging {made} against {champion}")
             _decided(plan, champion, made).write(work)
         return _carried_out(work, store)
