@@ -234,7 +234,7 @@ def test_labels_tell_a_worse_model_from_one_that_is_as_it_was() -> None:
         given_ = [feedback("positive", sure, bool(random.random() < share)) for _ in range(count)]
         return labelled(given_, quality)[0]
 
-    assert not any(told(0.9, 60).drifted for _ in range(20))
+    assert sum(told(0.9, 60).drifted for _ in range(60)) <= 3
     assert told(0.6, 200).drifted
     assert not told(0.0, 10).drifted  # too few
     unsure = told(0.9, 400, sure=0.6)
@@ -297,9 +297,11 @@ def test_a_served_version_is_held_against_its_own_rows(
     shown = run(cli.app, ["drift", "toy", "--database", url, "--since", "2026-02-01"], env={"COLUMNS": "200"})
     assert "language (large" in shown.output
     own = tmp_path / "own.txt"
-    own.write_text("".join(json.loads(line)["title"] + "\n" for line in (tmp_path / "rows.jsonl").open()))
+    own.write_text(
+        "".join(json.loads(line)["title"] + "\n" for line in (tmp_path / "rows.jsonl").read_text().splitlines())
+    )
     asked = json.loads(run(cli.app, ["drift", "toy", "--texts", str(own), "--json"]).stdout)
-    assert {"embedding", "language", "length"} < {one["name"] for one in asked["measures"]}
+    assert {"language", "length", "sentiment: label"} <= {one["name"] for one in asked["measures"]}
     assert not asked["drifted"], asked["told"]
     with pytest.raises(InputError, match="write a span"):
         run(cli.app, ["drift", "toy", "--since", "soon"], catch_exceptions=False)
