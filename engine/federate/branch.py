@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine import resources
 from engine.data import sources
@@ -58,7 +59,7 @@ def dealt(parts: Parts, recipe: Recipe, clients: int, skew: float | None, *, see
     if skew is not None and head is None:
         raise InputError("--skew deals rows by the label of a single-label head, and the recipe has none; give --by")
     random = np.random.default_rng(seed)
-    shares = {}
+    shares: dict[object, NDArray[np.float64]] = {}
     if skew is not None and head is not None:
         shares = {label: random.dirichlet(np.full(clients, skew)) for label in head.labels}
     chosen = {

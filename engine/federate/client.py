@@ -129,6 +129,7 @@ def proximal(mu: float, model: Any) -> Objective:
 
     def loss(model: Any, inputs: Inputs) -> Tensor:
         apart = sum(((value - before.to(value.device)) ** 2).sum() for value, before in start)
-        return plain(model, inputs) + mu / 2 * share(inputs) * apart
+        total: Tensor = plain(model, inputs) + mu / 2 * share(inputs) * apart
+        return total
 
     return loss

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine import resources, training
 from engine.data.rows import Row
 from engine.evaluate.held_out import said
@@ -71,9 +73,10 @@ def gaps(federated: Path, pooled: Version, rows: Sequence[Row]) -> list[Gap]:
         )
         for metric in [name for name in ours if name != "ece"][:2]:
             difference = paired_bootstrap([ours[metric]], [theirs[metric]], clusters)
-            every = range(len(chosen))
-            figures = (float(one[metric](every)) for one in (ours, theirs))  # type: ignore[arg-type]
-            found.append(
-                Gap(head.name, metric, *figures, difference.value, difference.low, difference.high, difference.p)
-            )
+            every = np.arange(len(chosen), dtype=np.intp)
+            beside = Gap(
+                head.name, metric, ours[metric](every), theirs[metric](every),
+                difference.value, difference.low, difference.high, difference.p,
+            )  # fmt: skip
+            found.append(beside)
     return found

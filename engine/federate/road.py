@@ -110,7 +110,7 @@ def federate(
                     {"name": branch.name, **{name: len(getattr(branch, name)) for name in names}}
                     for branch in shared.branches
                 ],
-                "head_start": "regression on summed gradients" if probed(recipe, plan) else "random",
+                "head_start": "regressions on gradients summed over the clients" if probed(recipe, plan) else "chance",
                 "message_bytes": sent,
                 "calibrated_by": "losses summed over the clients' calibration rows",
                 "exported_by": judge.name,

@@ -36,12 +36,17 @@ class Probe:
         self._heads = {head.name: head for head in model.specs}
 
     def fit(self, parameters: Parameters, config: Config) -> tuple[Parameters, int, Metrics]:
-        """With "part": "moments", sums of the vectors and of their squares; with "part": a head's name, the gradient of
-        the summed loss at `parameters` = (centre, spread, weights, bias), and that loss."""
-        if config["part"] == "moments":
+        """The gradient of a head's loss, summed over the rows that answer it, and that loss; or the sums of the vectors
+        and of their squares.
+
+        Args:
+            parameters: centre, spread, weights, bias; none for the sums.
+            config: head, its name; empty for the sums.
+        """
+        if "head" not in config:
             return [self._vectors.sum(0), (self._vectors**2).sum(0)], len(self._vectors), {}
         centre, spread, weights, bias = parameters
-        head = self._heads[str(config["part"])]
+        head = self._heads[str(config["head"])]
         labels = self._targets[head.name]
         present = labels.reshape(len(labels), -1)[:, 0] != MISSING
         scaled = (self._vectors[present] - centre) / spread
@@ -60,7 +65,7 @@ def fit_heads(model: EncoderModel, probes: Sequence[Probe]) -> None:
     """The server's side: set every head of `model` to the regression with the least loss summed over the clients."""
     from scipy.optimize import minimize
 
-    (sums, squares), rows, _ = _summed(probes, [], {"part": "moments"})
+    (sums, squares), rows, _ = _summed(probes, [], {})
     centre = sums / rows
     spread = float(np.sqrt(np.maximum(squares / rows - centre**2, 0.0)).mean())
     for head in model.specs:
@@ -69,7 +74,7 @@ def fit_heads(model: EncoderModel, probes: Sequence[Probe]) -> None:
         def at(flat: Array, head: HeadSpec = head, shape: tuple[int, int] = shape) -> tuple[float, Array]:
             weights, bias = flat[: shape[0] * shape[1]].reshape(shape), flat[shape[0] * shape[1] :]
             asked = [centre, np.array(spread), weights, bias]
-            (slope, level), count, loss = _summed(probes, asked, {"part": head.name})
+            (slope, level), count, loss = _summed(probes, asked, {"head": head.name})
             penalty = weights / STRENGTH
             value = (loss + 0.5 * float((weights * penalty).sum())) / count
             return value, np.concatenate([(slope + penalty).ravel(), level]) / count

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from typer.testing import CliRunner
 
-from engine import Recipe, Store, load, training
+from engine import Recipe, Store, base_models, cli, load, training
 from engine.data.rows import Row
 from engine.data.split import Parts
 from engine.errors import InputError, KeelError
@@ -35,19 +36,30 @@ from engine.tuning import adapters, probe
 
 Toy = Callable[..., Recipe]
 TUNING = {"method": "lora", "epochs": 1, "batch_tokens": 512, "max_length": 48, "average": 0, "early_stopping": 0}
+HEADS = {"sentiment": {"labels": ["negative", "neutral", "positive"]}}
 TRIAL = Sharing(clients=3, skew=0.5)
 
 
 @pytest.fixture
-def lora(toy_recipe: Toy) -> Recipe:
-    return toy_recipe(tuning=TUNING)
+def two_heads(toy_recipe: Toy) -> Recipe:
+    """Half of the toy's rows, by LoRA."""
+    recipe = toy_recipe(tuning=TUNING)
+    file = Path(recipe.data.train[0])
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:120]))
+    return recipe
+
+
+@pytest.fixture
+def lora(two_heads: Recipe) -> Recipe:
+    """The same with one head."""
+    return two_heads.changed({"task.heads": HEADS})
 
 
 def party(recipe: Recipe, run: Path, sharing: Sharing = TRIAL, guard: Guard | None = None) -> list[Client]:
     """The clients of a recipe, over one model."""
     import transformers
 
-    base = training.base_models.resolve(recipe.base)
+    base = base_models.resolve(recipe.base)
     transformers.set_seed(recipe.seeds[0])
     run.mkdir(parents=True, exist_ok=True)
     spec, tokenizer = model_spec(recipe, base), tokenizer_of(base.folder)
@@ -76,8 +88,8 @@ def test_the_mean_weighs_each_client_by_its_rows(answers: list[tuple[Parameters,
     assert weighted_mean(answers)[0] == pytest.approx(everyone.mean(0), abs=1e-9)
 
 
-def test_one_client_and_one_round_are_plain_training(toy_recipe: Toy, tmp_path: Path) -> None:
-    recipe = toy_recipe(tuning={**TUNING, "head_start": "random"})
+def test_one_client_and_one_round_are_plain_training(lora: Recipe, tmp_path: Path) -> None:
+    recipe = lora.changed({"tuning.head_start": "random"})
     plain = training.train(recipe, store=Store(tmp_path / "plain"), fresh=True).version
     one = road.federate(recipe, Sharing(clients=1), Plan(rounds=1)).trained.version
     for file in ("model/model.safetensors", "model/heads.safetensors"):
@@ -105,10 +117,10 @@ def test_an_update_is_clipped_to_the_norm_and_its_noise_is_seeded() -> None:
 def test_a_clipped_run_says_what_it_does_not_promise(lora: Recipe) -> None:
     told = road.federate(lora, Sharing(clients=2), Plan(rounds=1, clip=0.1, noise=0.5)).trained.version.manifest()
     assert "no differential privacy" in told["federated"]["privacy"]
-    assert told["federated"]["head_start"] == "random"  # gradients would tell what the clipping hides
+    assert told["federated"]["head_start"] == "chance"  # gradients would tell what the clipping hides
 
 
-def test_no_row_leaves_its_client(lora: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_row_leaves_its_client(two_heads: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that a client answers is arrays of the parameters' shapes and numbers, the same however long its texts."""
     sent: list[tuple[Any, ...]] = []
     for of, name in ((Client, "fit"), (Client, "evaluate"), (start.Probe, "fit")):
@@ -120,9 +132,9 @@ def test_no_row_leaves_its_client(lora: Recipe, tmp_path: Path, monkeypatch: pyt
             return answer
 
         monkeypatch.setattr(of, name, told)
-    done = road.federate(lora, TRIAL, Plan(rounds=1))
-    shared = read(lora, TRIAL, tmp_path)
-    clients = party(lora, tmp_path / "again")
+    done = road.federate(two_heads, TRIAL, Plan(rounds=1))
+    shared = read(two_heads, TRIAL, tmp_path)
+    clients = party(two_heads, tmp_path / "again")
     shapes = {array.shape for array in taken(model_of(clients[0]))}
     heads = {(head.width, model_of(clients[0]).width) for head in model_of(clients[0]).specs}
     shapes |= heads | {(width,) for width, _ in heads} | {(model_of(clients[0]).width,), ()}
@@ -165,12 +177,12 @@ def test_a_small_alpha_skews_the_labels(lora: Recipe) -> None:
     assert largest(None) < 0.45 < 0.6 < largest(0.2)
 
 
-def test_summed_gradients_begin_the_heads_as_pooled_rows_would(lora: Recipe, tmp_path: Path) -> None:
-    clients = party(lora, tmp_path / "run")
+def test_summed_gradients_begin_the_heads_as_pooled_rows_would(two_heads: Recipe, tmp_path: Path) -> None:
+    clients = party(two_heads, tmp_path / "run")
     model = model_of(clients[0])
     start.fit_heads(model, [start.Probe(model, client.train) for client in clients])
     ours = {name: value.detach().numpy().copy() for name, value in model.heads.named_parameters()}
-    every = party(lora, tmp_path / "all", Sharing(clients=1))[0]
+    every = party(two_heads, tmp_path / "all", Sharing(clients=1))[0]
     probe.fit_heads(model_of(every), every.train)
     features = probe.embedded(model, every.train)
     for head in model.specs:
@@ -260,6 +272,9 @@ def test_the_version_names_its_clients_and_the_gap(lora: Recipe) -> None:
         assert gap.value == pytest.approx(gap.pooled - gap.federated)
         assert gap.low <= gap.value <= gap.high
     assert {(gap.head, gap.metric) for gap in done.gaps} >= {("sentiment", "macro_f1"), ("sentiment", "accuracy")}
+    card = (done.trained.version.folder / "card.md").read_text()
+    assert "## Federated training" in card
+    assert "client-3" in card
     assert load("toy").predict(["Profit fell 12%"])[0].model == "toy@1"
 
 
@@ -277,7 +292,8 @@ def test_branches_come_of_a_column(lora: Recipe, tmp_path: Path) -> None:
         read(lora, Sharing(by="town"), tmp_path)
 
 
-def test_branches_come_of_their_own_files(lora: Recipe, tmp_path: Path) -> None:
+def test_branches_come_of_their_own_files(toy_recipe: Toy, tmp_path: Path) -> None:
+    lora = toy_recipe(tuning=TUNING, task={"kind": "classify", "heads": HEADS})
     lines = Path(lora.data.train[0]).read_text().splitlines(keepends=True)
     files = []
     for name, part in (("north", lines[:110]), ("south", lines[110:220]), ("test", lines[220:])):
@@ -287,11 +303,16 @@ def test_branches_come_of_their_own_files(lora: Recipe, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="test rows must be its own"):
         read(lora, sharing, tmp_path)
     recipe = lora.changed({"data.test": [files[2]], "data.on_leak": "drop"})
-    done = road.federate(recipe, sharing, Plan(rounds=1))
-    told = done.trained.version.manifest()
-    assert set(told["data_sha256"]) == set(files)
-    assert [client["name"] for client in told["federated"]["clients"]] == files[:2]
-    assert told["federated"]["exported_by"] in files[:2]
+    (tmp_path / "toy.yaml").write_text(recipe.yaml())
+    words = ["federate", str(tmp_path / "toy.yaml"), *("--client", files[0]), *("--client", files[1])]
+    told = CliRunner().invoke(cli.app, [*words, "--rounds", "1", "--json"], catch_exceptions=False).stdout
+    done = json.loads(told)
+    assert done["version"] == "toy@1"
+    manifest = Store().get("toy").manifest()
+    assert done["federated"] == manifest["federated"]
+    assert set(manifest["data_sha256"]) == set(files)
+    assert [client["name"] for client in manifest["federated"]["clients"]] == files[:2]
+    assert manifest["federated"]["exported_by"] in files[:2]
     shared = read(recipe, sharing, tmp_path / "again")
     for branch, name in zip(shared.branches, files, strict=False):
         assert {row.origin.rpartition(":")[0] for row in (*branch.train, *branch.calibration)} == {name}
