@@ -115,9 +115,17 @@ def test_an_update_is_clipped_to_the_norm_and_its_noise_is_seeded() -> None:
 
 
 def test_a_clipped_run_says_what_it_does_not_promise(lora: Recipe) -> None:
-    told = road.federate(lora, Sharing(clients=2), Plan(rounds=1, clip=0.1, noise=0.5)).trained.version.manifest()
-    assert "no differential privacy" in told["federated"]["privacy"]
-    assert told["federated"]["head_start"] == "chance"  # gradients would tell what the clipping hides
+    clipped = Plan(clip=0.1, noise=0.5)
+    assert "no differential privacy" in road.privacy(clipped)
+    assert not road.probed(lora, clipped)  # gradients would tell what the clipping hides
+    assert road.probed(lora, Plan())
+
+
+def test_a_client_guards_what_it_sends(lora: Recipe, tmp_path: Path) -> None:
+    client = party(lora, tmp_path, guard=Guard(0.01, 0.0, seed=13, client=0))[0]
+    before = taken(model_of(client))
+    after = client.fit(before, fit_config())[0]
+    assert sum(((a - b) ** 2).sum() for a, b in zip(after, before, strict=True)) ** 0.5 == pytest.approx(0.01, rel=1e-3)
 
 
 def test_no_row_leaves_its_client(two_heads: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
