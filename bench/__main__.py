@@ -29,6 +29,7 @@ NAMES = {
     "company_sentiment": "headlines whose companies have opposite news: the sentiment towards each",
     "company_names": "names of companies in headlines, against capital letters",
     "banking77": "Banking77: full tuning and LoRA",
+    "federated": "Banking77 by four clients with skewed labels, FedAvg over LoRA, against all rows pooled",
     "fewshot": "Banking77 with ten rows a label: contrastive tuning against the head alone",
     "clinc": "CLINC150: intents, and questions that none of them fits",
     "wnut": "WNUT-17 entities: full tuning and every adapter",

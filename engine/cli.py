@@ -17,6 +17,7 @@ from engine import (
     errors,
     explain_cli,
     export_cli,
+    federate_cli,
     models_cli,
     processes,
     retrain_cli,
@@ -40,6 +41,7 @@ app.command()(explain_cli.explain)
 app.command()(check_cli.check)
 app.command()(drift_cli.drift)
 app.command()(retrain_cli.retrain)
+app.command()(federate_cli.federate)
 
 Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]
 

@@ -20,18 +20,19 @@ UNFINISHED = "unfinished-"
 
 
 @contextlib.contextmanager
-def run_folder(recipe: Recipe, *, fresh: bool = False) -> Iterator[Path]:
+def run_folder(recipe: Recipe, *, fresh: bool = False, settings: str = "") -> Iterator[Path]:
     """The run's folder under `$KEEL_HOME/runs/<name>`. It is `unfinished-<digest>` while the work goes on, so that the
     same recipe on the same data and libraries finds what a killed run left; `finish` names it for good
     once the version is stored. A process that helps another works in the folder which that one holds.
 
     Args:
         fresh: begin anew, whatever was left.
+        settings: what else, beside the recipe, makes the run what it is.
     """
     if held := processes.given_folder():
         yield held
         return
-    digest = hashlib.sha256(recipe.digest().encode())
+    digest = hashlib.sha256((recipe.digest() + settings).encode())
     for name in files(recipe):
         digest.update(resources.sha256(resources.find(name, kind="data file")).encode())
     for model in parents(recipe):

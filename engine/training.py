@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -57,6 +57,20 @@ class Trained:
     promoted: bool
 
 
+@dataclass(frozen=True)
+class Tuned:
+    """What the first half of the road leaves to the second."""
+
+    learned: Sequence[Learned]
+    base: base_models.BaseModel
+    parts: Parts
+    """Test is what it is judged by; on the others the export is made and checked."""
+    loaded: sources.Loaded
+    dropped: int
+    parents: Sequence[str]
+    seconds: float | None
+
+
 def train(
     recipe: Recipe,
     *,
@@ -84,34 +98,55 @@ def train(
         parts, loaded, dropped = prepare(recipe, run)
         watch.stage("  ".join(f"{name} {count:,}" for name, count in parts.counts().items()) + _aside(loaded, dropped))
         parents = runs.parents(recipe)
-        task = tasks.of(recipe.task.kind)  # loads the libraries, which is no tuning
+        tasks.of(recipe.task.kind)  # loads the libraries, which is no tuning
         whole, start = not any(run.glob("seed-*/**/checkpoint-*")), time.monotonic()
         learned, base = learn(recipe, parts, run, watch)
         seconds = round(time.monotonic() - start, 1) if whole else None
-        watch.stage("measuring on the test rows")
-        figures = task.measure(recipe, base, learned, parts.test)
-        best = max(learned, key=lambda one: one.dev_score)
-        with store.staging(recipe.name) as staged:
-            task.write(recipe, base, best, staged)
-            (staged / "recipe.yaml").write_text(recipe.yaml(), encoding="utf-8")
-            losses: list[dict[str, Any]] = []
-            if recipe.export.format != "none":
-                watch.stage(f"exporting to ONNX {recipe.export.precision} and asking it in a fresh process")
-                losses = task.export(recipe, base, best, parts, staged)
-            watch.stage("storing")
-            place = runs.finished(run)
-            manifest = _manifest(recipe, best, figures, parts, loaded, dropped, losses, parents, place, seconds)
-            if retrain is not None:
-                manifest[lineage.SECTION] = dict(retrain)
-            details.write(figures.details, staged)
-            told = card.markdown(card.of(manifest, recipe, figures.details))
-            (staged / card.FILE).write_text(told, encoding="utf-8")
-            version = store.commit(recipe.name, staged, manifest)
-        runs.finish(run, place)
-        first = CHAMPION not in store.aliases(recipe.name)
-        if promote or first:
-            store.promote(version)
-        return Trained(version, figures, parts.counts(), len(loaded.rejected), dropped, place, promote or first)
+        made = Tuned(learned, base, parts, loaded, dropped, parents, seconds)
+        more = {} if retrain is None else {lineage.SECTION: dict(retrain)}
+        return keep(recipe, made, run, store=store, promote=promote, watch=watch, more=lambda staged: more)
+
+
+def keep(
+    recipe: Recipe,
+    made: Tuned,
+    run: Path,
+    *,
+    store: Store,
+    promote: bool,
+    watch: Watcher,
+    more: Callable[[Path], Mapping[str, Any]] = lambda staged: {},
+) -> Trained:
+    """The rest of the road for what is tuned: test, export, round trip, store.
+
+    Args:
+        more: gives what else the manifest says, or says otherwise, once all else lies in the version's folder.
+    """
+    task, parts = tasks.of(recipe.task.kind), made.parts
+    watch.stage("measuring on the test rows")
+    figures = task.measure(recipe, made.base, made.learned, parts.test)
+    best = max(made.learned, key=lambda one: one.dev_score)
+    with store.staging(recipe.name) as staged:
+        task.write(recipe, made.base, best, staged)
+        (staged / "recipe.yaml").write_text(recipe.yaml(), encoding="utf-8")
+        losses: list[dict[str, Any]] = []
+        if recipe.export.format != "none":
+            watch.stage(f"exporting to ONNX {recipe.export.precision} and asking it in a fresh process")
+            losses = task.export(recipe, made.base, best, parts, staged)
+        further = more(staged)
+        watch.stage("storing")
+        place = runs.finished(run)
+        manifest = {**_manifest(recipe, best, figures, made, losses, place), **further}
+        details.write(figures.details, staged)
+        told = card.markdown(card.of(manifest, recipe, figures.details))
+        (staged / card.FILE).write_text(told, encoding="utf-8")
+        version = store.commit(recipe.name, staged, manifest)
+    runs.finish(run, place)
+    first = CHAMPION not in store.aliases(recipe.name)
+    if promote or first:
+        store.promote(version)
+    rows = {name: manifest["rows"][name] for name in parts.counts()}
+    return Trained(version, figures, rows, len(made.loaded.rejected), made.dropped, place, promote or first)
 
 
 def learnt_from(version: Version, *, held: float) -> tuple[list[Row], list[Row]]:
@@ -219,29 +254,21 @@ def prepare(recipe: Recipe, run: Path) -> tuple[Parts, sources.Loaded, int]:
 
 
 def _manifest(
-    recipe: Recipe,
-    best: Learned,
-    figures: Figures,
-    parts: Parts,
-    loaded: sources.Loaded,
-    dropped: int,
-    losses: Sequence[dict[str, Any]],
-    parents: Sequence[str],
-    run: Path,
-    seconds: float | None,
+    recipe: Recipe, best: Learned, figures: Figures, made: Tuned, losses: Sequence[dict[str, Any]], run: Path
 ) -> dict[str, Any]:
+    rows = {**made.parts.counts(), "rejected": len(made.loaded.rejected), "dropped_for_leaks": made.dropped}
     return {
         "name": recipe.name,
         "task": recipe.task.kind,
-        "parents": parents,
+        "parents": made.parents,
         "recipe_sha256": recipe.digest(),
-        "data_sha256": loaded.hashes,
-        "rows": {**parts.counts(), "rejected": len(loaded.rejected), "dropped_for_leaks": dropped},
+        "data_sha256": made.loaded.hashes,
+        "rows": rows,
         "seeds": recipe.seeds,
         "seed": best.seed,
         "languages": recipe.languages,
         "parameters": {"trainable": best.trainable, "all": best.parameters},
-        "seconds": seconds,  # of tuning; None where another process, now dead, did a part of it
+        "seconds": made.seconds,  # of tuning; None where another process, now dead, did a part of it
         "peak_memory_mb": round(memory.peak_mb()),
         "metrics": figures.as_dict(),
         "history": best.history,

@@ -91,6 +91,7 @@ def of(
         Section("Figures on test rows", list(_figures(manifest))),
         *(Section(f"Head {head}", list(_head(one))) for head, one in behind.items()),
         Section("Training", list(_training(manifest))),
+        Section("Federated training", list(_federated(manifest))),
         Section("Export", list(_export(manifest))),
         Section("Speed", [speed] if speed else []),
         Section("Lineage", list(_lineage(manifest, recipe))),
@@ -173,6 +174,34 @@ def _training(manifest: Mapping[str, Any]) -> Iterator[Block]:
         if len(points) > 1:
             told = ", ".join(f"epoch {epoch}: {value:.3f}" for epoch, value in points)
             yield Chart(f"{name}, by epoch", charts.line(points), told)
+
+
+def _federated(manifest: Mapping[str, Any]) -> Iterator[Block]:
+    told = manifest.get("federated")
+    if not told:
+        return
+    held = f", proximal term {told['mu']:g}" if told["mu"] else ""
+    epochs = f"{told['local_epochs']} local epoch{'s' if told['local_epochs'] > 1 else ''}"
+    rounds = f"{told['rounds']} round{'s' if told['rounds'] > 1 else ''}"
+    shared = ", ".join(f"{name} {words.shown(value)}" for name, value in told["sharing"].items())
+    yield Prose(
+        [
+            f"Trained by {told['strategy']}{held} in {rounds} of {epochs} over {len(told['clients'])} clients "
+            f"({shared}). {words.sentence(told['privacy'])}.",
+            f"Heads begin by {told['head_start']}; calibrated by {told['calibrated_by']}; the export was made and "
+            f"checked by {told['exported_by']}.",
+        ]
+    )
+    columns = ("client", "rows train", "rows dev", "rows calibration")
+    yield Table(columns, [[str(value) for value in client.values()] for client in told["clients"]])
+    if told["gaps"]:
+        rows = [
+            (one["head"], words.metric(one["metric"]), f"{one['federated']:.3f}", f"{one['pooled']:.3f}",
+             f"{one['value']:+.3f}", f"{one['low']:+.3f} to {one['high']:+.3f}")
+            for one in told["gaps"]
+        ]  # fmt: skip
+        title = f"Against {told['pooled']}, trained on all rows (a positive gap: federated is worse)"
+        yield Table(("head", "figure", "federated", "pooled", "gap", "95% of it"), rows, title)
 
 
 def _export(manifest: Mapping[str, Any]) -> Iterator[Block]:

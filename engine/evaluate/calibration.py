@@ -28,16 +28,21 @@ def fit_temperature(logits: Array, truth: NDArray[np.generic], *, multi_label: b
     """
     from scipy.optimize import minimize_scalar
 
-    def loss(log_temperature: float) -> float:
-        scaled = logits.astype(np.float64) / np.exp(log_temperature)
-        if multi_label:
-            return float((np.logaddexp(0.0, scaled) - scaled * truth).mean())
-        picked = scaled[np.arange(len(truth)), truth.astype(np.intp)]
-        highest = scaled.max(-1)
-        return float((highest + np.log(np.exp(scaled - highest[:, None]).sum(-1)) - picked).mean())
+    def at(log_temperature: float) -> float:
+        return loss(logits, truth, float(np.exp(log_temperature)), multi_label=multi_label)
 
-    found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
+    found = minimize_scalar(at, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
     return float(np.exp(found.x))
+
+
+def loss(logits: Array, truth: NDArray[np.generic], temperature: float, *, multi_label: bool) -> float:
+    """Mean negative log likelihood at a temperature; of a multi-label head, over rows and labels."""
+    scaled = logits.astype(np.float64) / temperature
+    if multi_label:
+        return float((np.logaddexp(0.0, scaled) - scaled * truth).mean())
+    picked = scaled[np.arange(len(truth)), truth.astype(np.intp)]
+    highest = scaled.max(-1)
+    return float((highest + np.log(np.exp(scaled - highest[:, None]).sum(-1)) - picked).mean())
 
 
 def ece(confidence: Array, correct: NDArray[np.bool_]) -> float:
