@@ -41,7 +41,10 @@ def _services(folder: Path) -> dict[str, FastAPI]:
 
     queue = Queue(1)
     support, _ = apps.customer_service.api.application(
-        settings.database(f"sqlite:///{folder}/support.db"), lambda tenant: None, per_minute=600, queue=queue  # type: ignore[arg-type,return-value]
+        settings.database(f"sqlite:///{folder}/support.db"),
+        lambda tenant: None,
+        per_minute=600,
+        queue=queue,  # type: ignore[arg-type,return-value]
     )
     state = tables.opened(str(folder / "monitor.db"))
     monitor, _ = apps.finance_monitor.api.application(state, Inbox(state), queue=queue)

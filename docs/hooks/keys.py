@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ RECOMMENDER = """# Settings of the recommender
 def recipe() -> str:
     """The page of a recipe's keys, outermost first."""
     from engine import recipe
+    from engine.recipe import checks, retrain
 
     sections = {
         "recipe": recipe.Recipe,
@@ -48,6 +52,11 @@ def recipe() -> str:
         "tuning.extend": recipe.Extend,
         "tuning.adapt": recipe.Adapt,
         "export": recipe.Export,
+        "gates": recipe.Gates,
+        "gates.robustness": checks.Robustness,
+        "gates.fairness": checks.Fairness,
+        "retrain": recipe.Retrain,
+        "retrain.vetting": retrain.Vetting,
     }
     methods = "\n".join(f"| {kind} | {', '.join(known)} |" for kind, known in recipe.METHODS.items())
     return "\n".join([RECIPE, *_sections(sections), METHODS + methods, ""])
@@ -69,20 +78,29 @@ def recommender() -> str:
 
 
 def _sections(sections: dict[str, type[BaseModel]]) -> Iterator[str]:
-    import griffe
-
     for title, model in sections.items():
         yield f"## {title}\n"
         if model.__doc__:
             yield _plain(model.__doc__) + "\n"
-        told = griffe.load(model.__module__, search_paths=["."])[model.__qualname__]
+        told = _read(model.__module__)[model.__qualname__]
         yield "| key | type | default | |\n|---|---|---|---|"
         for key, field in model.model_fields.items():
             docstring = told.members[key].docstring
             text = _plain(docstring.value) if docstring else ""
-            default = "required" if field.is_required() else f"`{_default(field.get_default(call_default_factory=True))}`"
+            default = (
+                "required" if field.is_required() else f"`{_default(field.get_default(call_default_factory=True))}`"
+            )
             yield f"| `{key}` | {_type(told.members[key].annotation)} | {default} | {text} |"
         yield ""
+
+
+@cache
+def _read(module: str) -> Any:
+    """What stands in a module's file, that file alone; with the texts below its fields."""
+    import griffe
+
+    path = Path(str(sys.modules[module].__file__))
+    return griffe.visit(module, filepath=path, code=path.read_text(encoding="utf-8"))
 
 
 def _default(value: Any) -> str:
