@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from engine.decision import decisions as decisions
     from engine.embedder import Embedder as Embedder
     from engine.generator import Generator as Generator
+    from engine.opening import load as load
     from engine.predictor import Prediction as Prediction
     from engine.predictor import Predictor as Predictor
-    from engine.predictor import load as load
     from engine.progress import Progress as Progress
     from engine.recipe import Recipe as Recipe
     from engine.resources import packaged as packaged
@@ -44,7 +44,7 @@ _HOMES = {
     "Generator": "engine.generator",
     "Prediction": "engine.predictor",
     "Predictor": "engine.predictor",
-    "load": "engine.predictor",
+    "load": "engine.opening",
     "Progress": "engine.progress",
     "Recipe": "engine.recipe",
     "packaged": "engine.resources",

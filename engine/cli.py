@@ -149,7 +149,7 @@ def predict(
     Example: engine predict finance-news "Profit fell 12% on weak demand"
     """
     from engine.export.forms import FORMS
-    from engine.predictor import load
+    from engine.opening import load
 
     if backend not in ("auto", *FORMS):
         raise errors.InputError(f"--backend {backend}: choose auto, {', '.join(FORMS)}")

@@ -23,7 +23,7 @@ Prompt = str | Sequence[Message]
 
 
 class Generator(Predictor):
-    """Answers by one stored version. Made by `engine.load`, or `Predictor.open` for a folder.
+    """Answers by one stored version. Made by `engine.load`, or `opening.opened` for a folder.
 
     Attributes:
         max_new_tokens: bound on an answer, as the recipe set it.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from engine.errors import InputError, StoreError
 from engine.export import choice, forms
 from engine.export.forms import Form
-from engine.store import Store, Version
+from engine.store import Version
 from engine.tasks import kinds
 from engine.tasks.heads import ModelSpec
 from engine.tasks.kinds import Output, without_prefix
@@ -166,7 +166,7 @@ def _clean(text: str) -> str:
 
 
 class Predictor:
-    """Answers texts by one stored version. Made by `load`, or `Predictor.open` for a folder."""
+    """Answers texts by one stored version. Made by `opening.load`, or `Predictor.open` for a folder."""
 
     def __init__(
         self, texts: TextSession, spec: ModelSpec, temperatures: dict[str, float], *, model: str, backend: str
@@ -199,9 +199,7 @@ class Predictor:
         try:
             spec = ModelSpec.read(folder / "model")
             if spec.task == "generate":
-                from engine.generator import Generator
-
-                return Generator(folder, spec, model=model or folder.name)
+                raise InputError(f"{model or folder}: answers in words; engine.load opens it")
             temperatures = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["temperatures"]
             if spec.task == "choose":
                 texts: TextSession = VerbalizedSession(folder / "model", spec)
@@ -326,16 +324,3 @@ def _text_session(session: Session, spec: ModelSpec, tokenizer: Path) -> TextSes
         )
     cut = "only_second" if spec.task == "extract" else "longest_first"
     return TextSession(session, tokenizer, prefix=spec.prefix, max_length=spec.max_length, cut=cut, pairs=spec.pairs)
-
-
-def load(reference: str, *, backend: Backend = "auto", store: Store | None = None) -> Predictor:
-    """The stored model "name", "name@alias" or "name@number", ready to answer; a bare name means its champion.
-
-    Raises:
-        InputError: there is no such version or it lacks the backend.
-        StoreError: the version does not load.
-    """
-    version = (store or Store()).get(reference)
-    predictor = Predictor.open(version.folder, backend=backend, model=str(version))
-    predictor.version = version
-    return predictor

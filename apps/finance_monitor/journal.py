@@ -16,7 +16,7 @@ import hashlib
 import io
 import json
 import logging
-import pickle
+import pickle  # nosec B403  # what is read back names no class but those that _Loader knows
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -197,7 +197,7 @@ def load(folder: Path) -> EncoderModel:
 
     from engine.tuning import adapters
 
-    model = EncoderModel(adapters.load_encoder(folder), ModelSpec.read(folder).heads)
+    model = EncoderModel(adapters.with_adapter(load_encoder(folder), folder), ModelSpec.read(folder).heads)
     model.heads.load_state_dict(load_file(folder / WEIGHTS))
     return model.eval()
 
