@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import bases_cli, data_cli, errors, explain_cli, export_cli, models_cli, processes, study_cli
+from engine import bases_cli, data_cli, errors, explain_cli, export_cli, feedback_cli, models_cli, processes, study_cli
 from engine.printing import Json, print_json, print_table
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(models_cli.models, name="models")
 app.add_typer(bases_cli.bases, name="bases")
 app.add_typer(data_cli.data, name="data")
 app.add_typer(export_cli.export, name="export")
+app.add_typer(feedback_cli.feedback, name="feedback")
 study_cli.add(app)
 app.command()(explain_cli.explain)
 
