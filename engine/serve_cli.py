@@ -20,8 +20,7 @@ Url = Annotated[
 def add(app: typer.Typer) -> None:
     """Put these commands into engine's."""
     app.command()(serve)
-    asked = keys_cli.commands("engine", _opened, roles="server or agent: both may ask", where=Url, own=("engine",))
-    app.add_typer(asked, name="keys")
+    app.add_typer(keys, name="keys")
 
 
 def serve(
@@ -56,6 +55,7 @@ def serve(
             err=True,
         )
     typer.echo(f"http://{host}:{port}/docs", err=True)
+    champions.start()
     try:
         run(api.application(opened, champions, queue=queue, per_minute=per_minute), host=host, port=port)
     finally:
@@ -67,3 +67,6 @@ def _opened(url: str | None) -> Database:
     from engine.service import api
 
     return api.opened(url)
+
+
+keys = keys_cli.commands("engine", _opened, roles={"server": "may ask", "agent": "may ask"}, where=Url)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.service.app import allow as allow
     from engine.service.app import create as create
+    from engine.service.app import from_here as from_here
+    from engine.service.app import from_own_page as from_own_page
     from engine.service.champions import Champions as Champions
     from engine.service.current import Current as Current
     from engine.service.keys import Caller as Caller
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from engine.service.problems import Problem as Problem
     from engine.service.queue import Queue as Queue
     from engine.service.readiness import Readiness as Readiness
+    from engine.service.server import listening as listening
     from engine.service.server import serve as serve
 
 _HOMES = {
@@ -39,6 +42,9 @@ _HOMES = {
     "Role": "keys",
     "allow": "app",
     "create": "app",
+    "from_here": "app",
+    "from_own_page": "app",
+    "listening": "server",
     "page": "pages",
     "serve": "server",
 }

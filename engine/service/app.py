@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
@@ -150,7 +151,7 @@ async def _caller(request: Request, roles: tuple[Role, ...], scope: str) -> Call
     found = None
     if scheme.lower() == "bearer":
         found = parts.keys.remembered(key.strip()) or await run_in_threadpool(parts.keys.caller, key.strip())
-    elif not scheme and parts.local and _from_here(request) and not await run_in_threadpool(parts.keys.any):
+    elif not scheme and parts.local and from_here(request) and not await run_in_threadpool(parts.keys.any):
         found = LOCAL
     if found is None:
         raise Problem(401, "send a key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
@@ -166,12 +167,17 @@ async def _caller(request: Request, roles: tuple[Role, ...], scope: str) -> Call
     return found
 
 
-def _from_here(request: Request) -> bool:
+def from_here(request: HTTPConnection) -> bool:
     """Whether this machine asks, by a name of its own; no page of another site may ask in its stead."""
-    host, origin = request.headers.get("host", ""), request.headers.get("origin")
     address = request.client.host if request.client else ""
-    names = (address, urlsplit(f"//{host}").hostname)
-    return all(name in _LOOPBACK for name in names) and (origin is None or urlsplit(origin).netloc == host)
+    names = (address, urlsplit(f"//{request.headers.get('host', '')}").hostname)
+    return all(name in _LOOPBACK for name in names) and from_own_page(request)
+
+
+def from_own_page(request: HTTPConnection) -> bool:
+    """Whether no page of another site asks: browsers name the page whenever it could do harm."""
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
 
 
 class _Measures:

@@ -48,7 +48,7 @@ class Current(Generic[T]):
 
     Args:
         made: takes its time, and leaves nothing to be loaded at the first question.
-        wanted: references that are loaded at once, and that readiness waits for.
+        wanted: references that are loaded at the start, and that readiness waits for.
         most: held at once; those wanted always are.
     """
 
@@ -67,6 +67,9 @@ class Current(Generic[T]):
         self._refused: dict[str, _Refused] = {}
         self._making, self._ending = threading.Lock(), threading.Event()
         self._watch = threading.Thread(target=self._watched, name="champions", daemon=True)
+
+    def start(self) -> None:
+        """Load what is wanted and watch the aliases, in a thread of its own until `close`."""
         self._watch.start()
 
     def get(self, reference: str) -> T:
@@ -103,7 +106,8 @@ class Current(Generic[T]):
     def close(self) -> None:
         """End the watch; what is held goes on answering."""
         self._ending.set()
-        self._watch.join()
+        if self._watch.ident:
+            self._watch.join()
 
     def _watched(self) -> None:
         while not self._ending.is_set():

@@ -107,6 +107,8 @@ class Keys:
             raise InputError("a key has a name and a tenant")
         if role == "widget" and not origins:
             raise InputError("a widget's key is public; bind it to its page: --origin https://shop.example")
+        if origins and role != "widget":
+            raise InputError(f"origins bind a widget's key; leave --origin out for a key of the role {role}")
         if wrong := [origin for origin in origins if not _ORIGIN.fullmatch(origin)]:
             raise InputError(f"origin {wrong[0]!r}: write scheme and host alone, such as https://shop.example")
         if wrong := [scope for scope in scopes if not _SCOPE.fullmatch(scope)]:

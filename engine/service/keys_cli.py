@@ -4,7 +4,7 @@
 # name among the module's.
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +13,7 @@ from engine.printing import Json, print_json
 
 if TYPE_CHECKING:
     from engine.db import Database
+    from engine.service.keys import Role
 
 SCOPES = ("admin", "feedback", "predict")
 """Beside the titles of applications."""
@@ -22,7 +23,7 @@ def commands(
     program: str,
     opened: Callable[[Any], "Database"],
     *,
-    roles: str,
+    roles: Mapping["Role", str],
     where: Any,
     default: Any = None,
     example: str = "shop",
@@ -33,13 +34,13 @@ def commands(
     Args:
         program: as a person calls it.
         opened: the database that the option `where` names.
-        roles: what they mean to this program, "server may push; agent may read".
+        roles: those that mean something to this program, and what.
         where: the option's type.
         default: of the option; `...` where it must be given.
         example: what stands behind "keys add" in the help.
         own: titles of the program's applications.
     """
-    scopes = (*own, *SCOPES)
+    scopes, told = (*own, *SCOPES), "; ".join(f"{role}: {may}" for role, may in roles.items())
     keys = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -49,7 +50,7 @@ def commands(
     @keys.command("add", help=f"Make a key; it is shown once.\n\nExample: {program} keys add {example}")
     def add(
         name: Annotated[str, typer.Argument(help="What people call the key.")],
-        role: Annotated[str, typer.Option(help=f"{roles}.")] = "server",
+        role: Annotated[str, typer.Option(help=f"{told}.")] = "server",
         origin: Annotated[list[str], typer.Option(help="Of a widget's key: the page's scheme and host.")] = [],  # noqa: B006
         scope: Annotated[list[str], typer.Option(help=f"Narrow it to this, again for each: {', '.join(scopes)}.")] = [],  # noqa: B006
         days: Annotated[float | None, typer.Option(min=0, help="It is nobody's after so many.")] = None,
@@ -62,6 +63,8 @@ def commands(
         from engine.errors import InputError
         from engine.service.keys import Keys
 
+        if role not in roles:
+            raise InputError(f"--role {role}: choose {', '.join(roles)}")
         if wrong := [one for one in scope if one not in scopes]:
             raise InputError(f"--scope {wrong[0]}: choose {', '.join(scopes)}")
         lasts = timedelta(days=days) if days is not None else None

@@ -14,7 +14,7 @@ GRACE_S = 20
 """For which requests that run may go on after SIGTERM or Ctrl-C; new ones are refused at once."""
 
 
-def server(app: ASGIApp, *, host: str, port: int, grace_s: int = GRACE_S) -> uvicorn.Server:
+def listening(app: ASGIApp, *, host: str, port: int, grace_s: int = GRACE_S) -> uvicorn.Server:
     """The server, not begun yet; from here on this process logs JSON lines."""
     import uvicorn
 
@@ -28,4 +28,4 @@ def server(app: ASGIApp, *, host: str, port: int, grace_s: int = GRACE_S) -> uvi
 
 def serve(app: ASGIApp, *, host: str, port: int) -> None:
     """Answer until SIGTERM or Ctrl-C."""
-    server(app, host=host, port=port).run()
+    listening(app, host=host, port=port).run()

@@ -32,6 +32,7 @@ def until(holds: Callable[[], object]) -> None:
 @pytest.fixture
 def champions(versions: tuple[Version, Version]) -> Iterator[Champions]:
     found = Champions(wanted=["toy"], every_s=0.02)
+    found.start()
     yield found
     found.close()
 
@@ -146,6 +147,7 @@ def test_a_broken_version_is_refused_and_the_old_one_answers_on(
 
 def test_readiness_waits_for_the_models(home: Path, trained_toy: Version) -> None:
     champions = Champions(wanted=["toy"], every_s=0.02)
+    champions.start()
     try:
         assert not champions.readiness().ready
         with pytest.raises(InputError):
@@ -158,6 +160,7 @@ def test_readiness_waits_for_the_models(home: Path, trained_toy: Version) -> Non
 
 def test_the_model_asked_for_longest_ago_makes_room(versions: tuple[Version, Version], trained_toy: Version) -> None:
     champions = Champions(wanted=["toy"], most=2, every_s=0.02)
+    champions.start()
     try:
         until(lambda: champions.held("toy"))
         assert champions.get("toy@1") is champions.get("toy")  # one version is loaded once
