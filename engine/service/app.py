@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.requests import HTTPConnection
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -102,7 +103,7 @@ def _caller(request: Request, roles: tuple[Role, ...]) -> Caller:
     parts: Parts = request.app.state.service
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     found = parts.keys.caller(key.strip()) if scheme.lower() == "bearer" else None
-    if found is None and not scheme and parts.local and _from_here(request) and not parts.keys.all():
+    if found is None and not scheme and parts.local and from_here(request) and not parts.keys.all():
         found = Caller("local", "default", "server", (), "")
     if found is None:
         raise Problem(401, "send a key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
@@ -115,12 +116,17 @@ def _caller(request: Request, roles: tuple[Role, ...]) -> Caller:
     return found
 
 
-def _from_here(request: Request) -> bool:
+def from_here(request: HTTPConnection) -> bool:
     """Whether this machine asks, by a name of its own; no page of another site may ask in its stead."""
-    host, origin = request.headers.get("host", ""), request.headers.get("origin")
     address = request.client.host if request.client else ""
-    names = (address, urlsplit(f"//{host}").hostname)
-    return all(name in _LOOPBACK for name in names) and (origin is None or urlsplit(origin).netloc == host)
+    names = (address, urlsplit(f"//{request.headers.get('host', '')}").hostname)
+    return all(name in _LOOPBACK for name in names) and from_own_page(request)
+
+
+def from_own_page(request: HTTPConnection) -> bool:
+    """Whether no page of another site asks: browsers name the page whenever it could do harm."""
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
 
 
 class _Measures:

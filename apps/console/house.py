@@ -1,0 +1,109 @@
+"""House: the suite in one process, on one database.
+
+/support /news /recommend      the applications' own APIs and pages, as their own commands serve them
+/v1/predict/{model}            any stored model
+/                              the console, for whoever has a session
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse, Response
+
+from apps.console import login
+from apps.console.parts.part import Part, Settings
+from apps.console.session import Sessions, secret
+from engine import Store
+from engine.db import Database
+from engine.service import Keys, Queue, create, page
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+App = Literal["customer_service", "finance_monitor", "recommender"]
+P = TypeVar("P", bound=Part)
+
+
+class House:
+    """
+    Args:
+        url: the database that everything is kept in.
+        apps: which applications there are; all by default.
+        feeds: that the monitor follows beside what is pushed.
+        ended: whether the server is about to stop.
+
+    Attributes:
+        app: all of it.
+        parts: the applications, as they were asked for.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        apps: Sequence[App] = get_args(App),
+        feeds: Sequence[str] = (),
+        per_minute: int = 600,
+        ended: Callable[[], bool] = lambda: False,
+    ) -> None:
+        from engine import __version__
+        from engine.service import keys
+
+        self.store = Store()
+        self.database = Database.open(url, name="service", migrations=keys.MIGRATIONS)
+        self.keys = Keys(self.database)
+        self.queue = Queue()
+        settings = Settings(self.database, url, per_minute, tuple(feeds), ended)
+        self.parts = [_part(name, settings, self.queue) for name in dict.fromkeys(apps)]
+        self.app = create("keel", self.keys, queue=self.queue, per_minute=per_minute, version=__version__, local=True)
+        for part in self.parts:
+            self.app.add_api_route(part.path, _to(f"{part.path}/"), include_in_schema=False)
+            self.app.mount(part.path, part.app)
+        self.sessions = Sessions(self.keys, secret(self.home))
+        self.app.include_router(login.routes(self.sessions))
+        self.app.include_router(page("apps.console"))
+
+    @property
+    def home(self) -> Path:
+        return self.store.root.parent
+
+    def part(self, kind: type[P]) -> P | None:
+        """The part of that kind, if it was asked for."""
+        return next((one for one in self.parts if isinstance(one, kind)), None)
+
+    def start(self) -> None:
+        for part in self.parts:
+            part.start()
+
+    def close(self) -> None:
+        """Let all threads end, each after what it is at."""
+        for part in self.parts:
+            part.close()
+        self.queue.close()
+        self.database.close()
+
+
+def _part(name: App, settings: Settings, queue: Queue) -> Part:
+    """Imports only what was asked for."""
+    if name == "customer_service":
+        from apps.console.parts.support import Support
+
+        return Support(settings, queue)
+    if name == "finance_monitor":
+        from apps.console.parts.news import News
+
+        return News(settings)
+    from apps.console.parts.ranking import Ranking
+
+    return Ranking(settings, queue)
+
+
+def _to(path: str) -> Callable[[], Awaitable[Response]]:
+    async def elsewhere() -> Response:
+        return RedirectResponse(path)
+
+    return elsewhere

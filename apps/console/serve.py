@@ -1,0 +1,36 @@
+"""Serve: the house behind one port, until it is interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+
+GRACE_S = 5
+
+
+def serve(url: str, apps: Sequence[str], feeds: Sequence[str], *, host: str, port: int, per_minute: int) -> None:
+    """Answer until SIGINT or SIGTERM; what runs then is ended in order.
+
+    Raises:
+        InputError: the database cannot be opened, or a feed is none.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a request is small: threads of its own would wait for each other
+    import uvicorn
+
+    from apps.console import pages
+    from apps.console.house import House
+
+    house = House(url, apps=apps or (), feeds=feeds, per_minute=per_minute, ended=lambda: server.should_exit)  # type: ignore[arg-type]
+    pages.install(house)
+    server = uvicorn.Server(
+        uvicorn.Config(house.app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_S)
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server raises its signal again at its end
+    house.start()
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run()
+    finally:
+        house.close()
