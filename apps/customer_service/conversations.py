@@ -160,7 +160,11 @@ class Conversations:
             answer = json.loads(last.answer)
             said = {key: answer[key] for key in ("kind", "text", "citations")}
             model = next(iter(answer["models"]), "")
-            self.feedback.add(connection, Feedback(self.tenant, model, id, asked or "", said, float(good)))
+            vote = Feedback(
+                self.tenant, model, id, asked or "", said, float(good),
+                app="customer_service", kind="vote", rater=id, consent=False,
+            )  # fmt: skip
+            self.feedback.add(connection, vote)
             return int(last.number)
 
     def inbox(self) -> list[Waiting]:

@@ -6,22 +6,20 @@ import os
 from pathlib import Path
 
 from apps.customer_service import tables
-from engine.db import Database
+from engine.db import Database, default_url
 from engine.errors import InputError
 
 DATABASE = "KEEL_SUPPORT_DATABASE"
 
 
 def database(url: str | None = None) -> Database:
-    """The database that the URL, or else KEEL_SUPPORT_DATABASE names; by default `support.db` in Keel's home."""
-    url = url or os.environ.get(DATABASE) or f"sqlite:///{home()}/support.db"
+    """The database that the URL, or else KEEL_SUPPORT_DATABASE names; by default Keel's own.
+
+    Raises:
+        InputError: it cannot be opened, or an earlier version's file would be left behind.
+    """
+    url = url or os.environ.get(DATABASE) or default_url(formerly="support.db")
     return Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS)
-
-
-def home() -> Path:
-    from engine import Store
-
-    return Store().root.parent
 
 
 def packaged(name: str) -> Path:

@@ -11,7 +11,11 @@ import typer
 
 Url = Annotated[
     str | None,
-    typer.Option("--database", metavar="URL", help="sqlite:///FILE or postgresql+psycopg://...; else in Keel's home."),
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="sqlite:///FILE or postgresql+psycopg://...; else KEEL_DATABASE, or keel.db in Keel's home.",
+    ),
 ]
 Tenant = Annotated[str, typer.Option(help="Whose models, users and events.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Column, Index, Integer, MetaData, Table, Text
 
-from engine.db import Database
+from engine.db import Database, default_url
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 NAME = "recommender"
@@ -49,14 +49,12 @@ lists = Table(
 
 
 def opened(url: str | None = None) -> Database:
-    """The database that the URL, or else KEEL_RECOMMENDER_DATABASE names; by default `recommender.db` in Keel's home.
+    """The database that the URL, or else KEEL_RECOMMENDER_DATABASE names; by default Keel's own.
 
     Raises:
-        InputError: it cannot be opened.
+        InputError: it cannot be opened, or an earlier version's file would be left behind.
     """
     import os
 
-    from engine import Store
-
-    url = url or os.environ.get(DATABASE) or f"sqlite:///{Store().root.parent}/recommender.db"
+    url = url or os.environ.get(DATABASE) or default_url(formerly="recommender.db")
     return Database.open(url, name=NAME, migrations=MIGRATIONS)

@@ -6,6 +6,7 @@ with database.write() as connection: ...
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from engine.errors import InputError
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+DATABASE = "KEEL_DATABASE"
 ALEMBIC = Path(__file__).parent / "alembic"
 WAIT_MS = 30_000
 """How long a writer of SQLite waits for another one to end."""
@@ -120,6 +122,28 @@ class Database:
             config.attributes.update(connection=connection, version_table=table)
             command.upgrade(config, "head")
         self._migrated.add(name)
+
+
+def default_url(*, formerly: str | None = None) -> str:
+    """What KEEL_DATABASE says, by default `keel.db` in Keel's home: one database for everything that Keel writes.
+
+    Args:
+        formerly: name of the file in Keel's home that an earlier version kept this owner's tables in.
+
+    Raises:
+        InputError: that file is still there, and its content would be missed.
+    """
+    if url := os.environ.get(DATABASE):
+        return url
+    from engine import resources
+
+    home = resources.home()
+    if formerly and (old := home / formerly).exists():
+        raise InputError(
+            f"{old}: an earlier version stored here, this one stores in {home / 'keel.db'}; go on with it by "
+            f"--database sqlite:///{old}, or rename it to keel.db if there is none, or move it away to begin anew"
+        )
+    return f"sqlite:///{home / 'keel.db'}"
 
 
 def _set_up(connection: Any, _: object) -> None:

@@ -13,7 +13,6 @@ from fastapi.testclient import TestClient
 from engine import feedback
 from engine.db import Database
 from engine.errors import InputError
-from engine.feedback import Feedback, FeedbackLog
 from engine.service import Caller, Keys, Problem, Queue, allow, create
 
 
@@ -88,17 +87,3 @@ def test_the_queue_refuses_what_would_wait_too_long() -> None:
 
     assert asyncio.run(scene()) == [503, True, True, 0]
     queue.close()
-
-
-def test_feedback_is_masked_kept_by_tenant_and_erased_by_subject(database: Database) -> None:
-    log = FeedbackLog(database)
-    with database.write() as connection:
-        log.add(connection, Feedback("acme", "bot@1", "talk-1", "I am a@b.example", {"label": "x"}, 1.0))
-        log.add(connection, Feedback("acme", "bot@1", "talk-2", "hi", {"label": "y"}, 0.0, {"label": "z"}))
-        log.add(connection, Feedback("other", "bot@1", "talk-1", "hi", {}))
-    first, second = log.all("acme")
-    assert (first.text, first.verdict, second.correction) == ("I am [EMAIL]", 1.0, {"label": "z"})
-    with database.write() as connection:
-        log.erase(connection, "acme", ["talk-1"])
-    assert [one.subject for one in log.all("acme")] == ["talk-2"]
-    assert len(log.all("other")) == 1
