@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from apps.console import keys_cli
+from apps.console.names import App
 from engine import errors
 
 app = typer.Typer(
@@ -27,7 +28,7 @@ def keel() -> None:
 @app.command()
 def serve(
     apps: Annotated[
-        list[Literal["customer_service", "finance_monitor", "recommender"]] | None,
+        list[App] | None,
         typer.Option("--app", help="Serve this one apart; may be given again. By default all three."),
     ] = None,
     feed: Annotated[
@@ -47,7 +48,14 @@ def serve(
 
     url = database or default_url()
     typer.echo(f"http://{host}:{port}/   http://{host}:{port}/docs", err=True)
-    run(url, apps or ("customer_service", "finance_monitor", "recommender"), feed or (), host=host, port=port, per_minute=per_minute)
+    run(
+        url,
+        apps or tuple(App),
+        feed or (),
+        host=host,
+        port=port,
+        per_minute=per_minute,
+    )
 
 
 app.add_typer(keys_cli.keys, name="keys")

@@ -1,4 +1,4 @@
-"""Guard: around the whole console, its pages, files and sockets: nothing without a session, nothing for another site."""
+"""Guard: around the console's pages, files and sockets: nothing without a session, nothing for another site."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, TypeVar
 
-from fastapi import FastAPI
 from fastapi.responses import RedirectResponse, Response
 
 from apps.console import login
+from apps.console.names import App
 from apps.console.parts.part import Part, Settings
 from apps.console.session import Sessions, secret
 from engine import Store
@@ -24,7 +24,6 @@ from engine.service import Keys, Queue, create, page
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-App = Literal["customer_service", "finance_monitor", "recommender"]
 P = TypeVar("P", bound=Part)
 
 
@@ -45,7 +44,7 @@ class House:
         self,
         url: str,
         *,
-        apps: Sequence[App] = get_args(App),
+        apps: Sequence[App] = tuple(App),
         feeds: Sequence[str] = (),
         per_minute: int = 600,
         ended: Callable[[], bool] = lambda: False,
@@ -89,11 +88,11 @@ class House:
 
 def _part(name: App, settings: Settings, queue: Queue) -> Part:
     """Imports only what was asked for."""
-    if name == "customer_service":
+    if name is App.CUSTOMER_SERVICE:
         from apps.console.parts.support import Support
 
         return Support(settings, queue)
-    if name == "finance_monitor":
+    if name is App.FINANCE_MONITOR:
         from apps.console.parts.news import News
 
         return News(settings)

@@ -14,7 +14,11 @@ from apps.console.session import COOKIE, LASTS_S, Sessions
 from apps.console.words import HTML, Words
 from engine.service import Problem, from_own_page
 
-POLICY = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+Key = Annotated[str, Form(max_length=500)]
 
 
 def routes(sessions: Sessions) -> APIRouter:
@@ -25,7 +29,7 @@ def routes(sessions: Sessions) -> APIRouter:
         return _page(Words.of(request), to)
 
     @made.post(LOGIN)
-    def begin(request: Request, key: Annotated[str, Form(max_length=500)], to: Annotated[str, Form()] = "/") -> Response:
+    def begin(request: Request, key: Key, to: Annotated[str, Form()] = "/") -> Response:
         _own(request)
         request.app.state.service.allowance.spend(f"login {request.client.host if request.client else ''}")
         cookie = sessions.begin(key.strip())

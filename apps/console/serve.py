@@ -7,10 +7,12 @@ import os
 import signal
 from collections.abc import Sequence
 
+from apps.console.names import App
+
 GRACE_S = 5
 
 
-def serve(url: str, apps: Sequence[str], feeds: Sequence[str], *, host: str, port: int, per_minute: int) -> None:
+def serve(url: str, apps: Sequence[App], feeds: Sequence[str], *, host: str, port: int, per_minute: int) -> None:
     """Answer until SIGINT or SIGTERM; what runs then is ended in order.
 
     Raises:
@@ -22,7 +24,7 @@ def serve(url: str, apps: Sequence[str], feeds: Sequence[str], *, host: str, por
     from apps.console import pages
     from apps.console.house import House
 
-    house = House(url, apps=apps or (), feeds=feeds, per_minute=per_minute, ended=lambda: server.should_exit)  # type: ignore[arg-type]
+    house = House(url, apps=apps, feeds=feeds, per_minute=per_minute, ended=lambda: server.should_exit)
     pages.install(house)
     server = uvicorn.Server(
         uvicorn.Config(house.app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_S)

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 Tongue = Literal["en", "zh"]
 COOKIE = "keel_tongue"
-HTML = {"en": "en", "zh": "zh-CN"}
+HTML: dict[Tongue, Literal["en-US", "zh-CN"]] = {"en": "en-US", "zh": "zh-CN"}
 """As HTML names the tongues."""
-QUASAR: dict[Tongue, Literal["en-US", "zh-CN"]] = {"en": "en-US", "zh": "zh-CN"}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.console.parts.part import Part, Settings
-from apps.finance_monitor import run, tables
+from apps.finance_monitor import changelog, run, tables
 from apps.finance_monitor.api import application
 from apps.finance_monitor.feeds import named
 from apps.finance_monitor.feeds.pushed import Pushed
@@ -37,18 +37,22 @@ class News(Part):
         )
         self._follower: Follower | None = None
 
+    def firing(self) -> int:
+        """Alerts that fire."""
+        with self.database.read() as connection:
+            return sum(1 for _ in changelog.latest(connection, "firing"))
+
     def load(self) -> None:
         if not Store().has(NEWS):
             raise InputError("there is no news model yet; run: finance-monitor train")
         with Progress(quiet=True) as progress:
             models = run.models(progress, spare=True)
         feeds = [*self._feeds, Pushed(self._inbox)]
-        self._follower = Follower(
-            feeds, models, stopped=self._stopped, state=self._url, on_pulse=self.meter.take
-        )
+        self._follower = Follower(feeds, models, stopped=self._stopped, state=self._url, on_pulse=self.meter.take)
         self._follower.start()
 
-    def unload(self) -> None:
+    def close(self) -> None:
+        super().close()
         if self._follower:
             self._follower.end()
         self._queue.close()

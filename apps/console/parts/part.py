@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from engine.errors import InputError
+from engine.errors import InputError, KeelError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -65,20 +65,17 @@ class Part(ABC):
             InputError: something is missing; the message tells the way out.
         """
 
-    def unload(self) -> None:
-        """Give back what it holds; called once, whether or not it was loaded."""
-
     def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
+        """End its threads, and give back what it holds."""
         self._ending.set()
         self._thread.join()
-        self.unload()
 
     def failed(self, fault: BaseException) -> None:
         """Say on the console that it answers no more, and why."""
-        _LOG.error("%s failed", self.name, exc_info=fault)
+        _LOG.error("%s failed: %s", self.name, fault, exc_info=None if isinstance(fault, KeelError) else fault)
         self.state, self.note = "failed", str(fault)
 
     def _bring_up(self) -> None:

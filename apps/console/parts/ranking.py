@@ -42,6 +42,7 @@ class Ranking(Part):
         super().start()
         self._fresh.start()
 
-    def unload(self) -> None:
+    def close(self) -> None:
+        super().close()
         self.shelf.close()
         self._fresh.join()
