@@ -7,9 +7,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi.responses import RedirectResponse, Response
 
@@ -65,6 +67,7 @@ class House:
         self.sessions = Sessions(self.keys, secret(self.home))
         self.app.include_router(login.routes(self.sessions))
         self.app.include_router(page("apps.console"))
+        self._within, self.app.router.lifespan_context = self.app.router.lifespan_context, self._lived
 
     @property
     def home(self) -> Path:
@@ -74,11 +77,19 @@ class House:
         """The part of that kind, if it was asked for."""
         return next((one for one in self.parts if isinstance(one, kind)), None)
 
-    def start(self) -> None:
-        for part in self.parts:
-            part.start()
+    @asynccontextmanager
+    async def _lived(self, app: FastAPI) -> AsyncIterator[Any]:
+        """The parts are started with the server and not before: as it starts, the console's framework looks at every
+        object of the process, which breaks what other threads are making just then."""
+        async with self._within(app) as state:
+            for part in self.parts:
+                part.start()
+            try:
+                yield state
+            finally:
+                await asyncio.to_thread(self._close)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Let all threads end, each after what it is at."""
         for part in self.parts:
             part.close()

@@ -30,9 +30,5 @@ def serve(url: str, apps: Sequence[App], feeds: Sequence[str], *, host: str, por
         uvicorn.Config(house.app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_S)
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server raises its signal again at its end
-    house.start()
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run()
-    finally:
-        house.close()
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()

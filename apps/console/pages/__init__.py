@@ -9,7 +9,7 @@ from fastapi import Request
 
 from apps.console.frame import frame
 from apps.console.guard import Guard
-from apps.console.pages import models, overview
+from apps.console.pages import chat, models, news, overview, ranking
 from apps.console.pages.page import Page
 from apps.console.visit import Visit
 from apps.console.words import HTML
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PAGES = (
     Page("overview", "/", "home", "o", overview.draw),
     Page("models", "/models", "layers", "m", models.draw, ("/models/{name}",)),
+    Page("chat", "/chat", "forum", "c", chat.draw),
+    Page("news", "/alerts", "show_chart", "n", news.draw),
+    Page("ranking", "/ranking", "format_list_numbered", "r", ranking.draw),
 )
 SLOW_S = 30.0
 """In which a page must be there: the first look at a store of many models takes some."""

@@ -75,7 +75,7 @@ def _figures(visit: Visit) -> list[tuple[str, str, int]]:
         ("feedback", "/feedback", FeedbackLog(house.database).count(tenant=tenant, since=since)),
     ]
     if news := house.part(News):
-        found.append(("firing", "/news", news.firing()))
+        found.append(("firing", "/alerts", news.firing()))
     if support := house.part(Support):
         found.append(("waiting", "/chat", len(support.desks.conversations(tenant).inbox())))
     return found

@@ -17,7 +17,9 @@ addEventListener("keydown", (event) => {
   before = !before && keyed().some((element) => element.dataset.key.startsWith(`${event.key} `)) ? event.key : "";
   if (!found) return;
   event.preventDefault();
-  found.dataset.keys ? help(true) : found.click();
+  if (found.dataset.keys) help(true);
+  else if (found.matches(WRITES)) found.focus();
+  else found.click();
 });
 
 addEventListener("click", (event) => {
