@@ -26,6 +26,8 @@ from engine.service import Keys, Queue, create, page
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from fastapi import FastAPI
+
 P = TypeVar("P", bound=Part)
 
 
