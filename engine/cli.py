@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import bases_cli, data_cli, errors, explain_cli, export_cli, models_cli, processes, study_cli
+from engine import bases_cli, data_cli, errors, explain_cli, export_cli, models_cli, processes, retrain_cli, study_cli
 from engine.printing import Json, print_json, print_table
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(data_cli.data, name="data")
 app.add_typer(export_cli.export, name="export")
 study_cli.add(app)
 app.command()(explain_cli.explain)
+app.command()(retrain_cli.retrain)
 
 Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -75,6 +76,19 @@ def paired_bootstrap(
     value = float(np.mean([after(rows) - before(rows) for before, after in zip(first, second, strict=True)]))
     low, high = _edges(draws, level)
     return Difference(value, low, high, min(1.0, 2 * tail / (len(draws) + 1)))
+
+
+def wilson(hits: int, tried: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Score interval of a share (Wilson 1927; Brown, Cai & DasGupta 2001 on why not the usual one); 0 to 1 of none."""
+    from scipy.stats import norm
+
+    if not tried:
+        return 0.0, 1.0
+    z = float(norm.ppf(0.5 + level / 2))
+    share, shrunk = hits / tried, 1 + z * z / tried
+    centre = (share + z * z / (2 * tried)) / shrunk
+    half = z / shrunk * math.sqrt(share * (1 - share) / tried + z * z / (4 * tried * tried))
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _resampled(clusters: Sequence[object], random: np.random.Generator) -> Iterator[NDArray[np.intp]]:

@@ -1,0 +1,213 @@
+"""Challenger: what a retrain will make of a champion and the feedback on it, written down before it begins.
+
+$KEEL_HOME/decisions/<name>/.unfinished/plan.json      what, of which feedback, by which recipe; written last
+                                        train.jsonl    new rows, and old ones learnt again
+                                        held.jsonl     the rows that stop and calibrate it, as they did its champion
+                                        new.jsonl      rows of new labels that judge it
+
+A killed retrain finds the plan and goes on by it. The rows are not kept once it is decided: feedback can be erased, and
+what was learnt is told by ids.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import golden, lineage, resources, training
+from engine.data.files import write_json, write_lines
+from engine.data.rows import Row
+from engine.decision import Aside, Taught, decisions
+from engine.errors import InputError
+from engine.lessons import Lessons, lessons, without_leaks
+from engine.recipe import Recipe
+from engine.tasks.heads import specs
+from engine.text.normalise import normalised
+
+if TYPE_CHECKING:
+    from engine.feedback import FeedbackLog
+    from engine.store import Version
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    id: str
+    champion: str
+    root: str
+    """The version that the recipe made, before any feedback."""
+    recipe: dict[str, Any]
+    """The challenger's."""
+    feedback: Taught
+    aside: tuple[Aside, ...]
+    golden: dict[str, Any]
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / PLAN, asdict(self))
+
+    @classmethod
+    def read_from(cls, folder: Path) -> Plan | None:
+        """The plan in a folder; None where none was written to its end."""
+        if not (folder / PLAN).exists():
+            return None
+        values = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        aside = tuple(Aside(**one) for one in values["aside"])
+        return cls(**{**values, "aside": aside, "feedback": Taught.of(values["feedback"])})
+
+
+def plan(champion: Version, log: FeedbackLog, settings: Sequence[str], folder: Path, *, dry: bool = False) -> Plan:
+    """What a retrain of the champion will do, its files written into the folder and the plan last.
+
+    Args:
+        settings: changes of the model's recipe, as "gates.margin=0.01".
+        dry: nothing is written elsewhere.
+
+    Raises:
+        InputError: the model is none that feedback teaches, its data have changed, or no feedback is new.
+    """
+    root = lineage.root(champion)
+    recipe = Recipe.load(root.folder / "recipe.yaml", list(settings))
+    _check(champion, recipe)
+    mine = specs(Recipe.load(champion.folder / "recipe.yaml").task)
+    training.check_unchanged(root)
+    with TemporaryDirectory() as aside:
+        parts, _, _ = training.prepare(recipe, Path(aside))
+    before = [found for _, found in lineage.retrains(champion)]
+    feedback = log.read(model=champion.name)
+    found = lessons(
+        feedback,
+        mine,
+        recipe.retrain,
+        known=parts.train,
+        learnt=frozenset(id for one in before for id in one["learnt"]),
+        judged=frozenset(id for one in before for id in one["held"]),
+    )
+    frozen = golden.read(golden.frozen(champion, recipe, parts, aside=folder if dry else None), recipe, found.heads)
+    judges = [lesson.row for lesson in found.judges]
+    without_leaks(found, replace(parts, train=[], test=[*frozen.rows, *judges]))
+    if not found.new:
+        raise InputError(_nothing(champion, len(feedback), found))
+    new = [lesson.row for lesson in found.new]
+    told = {normalised(row.text) for row in new}
+    pool = [row for row in parts.train if row.augmented_from is None] + [lesson.row for lesson in found.known]
+    replayed = replay(
+        [row for row in pool if normalised(row.text) not in told], recipe.retrain.replay, seed=recipe.seeds[0]
+    )
+    files = {"train": [*replayed, *new], "held": [*parts.dev, *parts.calibration], "new": judges}
+    for name, rows in files.items():
+        write_lines(folder / f"{name}.jsonl", (row.record() for row in rows))
+    made = Plan(
+        uuid.uuid4().hex,
+        str(champion),
+        str(root),
+        _recipe(recipe, champion, found, folder, frozen.path, len(files["train"])).model_dump(exclude_unset=True),
+        Taught(
+            len(feedback),
+            tuple(sorted({id for lesson in found.new for id in lesson.ids})),
+            tuple(sorted({id for lesson in found.judges for id in lesson.ids})),
+            len(new),
+            len(replayed),
+            found.new_labels,
+            resources.sha256(folder / "train.jsonl"),
+        ),
+        tuple(found.aside),
+        {"rows": len(frozen.rows), "sha256": frozen.sha256},
+    )
+    made.write(folder)
+    return made
+
+
+def replay(rows: Sequence[Row], count: int, *, seed: int) -> list[Row]:
+    """Of each label of each head `count` rows or more, drawn by the seed: a row is taken for any of its labels."""
+    left: Counter[tuple[str, Any]] = Counter()
+    chosen = []
+    for number in np.random.default_rng(seed).permutation(len(rows)).tolist():
+        labels = [
+            (head, one)
+            for head, label in rows[number].labels.items()
+            if label is not None
+            for one in (label if isinstance(label, tuple) else (label if isinstance(label, str) else "a number",))
+        ]
+        if any(left[label] < count for label in labels):
+            chosen.append(number)
+            left.update(labels)
+    return [rows[number] for number in sorted(chosen)]
+
+
+def _check(champion: Version, recipe: Recipe) -> None:
+    """Refuse what feedback cannot teach.
+
+    Raises:
+        InputError: naming what to do instead.
+    """
+    if recipe.task.kind != "classify":
+        raise InputError(
+            f"{champion}: task {recipe.task.kind} does not learn from votes and corrections; `engine retrain` is for "
+            "classifiers. Train it anew by its own command, such as: support-bot train, recommender train, engine train"
+        )
+    if "pair" in recipe.data.columns:
+        raise InputError(
+            f"{champion}: reads pairs, and feedback speaks of single texts; train it anew by its own command, such as: "
+            "finance-monitor train"
+        )
+
+
+def _recipe(recipe: Recipe, champion: Version, found: Lessons, folder: Path, golden_rows: Path, rows: int) -> Recipe:
+    """The recipe of the challenger: on from the champion, on the files of the folder."""
+    tuning, onward = recipe.tuning, recipe.retrain
+    judged = [str(golden_rows), *([str(folder / "new.jsonl")] if found.judges else [])]
+    data = {
+        "train": [str(folder / "train.jsonl")],
+        "dev": [str(folder / "held.jsonl")],
+        "test": judged,
+        "split": {**recipe.data.split.model_dump(), "group": "group"},
+        "noise": recipe.data.noise and recipe.data.noise.model_dump(),
+        "on_leak": "drop",
+    }
+    changes: dict[str, Any] = {
+        "base": f"store:{champion}",
+        "data": data,
+        "tuning.epochs": onward.epochs,
+        "tuning.learning_rate": tuning.learning_rate * onward.learning_rate,
+        "tuning.head_learning_rate": tuning.head_learning_rate * onward.learning_rate,
+        "tuning.head_start": "stored",
+        "tuning.method": "full" if tuning.method in ("contrastive", "zero_shot") else tuning.method,
+        "tuning.distill": None,
+        "tuning.adapt": None,
+    }
+    for head in found.heads:
+        if head.labels:
+            changes[f"task.heads.{head.name}.labels"] = list(head.labels)
+    if found.new_labels:
+        changes |= {"tuning.adversarial": None, "tuning.r_drop": 0.0, "tuning.extend": {"replay": rows}}
+    return recipe.changed(changes)
+
+
+def _nothing(champion: Version, read: int, found: Lessons) -> str:
+    reasons = ", ".join(
+        f"{count} {reason}" for reason, count in Counter(one.reason for one in found.aside).most_common(5)
+    )
+    known = f"{len(found.known)} rows are learnt already" if found.known else ""
+    return f"{champion.name}: no feedback to learn from; of {read} pieces: " + (
+        "; ".join(filter(None, (known, reasons))) or "none"
+    )
+
+
+def fresh(champion: Version, log: FeedbackLog) -> int:
+    """Rows that vetted feedback comes to and no decision on the model has been about."""
+    recipe = Recipe.load(lineage.root(champion).folder / "recipe.yaml")
+    _check(champion, recipe)
+    past = decisions(champion.name)
+    decided = frozenset(id for one in past for id in (*one.feedback.learnt, *one.feedback.held))
+    mine = specs(Recipe.load(champion.folder / "recipe.yaml").task)
+    found = lessons(log.read(model=champion.name), mine, recipe.retrain, learnt=decided)
+    return len(found.new) + len(found.judges)
