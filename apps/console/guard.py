@@ -49,7 +49,7 @@ class Guard:
         caller = await self._sessions.caller(connection) if from_own_page(connection) else None
         if caller is not None:
             scope[CALLER] = caller
-            watched = self._watched(connection, receive) if scope["type"] == "websocket" else receive
+            watched = self._watched(connection, receive, send) if scope["type"] == "websocket" else receive
             await self.app(scope, watched, _with_headers(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": VIOLATION})
@@ -59,12 +59,13 @@ class Guard:
         else:
             await Problem(401, f"no session here; begin one under {LOGIN}").response()(scope, receive, send)
 
-    def _watched(self, connection: HTTPConnection, receive: Receive) -> Receive:
+    def _watched(self, connection: HTTPConnection, receive: Receive, send: Send) -> Receive:
         """A socket stays open for hours: what comes in is taken as long as the session lasts."""
 
         async def received() -> Message:
             message = await receive()
             if message["type"] == "websocket.receive" and await self._sessions.caller(connection) is None:
+                await send({"type": "websocket.close", "code": VIOLATION})
                 return {"type": "websocket.disconnect", "code": VIOLATION}
             return message
 

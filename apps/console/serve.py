@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import warnings
 from collections.abc import Sequence
 
 from apps.console.names import App
@@ -19,6 +20,8 @@ def serve(url: str, apps: Sequence[App], feeds: Sequence[str], *, host: str, por
         InputError: the database cannot be opened, or a feed is none.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a request is small: threads of its own would wait for each other
+    # The console's framework looks at every object of the process as it starts, torch's deprecated ones as well.
+    warnings.filterwarnings("ignore", "`torch.distributed.reduce_op`", FutureWarning)
     import uvicorn
 
     from apps.console import pages

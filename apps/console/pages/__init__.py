@@ -9,7 +9,7 @@ from fastapi import Request
 
 from apps.console.frame import frame
 from apps.console.guard import Guard
-from apps.console.pages import chat, models, news, overview, ranking
+from apps.console.pages import chat, decisions, feedback, models, news, overview, ranking
 from apps.console.pages.page import Page
 from apps.console.visit import Visit
 from apps.console.words import HTML
@@ -24,6 +24,8 @@ PAGES = (
     Page("chat", "/chat", "forum", "c", chat.draw),
     Page("news", "/alerts", "show_chart", "n", news.draw),
     Page("ranking", "/ranking", "format_list_numbered", "r", ranking.draw),
+    Page("feedback", "/feedback", "rate_review", "f", feedback.draw),
+    Page("decisions", "/decisions", "gavel", "e", decisions.draw),
 )
 SLOW_S = 30.0
 """In which a page must be there: the first look at a store of many models takes some."""
