@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from typing import Annotated, Any
 
 import typer
 
-from engine import bases_cli, data_cli, errors, explain_cli, export_cli, models_cli, processes, retrain_cli, study_cli
+from engine import (
+    bases_cli,
+    data_cli,
+    errors,
+    explain_cli,
+    export_cli,
+    models_cli,
+    processes,
+    retrain_cli,
+    serve_cli,
+    study_cli,
+)
 from engine.printing import Json, print_json, print_table
 
 app = typer.Typer(
@@ -24,6 +34,7 @@ app.add_typer(bases_cli.bases, name="bases")
 app.add_typer(data_cli.data, name="data")
 app.add_typer(export_cli.export, name="export")
 study_cli.add(app)
+serve_cli.add(app)
 app.command()(explain_cli.explain)
 app.command()(retrain_cli.retrain)
 
@@ -151,8 +162,7 @@ def predict(
             yield line if pair is None else (line, pair)
 
     for found in predictor.stream(remembered()):
-        heads = {head: dataclasses.asdict(answer) for head, answer in found.heads.items()}
-        document = {"text": kept.pop(0), **heads, "model": found.model, "backend": found.backend}
+        document = {"text": kept.pop(0), **found.as_dict(), "model": found.model, "backend": found.backend}
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -43,6 +43,10 @@ class Prediction:
 
     def __getitem__(self, head: str) -> Any:
         return self.heads[head]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Head -> its answer, as JSON has it."""
+        return {head: asdict(answer) for head, answer in self.heads.items()}
 
 
 class Session(Protocol):

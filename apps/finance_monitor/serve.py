@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-import uvicorn
-
 from apps.finance_monitor import tables
 from apps.finance_monitor.api import application
 from apps.finance_monitor.feeds.pushed import Pushed
@@ -19,9 +17,7 @@ from apps.finance_monitor.follower import Follower
 from apps.finance_monitor.inbox import Inbox
 from apps.finance_monitor.run import LATENESS, Models
 from apps.finance_monitor.sinks import Sink
-from engine.service import Queue
-
-GRACE_SECONDS = 5
+from engine.service import Queue, listening
 
 
 class Service:
@@ -61,8 +57,7 @@ class Service:
             per_minute=per_minute,
             ended=lambda: self._server.should_exit,
         )
-        config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS)
-        self._server = uvicorn.Server(config)
+        self._server = listening(app, host=host, port=port)
         self._follower = Follower(
             [*feeds, Pushed(inbox)],
             models,

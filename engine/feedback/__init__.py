@@ -7,5 +7,6 @@ app ──> FeedbackLog.add, in the app's own transaction ──> vet ──> ro
 from __future__ import annotations
 
 from engine.feedback.log import MIGRATIONS, Feedback, FeedbackLog, Kind, opened
+from engine.feedback.vetting import Rater, Vetted, Vetting, vet
 
-__all__ = ["MIGRATIONS", "Feedback", "FeedbackLog", "Kind", "opened"]
+__all__ = ["MIGRATIONS", "Feedback", "FeedbackLog", "Kind", "Rater", "Vetted", "Vetting", "opened", "vet"]

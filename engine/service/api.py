@@ -1,0 +1,39 @@
+"""API: stored models over HTTP, without an application around them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from engine.db import Database
+from engine.service import keys, predict
+from engine.service.app import create
+from engine.service.champions import Champions
+from engine.service.queue import Queue
+
+TITLE = "engine"
+
+
+def application(database: Database, champions: Champions, *, queue: Queue, per_minute: int) -> FastAPI:
+    """/v1/predict/{model} and what every service answers."""
+    from engine import __version__
+
+    app = create(
+        TITLE,
+        keys.Keys(database),
+        queue=queue,
+        per_minute=per_minute,
+        version=__version__,
+        local=True,
+        ready=champions.readiness,
+    )
+    app.include_router(predict.routes(champions, queue))
+    return app
+
+
+def opened(url: str | None) -> Database:
+    """The database of keys that the URL names; by default `keel.db` in Keel's home."""
+    from engine.resources import home
+
+    return Database.open(url or f"sqlite:///{Path(home())}/keel.db", name="service", migrations=keys.MIGRATIONS)
