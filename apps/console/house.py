@@ -21,7 +21,7 @@ from apps.console.parts.part import Part, Settings
 from apps.console.session import Sessions, secret
 from engine import Store
 from engine.db import Database
-from engine.service import Keys, Queue, create, page
+from engine.service import Champions, Keys, Queue, Readiness, create, page, predict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -62,7 +62,17 @@ class House:
         self.queue = Queue()
         settings = Settings(self.database, url, per_minute, tuple(feeds), ended)
         self.parts = [_part(name, settings, self.queue) for name in dict.fromkeys(apps)]
-        self.app = create("keel", self.keys, queue=self.queue, per_minute=per_minute, version=__version__, local=True)
+        self.champions = Champions(self.store)
+        self.app = create(
+            "keel",
+            self.keys,
+            queue=self.queue,
+            per_minute=per_minute,
+            version=__version__,
+            local=True,
+            ready=self._readiness,
+        )
+        self.app.include_router(predict.routes(self.champions, self.queue))
         for part in self.parts:
             self.app.add_api_route(part.path, _to(f"{part.path}/"), include_in_schema=False)
             self.app.mount(part.path, part.app)
@@ -84,6 +94,7 @@ class House:
         """The parts are started with the server and not before: as it starts, the console's framework looks at every
         object of the process, which breaks what other threads are making just then."""
         async with self._within(app) as state:
+            self.champions.start()
             for part in self.parts:
                 part.start()
             try:
@@ -95,8 +106,14 @@ class House:
         """Let all threads end, each after what it is at."""
         for part in self.parts:
             part.close()
+        self.champions.close()
         self.queue.close()
         self.database.close()
+
+    def _readiness(self) -> Readiness:
+        """Ready once nothing loads any more: what is missing must not keep the rest from answering."""
+        states = {str(part.name): part.state for part in self.parts}
+        return Readiness(not {"loading", "failed"} & set(states.values()), states)
 
 
 def _part(name: App, settings: Settings, queue: Queue) -> Part:

@@ -9,3 +9,8 @@ class App(StrEnum):
     CUSTOMER_SERVICE = "customer_service"
     FINANCE_MONITOR = "finance_monitor"
     RECOMMENDER = "recommender"
+
+    @property
+    def scope(self) -> str:
+        """Which a key that is narrowed to some must name: the title of its API."""
+        return {"customer_service": "support-bot", "finance_monitor": "finance-monitor"}.get(self, str(self))

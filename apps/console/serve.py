@@ -22,16 +22,13 @@ def serve(url: str, apps: Sequence[App], feeds: Sequence[str], *, host: str, por
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a request is small: threads of its own would wait for each other
     # The console's framework looks at every object of the process as it starts, torch's deprecated ones as well.
     warnings.filterwarnings("ignore", "`torch.distributed.reduce_op`", FutureWarning)
-    import uvicorn
-
     from apps.console import pages
     from apps.console.house import House
+    from engine.service import listening
 
     house = House(url, apps=apps, feeds=feeds, per_minute=per_minute, ended=lambda: server.should_exit)
     pages.install(house)
-    server = uvicorn.Server(
-        uvicorn.Config(house.app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_S)
-    )
+    server = listening(house.app, host=host, port=port, grace_s=GRACE_S)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server raises its signal again at its end
     with contextlib.suppress(KeyboardInterrupt):
         server.run()

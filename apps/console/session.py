@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from engine.service import Caller, Keys, from_here
+from engine.service.app import LOCAL
+from engine.service.keys import fingerprint
 
 if TYPE_CHECKING:
     from fastapi.requests import HTTPConnection
 
 COOKIE = "keel_session"
 LASTS_S = 12 * 3600
-KNOWN_S = 2.0
-"""How long the keys are remembered: a page is many requests, and a revoked key must end its sessions at once."""
-LOCAL = Caller("local", "default", "server", (), "")
-"""Whoever is on this machine, as long as no key was ever made."""
 
 
 class Sessions:
@@ -34,30 +31,20 @@ class Sessions:
     def __init__(self, keys: Keys, secret: bytes) -> None:
         self._keys = keys
         self._signer = URLSafeTimedSerializer(secret, salt=COOKIE)
-        self._known: tuple[float, list[Caller]] = (-KNOWN_S, [])
 
     def begin(self, key: str) -> str | None:
         """A cookie's value; None: the key is nobody's, or a widget's, which is public."""
         caller = self._keys.caller(key)
-        return None if caller is None or caller.role == "widget" else self._signer.dumps(_named(caller))
+        return None if caller is None or caller.role == "widget" else self._signer.dumps(fingerprint(key))
 
     async def caller(self, connection: HTTPConnection) -> Caller | None:
         """Who asks; None: nobody with a session."""
-        known = await self._callers()
-        if not known and from_here(connection):
-            return LOCAL
         try:
             told = self._signer.loads(connection.cookies.get(COOKIE, ""), max_age=LASTS_S)
         except BadSignature:
-            return None
-        return next((one for one in known if _named(one) == told), None)
-
-    async def _callers(self) -> list[Caller]:
-        read, known = self._known
-        if time.monotonic() - read >= KNOWN_S:
-            known = await asyncio.to_thread(self._keys.all)
-            self._known = time.monotonic(), known
-        return known
+            here = from_here(connection) and not await asyncio.to_thread(self._keys.any)
+            return LOCAL if here else None
+        return await asyncio.to_thread(self._keys.holder, told)
 
 
 def secret(home: Path) -> bytes:
@@ -75,8 +62,3 @@ def secret(home: Path) -> bytes:
         finally:
             made.unlink()
     return path.read_bytes()
-
-
-def _named(caller: Caller) -> list[str]:
-    # A key that was revoked and made anew under its name begins no old session again.
-    return [caller.name, caller.tenant, caller.role, caller.created]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from apps.console.guard import CALLER
-from apps.console.session import LOCAL
 from apps.console.words import Words
+from engine.service.app import LOCAL
+from engine.service.keys import ADMIN
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -39,8 +40,12 @@ class Visit:
 
     @property
     def may_decide(self) -> bool:
-        """Whether they may promote and roll back; agents look, talk and judge."""
-        return self.caller.role == "server"
+        """Whether they may promote and roll back; others look, talk and judge."""
+        return self.caller.role == "server" and self.caller.may(ADMIN)
+
+    def may(self, scope: str) -> bool:
+        """Whether their key is good for that; "" is for whoever has a session."""
+        return not scope or self.caller.may(scope)
 
     @property
     def local(self) -> bool:

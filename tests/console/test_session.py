@@ -19,6 +19,7 @@ from apps.console.guard import CALLER, Guard
 from apps.console.session import COOKIE, Sessions
 from engine.db import Database
 from engine.service import Keys, Queue, create
+from engine.service import keys as service_keys
 from engine.service.keys import MIGRATIONS
 
 HERE = "http://127.0.0.1:8000"
@@ -36,7 +37,7 @@ def keys(tmp_path: Path) -> Iterator[Keys]:
 @pytest.fixture
 def client(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     """Logins, and behind the guard a page and a socket that tell who asks."""
-    monkeypatch.setattr(session, "KNOWN_S", 0.0)
+    monkeypatch.setattr(service_keys, "REMEMBERED_S", 0.0)
     sessions = Sessions(keys, b"a secret of tests")
     queue = Queue(1)
     house = create("keel", keys, queue=queue)

@@ -9,6 +9,7 @@ from fastapi import Request
 
 from apps.console.frame import frame
 from apps.console.guard import Guard
+from apps.console.names import App
 from apps.console.pages import chat, decisions, feedback, models, news, overview, ranking
 from apps.console.pages.page import Page
 from apps.console.visit import Visit
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 PAGES = (
     Page("overview", "/", "home", "o", overview.draw),
-    Page("models", "/models", "layers", "m", models.draw, ("/models/{name}",)),
-    Page("chat", "/chat", "forum", "c", chat.draw),
-    Page("news", "/alerts", "show_chart", "n", news.draw),
-    Page("ranking", "/ranking", "format_list_numbered", "r", ranking.draw),
-    Page("feedback", "/feedback", "rate_review", "f", feedback.draw),
+    Page("models", "/models", "layers", "m", models.draw, below=("/models/{name}",)),
+    Page("chat", "/chat", "forum", "c", chat.draw, App.CUSTOMER_SERVICE.scope),
+    Page("news", "/alerts", "show_chart", "n", news.draw, App.FINANCE_MONITOR.scope),
+    Page("ranking", "/ranking", "format_list_numbered", "r", ranking.draw, App.RECOMMENDER.scope),
+    Page("feedback", "/feedback", "rate_review", "f", feedback.draw, "feedback"),
     Page("decisions", "/decisions", "gavel", "e", decisions.draw),
 )
 SLOW_S = 30.0
@@ -50,7 +51,10 @@ def _shown(house: House, page: Page):  # type: ignore[no-untyped-def]
         client = ui.context.client
         client.page = copy(client.page)  # which all visits share
         client.page.language = HTML[visit.words.tongue]
-        with frame(visit, page, PAGES):
+        with frame(visit, page, tuple(one for one in PAGES if visit.may(one.scope))):
+            if not visit.may(page.scope):
+                ui.label(visit.words("scope", scope=page.scope)).classes("fault").props("role=alert")
+                return
             try:
                 await page.draw(visit)
             except KeelError as fault:

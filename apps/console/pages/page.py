@@ -16,6 +16,7 @@ class Page:
     Args:
         key: opens it, after g.
         draw: its content, into the frame.
+        scope: that a key which is narrowed to some must name; "" for whoever has a session.
         below: other paths that it draws, such as /models/{name}.
     """
 
@@ -24,4 +25,5 @@ class Page:
     icon: str
     key: str
     draw: Callable[[Visit], Awaitable[None]]
+    scope: str = ""
     below: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.console.names import App
 from apps.console.parts.part import Part, Settings
 from apps.finance_monitor import changelog, run, tables
 from apps.finance_monitor.api import application
@@ -22,7 +23,7 @@ class News(Part):
         meter: how far the monitor is.
     """
 
-    name, path = "finance_monitor", "/news"
+    name, path = App.FINANCE_MONITOR, "/news"
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()

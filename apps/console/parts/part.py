@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from apps.console.names import App
 from engine.errors import InputError, KeelError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Part(ABC):
         state: missing: `note` says which command makes what is not there; it is looked for again and again.
     """
 
-    name: str
+    name: App
     path: str
     app: FastAPI
 

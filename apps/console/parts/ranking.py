@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from apps.console.names import App
 from apps.console.parts.part import TENANT, Part, Settings
 from apps.recommender import tables
 from apps.recommender.api import application
@@ -23,7 +24,7 @@ class Ranking(Part):
         shelf: the models of each tenant.
     """
 
-    name, path = "recommender", "/recommend"
+    name, path = App.RECOMMENDER, "/recommend"
 
     def __init__(self, settings: Settings, queue: Queue) -> None:
         super().__init__()

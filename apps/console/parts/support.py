@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.console.names import App
 from apps.console.parts.part import TENANT, Part, Settings
 from apps.customer_service import api, tables
 from apps.customer_service.bot import ready
@@ -18,7 +19,7 @@ class Support(Part):
         desks: the bot and the conversations of each tenant.
     """
 
-    name, path = "customer_service", "/support"
+    name, path = App.CUSTOMER_SERVICE, "/support"
 
     def __init__(self, settings: Settings, queue: Queue) -> None:
         super().__init__()
