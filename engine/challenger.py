@@ -17,16 +17,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import golden, lineage, resources, training
+from engine import golden, lineage, resources
 from engine.data.files import write_json, write_lines
 from engine.data.rows import Row
-from engine.decision import Aside, Taught, decisions
+from engine.data.split import Parts
+from engine.decision import PLAN, Aside, Taught, decisions
 from engine.errors import InputError
+from engine.evaluate.own_rows import own_rows
 from engine.lessons import Lessons, lessons, without_leaks
 from engine.recipe import Recipe
 from engine.tasks.heads import specs
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from engine.feedback import FeedbackLog
     from engine.store import Version
 
-PLAN = "plan.json"
+
+class NothingNew(InputError):
+    """There is no feedback that the champion has not learnt."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,14 @@ def plan(champion: Version, log: FeedbackLog, settings: Sequence[str], folder: P
         dry: nothing is written elsewhere.
 
     Raises:
-        InputError: the model is none that feedback teaches, its data have changed, or no feedback is new.
+        NothingNew: there is no feedback to learn from.
+        InputError: the model is none that feedback teaches, or its data have changed.
     """
     root = lineage.root(champion)
     recipe = Recipe.load(root.folder / "recipe.yaml", list(settings))
     _check(champion, recipe)
     mine = specs(Recipe.load(champion.folder / "recipe.yaml").task)
-    training.check_unchanged(root)
-    with TemporaryDirectory() as aside:
-        parts, _, _ = training.prepare(recipe, Path(aside))
+    parts = own_rows(champion)
     before = [found for _, found in lineage.retrains(champion)]
     feedback = log.read(model=champion.name)
     found = lessons(
@@ -92,10 +94,11 @@ def plan(champion: Version, log: FeedbackLog, settings: Sequence[str], folder: P
         judged=frozenset(id for one in before for id in one["held"]),
     )
     frozen = golden.read(golden.frozen(champion, recipe, parts, aside=folder if dry else None), recipe, found.heads)
+    _check_apart(champion, parts, frozen)
     judges = [lesson.row for lesson in found.judges]
     without_leaks(found, replace(parts, train=[], test=[*frozen.rows, *judges]))
     if not found.new:
-        raise InputError(_nothing(champion, len(feedback), found))
+        raise NothingNew(_nothing(champion, len(feedback), found))
     new = [lesson.row for lesson in found.new]
     told = {normalised(row.text) for row in new}
     pool = [row for row in parts.train if row.augmented_from is None] + [lesson.row for lesson in found.known]
@@ -161,6 +164,21 @@ def _check(champion: Version, recipe: Recipe) -> None:
         )
 
 
+def _check_apart(champion: Version, parts: Parts, frozen: golden.Golden) -> None:
+    """Refuse golden rows that a model trained anew since they were frozen has learnt.
+
+    Raises:
+        InputError: it has.
+    """
+    taught = {normalised(row.whole) for row in (*parts.train, *parts.dev, *parts.calibration)}
+    if both := sum(normalised(row.whole) in taught for row in frozen.rows):
+        facts = frozen.path.with_name(golden.FACTS)
+        raise InputError(
+            f"{champion}: {both} of its {len(frozen.rows)} golden rows were taught to it; leave them out by "
+            f"data.test: {frozen.path} in its recipe, or remove {facts} to begin a new set"
+        )
+
+
 def _recipe(recipe: Recipe, champion: Version, found: Lessons, folder: Path, golden_rows: Path, rows: int) -> Recipe:
     """The recipe of the challenger: on from the champion, on the files of the folder."""
     tuning, onward = recipe.tuning, recipe.retrain
@@ -206,8 +224,7 @@ def fresh(champion: Version, log: FeedbackLog) -> int:
     """Rows that vetted feedback comes to and no decision on the model has been about."""
     recipe = Recipe.load(lineage.root(champion).folder / "recipe.yaml")
     _check(champion, recipe)
-    past = decisions(champion.name)
-    decided = frozenset(id for one in past for id in (*one.feedback.learnt, *one.feedback.held))
+    decided = frozenset(id for one in decisions(champion.name) for id in one.ids)
     mine = specs(Recipe.load(champion.folder / "recipe.yaml").task)
     found = lessons(log.read(model=champion.name), mine, recipe.retrain, learnt=decided)
     return len(found.new) + len(found.judges)

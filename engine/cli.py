@@ -10,7 +10,9 @@ import typer
 
 from engine import (
     bases_cli,
+    check_cli,
     data_cli,
+    drift_cli,
     errors,
     explain_cli,
     export_cli,
@@ -36,6 +38,8 @@ app.add_typer(export_cli.export, name="export")
 study_cli.add(app)
 serve_cli.add(app)
 app.command()(explain_cli.explain)
+app.command()(check_cli.check)
+app.command()(drift_cli.drift)
 app.command()(retrain_cli.retrain)
 
 Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]

@@ -19,6 +19,7 @@ from engine.data.files import whole, write_json
 from engine.errors import InputError
 
 JSON, MARKDOWN = "report.json", "report.md"
+PLAN = "plan.json"
 UNFINISHED = ".unfinished"
 """Folder of a retrain that is at work, or was killed."""
 
@@ -91,6 +92,11 @@ class Decision:
         return folder(self.name) / self.id / MARKDOWN
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """Of all feedback that it was about."""
+        return (*self.feedback.learnt, *self.feedback.held, *(one.id for one in self.aside))
+
+    @property
     def why(self) -> str:
         """In a sentence."""
         failed = [f"{gate.name} ({gate.note})" for gate in self.gates if not gate.held]
@@ -144,7 +150,7 @@ def find(name: str, id: str) -> Decision:
 
 def unfinished(name: str) -> bool:
     """Whether a killed retrain left work that another goes on with."""
-    return (folder(name) / UNFINISHED).exists()
+    return any((folder(name) / UNFINISHED / file).exists() for file in (PLAN, JSON))
 
 
 def reasons(aside: Sequence[Aside]) -> list[tuple[str, int]]:

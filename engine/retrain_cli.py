@@ -12,6 +12,7 @@ from engine.printing import Json, print_json, print_table
 if TYPE_CHECKING:
     from engine.decision import Decision
     from engine.feedback import FeedbackLog
+    from engine.schedule import When
 
 Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]
 
@@ -46,38 +47,47 @@ def retrain(
         _plan(name, log, settings, as_json)
         return
     while True:
-        if conditions is None or _due(name, log, conditions, as_json):
-            _tell(_run(name, log, settings, fresh, as_json), as_json)
+        if conditions is None:
+            _run(name, log, settings, fresh, as_json)
+        else:
+            _when_due(name, log, conditions, settings, fresh, as_json)
         if every is None:
             return
         time.sleep(60 * every)
 
 
-def _due(name: str, log: FeedbackLog, conditions: object, as_json: bool) -> bool:
+def _when_due(name: str, log: FeedbackLog, conditions: When, settings: list[str], fresh: bool, as_json: bool) -> None:
+    """Retrain if it is due and there is something to learn, and say so if not: a job that runs by the clock is well."""
     from engine import schedule
+    from engine.challenger import NothingNew
     from engine.decision import unfinished
     from engine.store import Store
 
     champion = Store().get(name)
-    if unfinished(champion.name):
-        return True
-    found = schedule.due(conditions, champion, log)  # type: ignore[arg-type]
-    if not found.held:
-        if as_json:
-            print_json({"name": name, "due": False, "why": found.told})
-        else:
-            typer.echo(f"{champion} is not due: {found.told}")
-    return found.held
+    told = ""
+    if not unfinished(champion.name):
+        found = schedule.due(conditions, champion, log)
+        told = "" if found.held else found.told
+    if not told:
+        try:
+            return _run(name, log, settings, fresh, as_json)
+        except NothingNew as fault:
+            told = str(fault)
+    if as_json:
+        print_json({"name": champion.name, "due": False, "why": told})
+    else:
+        typer.echo(f"{champion} is not retrained: {told}")
+    return None
 
 
-def _run(name: str, log: FeedbackLog, settings: list[str], fresh: bool, as_json: bool) -> Decision:
+def _run(name: str, log: FeedbackLog, settings: list[str], fresh: bool, as_json: bool) -> None:
     from engine.progress import Progress
 
     with Progress(quiet=as_json) as progress:
         progress.stage("loading torch and transformers")
         from engine.retraining import retrain as run
 
-        return run(name, log, settings=settings, fresh=fresh, watcher=progress)
+        _tell(run(name, log, settings=settings, fresh=fresh, watcher=progress), as_json)
 
 
 def _tell(decision: Decision, as_json: bool) -> None:

@@ -22,8 +22,8 @@ from engine import decision as decisions
 from engine import gates, golden, lineage, training
 from engine.challenger import Plan
 from engine.data import sources
-from engine.decision import JSON, UNFINISHED, Decision
-from engine.errors import KeelError, StoreError
+from engine.decision import JSON, PLAN, UNFINISHED, Decision
+from engine.errors import InputError, KeelError, StoreError
 from engine.gates.trial import Trial
 from engine.predictor import load
 from engine.recipe import Recipe
@@ -60,8 +60,11 @@ def retrain(
     """
     watch = watcher or training.Quiet()
     store = Store()
-    champion = store.get(name)
-    with locked(champion.name) as folder:
+    if "@" in name:
+        raise InputError(f"{name}: a retrain goes on from the champion; give the name alone: {name.partition('@')[0]}")
+    store.get(name)
+    with locked(name) as folder:
+        champion = store.get(name)
         work = folder / UNFINISHED
         if fresh or _overtaken(work, champion, store):
             shutil.rmtree(work, ignore_errors=True)
@@ -70,8 +73,16 @@ def retrain(
             plan = Plan.read_from(work)
             if plan is None:
                 watch.stage(f"reading the feedback on {champion.name}")
-                plan = challengers.plan(champion, log, settings, work)
-            made = _made(plan, store, watch)
+                try:
+                    plan = challengers.plan(champion, log, settings, work)
+                except BaseException:
+                    shutil.rmtree(work)
+                    raise
+            try:
+                made = _made(plan, store, watch)
+            except KeelError:  # it cannot be made of these rows: the next call begins with those that are there then
+                shutil.rmtree(work)
+                raise
             watch.stage(f"judging {made} against {champion}")
             _decided(plan, champion, made).write(work)
         return _carried_out(work, store)
@@ -155,7 +166,7 @@ def _carried_out(work: Path, store: Store) -> Decision:
         # Once only: it may have been promoted before a kill, and rolled back by a person since.
         if not _was_champion(found.challenger, store):
             store.promote(version)
-    for name in (*ROWS, challengers.PLAN):
+    for name in (*ROWS, PLAN):
         (work / name).unlink(missing_ok=True)
     work.rename(work.with_name(found.id))
     return found

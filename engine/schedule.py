@@ -88,7 +88,7 @@ def _found(term: Term, champion: Version, log: FeedbackLog) -> Found:
     from engine.drift import drifted
 
     found = drifted(champion.name, log.database)
-    return Found(found.drifted, f"{'' if found.drifted else 'no '}drift")
+    return Found(found.drifted, found.told)
 
 
 def _last(champion: Version) -> datetime:

@@ -54,6 +54,12 @@ class Example:
     before: str
     after: str
 
+    @classmethod
+    def of(cls, head: HeadSpec, texts: tuple[Text, Text], probs: Sequence[NDArray[np.float64]]) -> Example:
+        """Of a text and the changed one, with the probabilities of each; of pairs, their first texts."""
+        first, second = (text if isinstance(text, str) else text[0] for text in texts)
+        return cls(first, second, said(head, probs[0]), said(head, probs[1]))
+
 
 def label_heads(spec: ModelSpec) -> list[HeadSpec]:
     return [head for head in spec.heads if head.kind in ("single", "multi")]

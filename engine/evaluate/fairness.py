@@ -15,8 +15,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.evaluate.asked import LEAST, Answering, Example, given, head_of, said
-from engine.evaluate.intervals import bootstrap, wilson
+from engine.evaluate.asked import LEAST, Answering, Example, given, head_of
+from engine.evaluate.intervals import of_mean, wilson
 from engine.evaluate.words import Words, of
 from engine.predictor import Text
 from engine.recipe.checks import Fairness
@@ -203,14 +203,9 @@ def _gap(predictor: Answering, head: HeadSpec, name: str, pairs: Sequence[Pair],
     moved = np.abs(after - before)
     distances = moved.max(1) if head.multi_label else moved.sum(1) / 2
     flipped = (given(head, before) != given(head, after)).any(1)
-    clusters = range(len(pairs))
-    gap, low, high = bootstrap(lambda over: float(distances[over].mean()), clusters)
+    gap, low, high = of_mean(distances)
     shown = np.argsort(-distances - flipped, kind="stable")[:EXAMPLES].tolist()
-    examples = tuple(
-        Example(*(text if isinstance(text, str) else text[0] for text in (pairs[number].first, pairs[number].second)),
-                said(head, before[number]), said(head, after[number]))
-        for number in shown
-    )  # fmt: skip
+    examples = [Example.of(head, (pairs[one].first, pairs[one].second), (before[one], after[one])) for one in shown]
     return Gap(
         name,
         head.name,
@@ -224,12 +219,12 @@ def _gap(predictor: Answering, head: HeadSpec, name: str, pairs: Sequence[Pair],
         _lean(head, after - before),
         bounds.max_gap,
         bounds.max_flips,
-        examples,
+        tuple(examples),
     )
 
 
 def _lean(head: HeadSpec, shifts: NDArray[np.float64]) -> str:
     """The label whose probability moves most in the mean, where its interval has one sign."""
     label = int(np.abs(shifts.mean(0)).argmax())
-    value, low, high = bootstrap(lambda over: float(shifts[over, label].mean()), range(len(shifts)))
+    value, low, high = of_mean(shifts[:, label])
     return f"{head.labels[label]} {value:+.3f} ({low:+.3f} to {high:+.3f})" if low > 0 or high < 0 else ""

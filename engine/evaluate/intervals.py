@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,15 +81,20 @@ def paired_bootstrap(
 
 def wilson(hits: int, tried: int, *, level: float = 0.95) -> tuple[float, float]:
     """Score interval of a share (Wilson 1927; Brown, Cai & DasGupta 2001 on why not the usual one); 0 to 1 of none."""
-    from scipy.stats import norm
-
     if not tried:
         return 0.0, 1.0
-    z = float(norm.ppf(0.5 + level / 2))
+    z = NormalDist().inv_cdf(0.5 + level / 2)
     share, shrunk = hits / tried, 1 + z * z / tried
     centre = (share + z * z / (2 * tried)) / shrunk
     half = z / shrunk * math.sqrt(share * (1 - share) / tried + z * z / (4 * tried * tried))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return 0.0 if hits == 0 else centre - half, 1.0 if hits == tried else centre + half
+
+
+def of_mean(values: NDArray[np.float64], *, level: float = 0.95, seed: int = 0) -> tuple[float, float, float]:
+    """As `bootstrap`, for the mean of independent values, shape (rows,): much faster."""
+    random = np.random.default_rng(seed)
+    draws = values[random.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
+    return float(values.mean()), *_edges(draws.tolist(), level)
 
 
 def _resampled(clusters: Sequence[object], random: np.random.Generator) -> Iterator[NDArray[np.intp]]:

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from engine.data.augment.noise import noisy
 from engine.evaluate import words
@@ -103,7 +104,7 @@ def _width(text: str, draw: random.Random) -> str | None:
     return text.translate(_WIDTHS) if CJK.search(text) else None
 
 
-def _sentence(kind: str) -> Change:
+def _sentence(kind: Literal["neutral", "bad", "good"]) -> Change:
     def change(text: str, draw: random.Random) -> str | None:
         found = words.of(text)
         if found is None or not text.strip():
@@ -112,7 +113,8 @@ def _sentence(kind: str) -> Change:
         chinese = bool(CJK.search(bare[-1:]))
         ended = bare if bare[-1] in ".!?。！？" else bare + ("。" if chinese else ".")
         gap = "" if ended[-1] in "。！？" else " "
-        return ended + gap + draw.choice(list(getattr(found, kind)))
+        said: list[str] = list(getattr(found, kind))
+        return ended + gap + draw.choice(said)
 
     return change
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.data.rows import Row
 from engine.errors import InputError
-from engine.evaluate.asked import LEAST, Answering, Example, given, head_of, said
+from engine.evaluate.asked import LEAST, Answering, Example, given, head_of
 from engine.evaluate.intervals import wilson
 from engine.evaluate.probes import DIRECTED, INVARIANT, Change
 from engine.predictor import Text
@@ -156,13 +156,6 @@ def _probe(
     # The clearest failures first: those whose probabilities moved most.
     far = np.abs(probs[0] - probs[1]).sum(1)
     shown = sorted(np.flatnonzero(failed).tolist(), key=lambda number: -far[number])[:EXAMPLES]
-    examples = tuple(
-        Example(
-            *(text if isinstance(text, str) else text[0] for text in pairs[number]),
-            said(head, probs[0][number]),
-            said(head, probs[1][number]),
-        )
-        for number in shown
-    )
+    examples = tuple(Example.of(head, pairs[one], (probs[0][one], probs[1][one])) for one in shown)
     rate = wrong / tried if tried else 0.0
     return Probe(name, kind, head.name, told, tried, wrong, rate, wilson(wrong, tried), bound, examples)

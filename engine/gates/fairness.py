@@ -1,8 +1,8 @@
 """Fairness: how far the challenger's answers move when only a name, a place or a gender is exchanged (counterfactual
 fairness of texts; Garg et al. 2019, arXiv 1809.10610), on the golden texts.
 
-Each exchange holds within the bounds of the recipe (`gates.fairness`), or where the champion is beyond them too and the 95%
-interval does not show the challenger to be worse.
+Each exchange holds within the bounds of the recipe (`gates.fairness`), or where the champion is beyond them too and the
+95% interval does not show the challenger to be worse.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def ask(trial: Trial) -> list[Gate]:
         ]
         if measures:
             worst = max(measures, key=lambda one: (not one.held, one.value - one.bound))
-            note = f"{head.name}: worst of {len(measures) // 2} exchanges is {worst.told} (champion: {worst.champions:.4f})"
+            told = f"{worst.told} (champion: {worst.champions:.4f})"
+            note = f"{head.name}: worst of {len(measures) // 2} exchanges is {told}"
             found.append(
                 Gate("fairness", all(one.held for one in measures), worst.value, worst.bound, worst.interval, note)
             )

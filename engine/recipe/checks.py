@@ -17,7 +17,7 @@ Directional = Literal["negation", "intensifier", "bad_clause", "good_clause"]
 class Robustness(Section):
     """How often a probe may change, or fail to move, an answer."""
 
-    max_failures: Fraction = 0.1
+    max_failures: Fraction = 0.2
     """Share of the texts that a probe fits; of each probe without a bound of its own."""
     bounds: dict[Invariance | Directional, Fraction] = {}
     directional: dict[str, Annotated[list[str], Field(min_length=2)]] = {}
@@ -40,9 +40,9 @@ class Robustness(Section):
 class Fairness(Section):
     """How far an answer may move when only who or where it is about changes."""
 
-    max_gap: Fraction = 0.05
+    max_gap: Fraction = 0.15
     """Mean distance of the probabilities, 0 to 1."""
-    max_flips: Fraction = 0.05
+    max_flips: Fraction = 0.1
     """Share of texts whose label changes."""
     most: Count = 100
     """Texts an exchange, the first that it fits."""

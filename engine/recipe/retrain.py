@@ -14,6 +14,8 @@ class Vetting(Section):
 
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.8
     """Probability from which a label is taken."""
+    new_label_raters: Count = 3
+    """Raters without whom no new label is taken, where no trusted one names it."""
     rater_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Most of a label's rows that may be one rater's alone."""
     rater_rows: Count = 10
