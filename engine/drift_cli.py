@@ -25,6 +25,9 @@ def drift(
     texts: Annotated[
         str | None, typer.Option(help="A file with a text a line, to be answered now, in the place of what was served.")
     ] = None,
+    embedding: Annotated[
+        bool, typer.Option("--embedding", help="With --texts: compare vectors by the model's own encoder too.")
+    ] = False,
     database: Annotated[
         str | None, typer.Option(help="Where the servers write [default: KEEL_DATABASE, or keel.db in KEEL_HOME].")
     ] = None,
@@ -37,6 +40,8 @@ def drift(
     Example: engine drift finance-news --since 24h
     """
     first = _moment(since)
+    if embedding and texts is None:
+        raise errors.InputError("--embedding is for --texts; servers tell the vectors that they have by themselves")
     from engine.progress import Progress
 
     with Progress(quiet=as_json) as progress:
@@ -58,7 +63,7 @@ def drift(
             lines = [line.strip() for line in resources.text(texts).splitlines() if line.strip()]
             if not lines:
                 raise errors.InputError(f"{texts}: no text in it; write one a line")
-            found = of_texts(name, lines)
+            found = of_texts(name, lines, vectors=embedding)
     if as_json:
         print_json(found.as_dict())
         return
@@ -81,11 +86,7 @@ def _moment(since: str) -> datetime:
 
 
 def _show(found: Drift) -> None:
-    rows = [
-        {"measure": one.name, "texts": f"{one.texts:,}", "index": f"{one.value:.3f}",
-         "chance below": f"{one.noise:.3f}", "verdict": one.verdict, "trend": sparkline(one.trend), "most moved": _moved(one)}
-        for one in found.measures
-    ]  # fmt: skip
+    rows = [_row(one) for one in found.measures]
     window = "" if found.since is None else f" since {found.since:%Y-%m-%d %H:%M} UTC"
     print_table(f"{found.model}, {found.texts:,} texts{window}", rows)
     rows = [
@@ -96,6 +97,12 @@ def _show(found: Drift) -> None:
     ]  # fmt: skip
     print_table("Where people labelled", rows)
     typer.echo(f"{found.model}: {found.told}.")
+
+
+def _row(one: Measure) -> dict[str, str]:
+    row = {"measure": one.name, "texts": f"{one.texts:,}", "index": f"{one.value:.3f}"}
+    row |= {"chance below": f"{one.noise:.3f}", "verdict": one.verdict}
+    return row | ({"trend": sparkline(one.trend)} if one.trend else {}) | {"most moved": _moved(one)}
 
 
 def sparkline(values: tuple[float | None, ...]) -> str:

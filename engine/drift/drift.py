@@ -105,8 +105,11 @@ def drifted(
     )
 
 
-def of_texts(name: str, texts: Sequence[str], *, store: Store | None = None) -> Drift:
-    """The drift of some texts that no server has seen, by all that can be measured of them.
+def of_texts(name: str, texts: Sequence[str], *, vectors: bool = False, store: Store | None = None) -> Drift:
+    """The drift of some texts that no server has seen.
+
+    Args:
+        vectors: compare those by the model's own encoder too; the first time it is exported, which takes a minute.
 
     Raises:
         InputError: as `drifted`.
@@ -115,7 +118,7 @@ def of_texts(name: str, texts: Sequence[str], *, store: Store | None = None) -> 
 
     version = (store or Store()).get(name)
     predictor = Predictor.open(version.folder, model=str(version))
-    apart = predictor.spec.task != "embed"
+    apart = vectors and predictor.spec.task != "embed"
     window = Sketch.of(predictor.predict(texts), texts, embedded(version, texts) if apart else None)
-    against = reference(version, vectors=True)
+    against = reference(version, vectors=vectors)
     return Drift(str(version), None, None, len(texts), (), tuple(measures(against.sketch, window)), ())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.drift.measure import ALPHA
 from engine.drift.reference import Quality
 from engine.evaluate.calibration import ece
 from engine.evaluate.intervals import wilson
@@ -38,7 +39,7 @@ class Labelled:
     tested_interval: tuple[float, float]
     ece: float
     ece_noise: float
-    """What a well-calibrated model's error stays below, but for 1 time in 20, on so many answers."""
+    """What a well-calibrated model's error stays below, but for 1 time in 100, on so many answers."""
     ece_tested: float
 
     @property
@@ -73,7 +74,7 @@ def labelled(feedback: Iterable[Feedback], quality: Mapping[str, Quality], *, se
                 test.right / test.rows,
                 wilson(test.right, test.rows),
                 ece(sure, right),
-                float(np.quantile(drawn, 0.95)),
+                float(np.quantile(drawn, 1 - ALPHA)),
                 test.ece,
             )
         )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from engine import Recipe, cli, train
 from engine.data.rows import Row
 from engine.errors import InputError
 from engine.evaluate import words
@@ -233,40 +229,3 @@ def test_what_is_asked_twice_is_answered_once() -> None:
     assert model.asked == 2
     assert np.array_equal(remembering.probabilities(["a", "b", "a"])["mood"], first["mood"])
     assert model.asked == 2
-
-
-def test_the_command_holds_a_stored_model_to_its_recipe(toy_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
-    bounds = {
-        "robustness": {"max_failures": 0.99, "most": 6},
-        "fairness": {"max_gap": 0.99, "max_flips": 0.99, "most": 3},
-    }
-    train(toy_recipe(gates=bounds))
-    run = CliRunner().invoke
-    page = tmp_path / "checked.html"
-    done = run(cli.app, ["check", "toy", "--json", "--html", str(page)])
-    assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told["held"]
-    assert told["model"] == "toy@1"
-    assert "test rows" in told["texts"]
-    assert (
-        {one["head"] for one in told["robustness"]}
-        == {"sentiment", "topics"}
-        == {one["head"] for one in told["fairness"]}
-    )
-    assert "<script" not in page.read_text()
-    assert "neutral sentence" in page.read_text()
-    file = tmp_path / "texts.txt"
-    file.write_text("".join(f"{text}\n" for text in TEXTS))
-    strict = ["check", "toy", "--robustness", "--texts", str(file), "--set", "gates.robustness.max_failures=0"]
-    broken = run(cli.app, [*strict, "--head", "topics"], env={"COLUMNS": "160"})
-    shown = run(cli.app, [*strict, "--json"])
-    held = all(one["held"] for one in json.loads(shown.stdout)["robustness"])
-    assert shown.exit_code == (0 if held else 1)
-    assert "Robustness of toy@1 on 40 texts" in broken.output
-    assert "Fairness" not in broken.output
-    file.write_text("\n \n")
-    with pytest.raises(InputError, match="no text in it"):
-        run(cli.app, strict, catch_exceptions=False)
-    with pytest.raises(InputError, match="no head 'tone'"):
-        run(cli.app, ["check", "toy", "--head", "tone"], catch_exceptions=False)
