@@ -10,7 +10,7 @@ from fastapi import Request
 from apps.console.frame import frame
 from apps.console.guard import Guard
 from apps.console.names import App
-from apps.console.pages import chat, decisions, feedback, models, news, overview, ranking
+from apps.console.pages import chat, decisions, drift, feedback, label, models, news, overview, ranking
 from apps.console.pages.page import Page
 from apps.console.visit import Visit
 from apps.console.words import HTML
@@ -26,7 +26,9 @@ PAGES = (
     Page("news", "/alerts", "show_chart", "n", news.draw, App.FINANCE_MONITOR.scope),
     Page("ranking", "/ranking", "format_list_numbered", "r", ranking.draw, App.RECOMMENDER.scope),
     Page("feedback", "/feedback", "rate_review", "f", feedback.draw, "feedback"),
+    Page("label", "/label", "label", "b", label.draw, "feedback"),
     Page("decisions", "/decisions", "gavel", "e", decisions.draw),
+    Page("drift", "/drift", "ssid_chart", "i", drift.draw),
 )
 SLOW_S = 30.0
 """In which a page must be there: the first look at a store of many models takes some."""

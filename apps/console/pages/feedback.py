@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, get_args
 
 from apps.console.show import heading, moment
 from engine.feedback import Feedback, FeedbackLog, Kind
+from engine.feedback.table import write_csv
 
 if TYPE_CHECKING:
     from apps.console.visit import Visit
 
 SHOWN = 100
 APPS = ("customer_service", "finance_monitor", "recommender", "console", "import")
-DAY = "%Y-%m-%d"
+BOM = "\ufeff"
+"""Without it Excel takes UTF-8 for the machine's old code page."""
 
 
 async def draw(visit: Visit) -> None:
@@ -57,20 +56,11 @@ async def draw(visit: Visit) -> None:
 
 
 def written(feedback: list[Feedback]) -> str:
-    """As CSV, a line each; what was said and what it should have been are JSON."""
-    names = [field.name for field in fields(Feedback)]
+    """As the CSV that `engine feedback import` takes back."""
     stream = io.StringIO()
-    lines = csv.writer(stream)
-    lines.writerow(names)
-    for one in feedback:
-        values = [getattr(one, name) for name in names]
-        lines.writerow([_safe(json.dumps(v, ensure_ascii=False) if isinstance(v, dict) else v) for v in values])
+    stream.write(BOM)
+    write_csv(feedback, stream)
     return stream.getvalue()
-
-
-def _safe(value: Any) -> Any:
-    """A text that a spreadsheet would run as a formula is a text there too (OWASP, CSV injection)."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def _row(visit: Visit, one: Feedback) -> None:
