@@ -42,7 +42,8 @@ def _points(manifest: Mapping[str, Any], key: str) -> list[tuple[float, float]]:
 
 
 def _options(title: str, across: str, lines: Mapping[str, list[tuple[float, float]]]) -> dict[str, Any]:
-    axis = {"axisLabel": {"color": INK}, "nameTextStyle": {"color": INK}, "splitLine": {"lineStyle": {"opacity": 0.25}}}
+    rules = {"lineStyle": {"color": INK, "opacity": 0.2}}
+    axis = {"axisLabel": {"color": INK}, "nameTextStyle": {"color": INK}, "splitLine": rules}
     return {
         "animation": False,
         "color": list(COLOURS),

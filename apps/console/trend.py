@@ -41,7 +41,7 @@ class Trend:
 
 
 def _options(lines: Mapping[str, list[list[float]]]) -> dict[str, Any]:
-    axis = {"axisLabel": {"color": INK}, "splitLine": {"lineStyle": {"opacity": 0.25}}}
+    axis = {"axisLabel": {"color": INK}, "splitLine": {"lineStyle": {"color": INK, "opacity": 0.2}}}
     dressed: tuple[dict[str, Any], ...] = (
         {"areaStyle": {"opacity": 0.25}, "lineStyle": {"width": 0}, "step": "end"},
         {"areaStyle": {"opacity": 0.35}, "step": "end"},

@@ -41,7 +41,9 @@ class Talk:
 
         say = self._visit.words
         self._log = ui.element("ol").classes("log")
-        self._log.props(f'role=log aria-live=polite tabindex=0 aria-label="{say("chat.log")}"')
+        self._log.props(
+            f'role=log aria-live=polite tabindex=0 aria-label="{say("chat.log")}" data-empty="{say("chat.empty")}"'
+        )
         with ui.element("div").classes("asking"):
             self._field = ui.input(placeholder=say("chat.ask")).props(
                 f'outlined dense maxlength=2000 aria-label="{say("chat.ask")}" data-key="/"'

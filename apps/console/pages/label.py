@@ -128,9 +128,8 @@ class Desk:
         if not name:
             return
         if head.multi_label:
-            self._marked = (
-                [one for one in self._marked if one != name] if name in self._marked else [*self._marked, name]
-            )
+            others = [one for one in self._marked if one != name]
+            self._marked = others if name in self._marked else [*others, name]
             self.show()
         else:
             await self._headed(head, name)

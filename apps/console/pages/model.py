@@ -12,6 +12,7 @@ from apps.console.show import heading, moment, table
 from engine import Version
 from engine.card import words
 from engine.errors import InputError, KeelError
+from engine.store import Change
 
 if TYPE_CHECKING:
     from apps.console.visit import Visit
@@ -26,6 +27,8 @@ class Model:
     """The newest first."""
     manifests: dict[int, dict[str, Any]]
     aliases: dict[str, int]
+    changes: list[Change]
+    """Of champion, the oldest first."""
 
     @property
     def champion(self) -> int | None:
@@ -37,7 +40,9 @@ class Model:
         store = visit.house.store
         first = store.get(f"{name}@{store.versions(name)[-1].number}") if store.versions(name) else store.get(name)
         versions = store.versions(first.name)[::-1]
-        return cls(name, versions, {one.number: one.manifest() for one in versions}, store.aliases(name))
+        return cls(
+            name, versions, {one.number: one.manifest() for one in versions}, store.aliases(name), store.changes(name)
+        )
 
 
 async def draw(visit: Visit, name: str) -> None:
@@ -48,6 +53,9 @@ async def draw(visit: Visit, name: str) -> None:
         ui.link(say("page.models"), "/models").classes("soft")
     heading(name, 1)
     _versions(visit, found)
+    if len(found.changes) > 1:
+        rows = [(moment(one.time), f"@{one.number}", say(f"models.{one.way}")) for one in found.changes[::-1]]
+        table([say(f"models.{name}") for name in ("when", "champion", "way")], rows, say("models.changes"))
     heading(say("models.curves"))
     curves.draw(say, {str(one): found.manifests[one.number] for one in found.versions})
     if len(found.versions) > 1:
@@ -77,7 +85,7 @@ def _versions(visit: Visit, found: Model) -> None:
                 _figures(visit, manifest)
                 if visit.may_decide and not mine:
                     _promote(visit, one, found.champion)
-                if visit.may_decide and mine and len(found.versions) > 1:
+                if visit.may_decide and mine and len(found.changes) > 1:
                     _rollback(visit, found.name)
 
 
@@ -106,7 +114,7 @@ def _promote(visit: Visit, version: Version, champion: int | None) -> None:
         if faults := store.verify(version):
             raise InputError(say("models.unwhole", version=version, faults="; ".join(faults)))
         store.promote(version)
-        return say("models.promoted", version=version)
+        return say("models.done", version=version)
 
     _asked(visit, say("models.promote"), question, work)
 
@@ -115,7 +123,7 @@ def _rollback(visit: Visit, name: str) -> None:
     say = visit.words
 
     def work() -> str:
-        return say("models.promoted", version=visit.house.store.rollback(name))
+        return say("models.done", version=visit.house.store.rollback(name))
 
     _asked(visit, say("models.rollback"), say("models.rollback.ask", name=name), work)
 

@@ -39,7 +39,7 @@ async def draw(visit: Visit) -> None:
             with ui.link(target=f"/models/{line.name}").classes("row"):
                 ui.label(line.name).classes("title")
                 ui.label(line.told).classes("soft grow")
-                ui.label(f"{line.versions} {say('models.versions')}").classes("soft")
+                ui.label(say("models.count", count=line.versions)).classes("soft")
                 ui.label(line.champion).classes("chip" if line.champion else "soft")
 
 

@@ -40,7 +40,7 @@ async def draw(visit: Visit) -> None:
     if not models:
         ui.label(say("ranking.none")).classes("empty")
         return
-    with ui.element("div").classes("two"):
+    with ui.element("div").classes("two late"):
         await Trial(visit, ranking, next(iter(models.values()))).draw()
 
 

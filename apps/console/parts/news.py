@@ -49,6 +49,8 @@ class News(Part):
         with Progress(quiet=True) as progress:
             models = run.models(progress, spare=True)
         feeds = [*self._feeds, Pushed(self._inbox)]
+        if self._ending.is_set():
+            return
         self._follower = Follower(feeds, models, stopped=self._stopped, state=self._url, on_pulse=self.meter.take)
         self._follower.start()
 

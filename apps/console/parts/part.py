@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from engine.db import Database
 
 _LOG = logging.getLogger("keel.console")
+PATIENCE_S = 5.0
+"""For which the end of the house waits for a part that is loading; what it makes on disk is whole or not there."""
 RETRY_S = 3.0
 """Between two looks whether what was missing has been made."""
 TENANT = "default"
@@ -56,7 +58,7 @@ class Part(ABC):
         self.state: State = "loading"
         self.note = ""
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._bring_up, name=f"start {self.name}")
+        self._thread = threading.Thread(target=self._bring_up, name=f"start {self.name}", daemon=True)
 
     @abstractmethod
     def load(self) -> None:
@@ -72,7 +74,7 @@ class Part(ABC):
     def close(self) -> None:
         """End its threads, and give back what it holds."""
         self._ending.set()
-        self._thread.join()
+        self._thread.join(PATIENCE_S)
 
     def failed(self, fault: BaseException) -> None:
         """Say on the console that it answers no more, and why."""
