@@ -13,8 +13,9 @@ from apps.finance_monitor import tables
 from apps.finance_monitor.api import application
 from apps.finance_monitor.feeds.pushed import Pushed
 from apps.finance_monitor.feeds.source import Source
+from apps.finance_monitor.follower import Follower
 from apps.finance_monitor.inbox import Inbox
-from apps.finance_monitor.run import LATENESS, Models, monitor
+from apps.finance_monitor.run import LATENESS, Models
 from apps.finance_monitor.sinks import Sink
 from engine.service import Queue, listening
 
@@ -57,33 +58,21 @@ class Service:
             ended=lambda: self._server.should_exit,
         )
         self._server = listening(app, host=host, port=port)
-        self._ending = threading.Event()
-        self._fault: BaseException | None = None
-
-        def work() -> None:
-            try:
-                monitor(
-                    [*feeds, Pushed(inbox)],
-                    models,
-                    follow=True,
-                    watch_list=watch_list,
-                    dead_letters=dead_letters,
-                    log=log,
-                    state=state,
-                    sinks=sinks,
-                    budget=budget,
-                    calendar=calendar,
-                    notices=notices,
-                    lateness=lateness,
-                    on_pulse=meter.take,
-                    until=self._ending,
-                )
-            except BaseException as fault:  # whatever it is: nobody must take a page without a monitor for calm news
-                self._fault = fault
-            finally:
-                self._server.should_exit = True
-
-        self._monitor = threading.Thread(target=work, name="monitor")
+        self._follower = Follower(
+            [*feeds, Pushed(inbox)],
+            models,
+            stopped=self.end,
+            watch_list=watch_list,
+            dead_letters=dead_letters,
+            log=log,
+            state=state,
+            sinks=sinks,
+            budget=budget,
+            calendar=calendar,
+            notices=notices,
+            lateness=lateness,
+            on_pulse=meter.take,
+        )
 
     def run(self) -> None:
         """Answer until interrupted.
@@ -93,17 +82,16 @@ class Service:
         """
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server raises its signal again at its end
-        self._monitor.start()
+        self._follower.start()
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 self._server.run()
         finally:
-            self._ending.set()
-            self._monitor.join()
+            self._follower.end()
             self._queue.close()
             self._database.close()
-        if self._fault:
-            raise self._fault
+        if self._follower.fault:
+            raise self._follower.fault
 
     def end(self) -> None:
         """Let `run` come to its end, from another thread."""

@@ -47,10 +47,20 @@ class Shelf:
     def __init__(self, database: Database, models: Mapping[str, Sequence[str]]) -> None:
         self.database, self._lists = database, hasty(database)
         self._logbooks: dict[str, Logbook] = {}
-        self._models = {
-            tenant: {name: Live(name, self.logbook(tenant)) for name in names} for tenant, names in models.items()
-        }
+        self._models: dict[str, dict[str, Live]] = {}
+        for tenant, names in models.items():
+            for name in names:
+                self.put(tenant, name)
         self._ending, self._renewal = threading.Event(), Renewal()
+
+    def put(self, tenant: str, name: str) -> None:
+        """Serve one more model, from the next request on.
+
+        Raises:
+            InputError: it is not stored.
+        """
+        live = Live(name, self.logbook(tenant))
+        self._models = {**self._models, tenant: {**self.models(tenant), name: live}}
 
     def models(self, tenant: str) -> dict[str, Live]:
         return self._models.get(tenant, {})

@@ -115,7 +115,7 @@ class Keys:
             raise InputError(f"scope {wrong[0]!r}: a scope is a word, such as predict")
         key, now = _made(role), datetime.now(UTC)
         row = {
-            "sha256": _hash(key),
+            "sha256": fingerprint(key),
             "name": name,
             "tenant": tenant,
             "role": role,
@@ -148,19 +148,22 @@ class Keys:
             if row is None:
                 raise InputError(f"no key is named {name!r}")
             key, until = _made(row.role), _stamp(datetime.now(UTC) + grace)
-            values = {"sha256": _hash(key), "former": row.sha256 if grace else "", "former_until": until}
+            values = {"sha256": fingerprint(key), "former": row.sha256 if grace else "", "former_until": until}
             connection.execute(update(_TABLE).where(_TABLE.c.name == name).values(values))
         self._forget()
         return key
 
     def caller(self, key: str) -> Caller | None:
         """Whose key this is; None: nobody's."""
-        return self.remembered(key) or self._found(_hash(key))
+        return self.holder(fingerprint(key))
 
     def remembered(self, key: str) -> Caller | None:
         """Whose key this is, if it was looked up just now: without asking the database."""
-        found, until = self._known.get(_hash(key), (None, 0.0))
-        return found if time.monotonic() < until else None
+        return self._remembered(fingerprint(key))
+
+    def holder(self, hashed: str) -> Caller | None:
+        """Whose key has that fingerprint: a session that a key began goes on for as long as the key is good."""
+        return self._remembered(hashed) or self._found(hashed)
 
     def any(self) -> bool:
         """Whether a key was ever made here, which then holds for this process' life: who shuts a door finds it shut."""
@@ -180,6 +183,10 @@ class Keys:
             if not connection.execute(delete(_TABLE).where(_TABLE.c.name == name)).rowcount:
                 raise InputError(f"no key is named {name!r}")
         self._forget()
+
+    def _remembered(self, hashed: str) -> Caller | None:
+        found, until = self._known.get(hashed, (None, 0.0))
+        return found if time.monotonic() < until else None
 
     def _found(self, hashed: str) -> Caller | None:
         now = datetime.now(UTC)
@@ -226,6 +233,7 @@ def _stamp(time: datetime) -> str:
     return time.isoformat(timespec="seconds")
 
 
-def _hash(key: str) -> str:
+def fingerprint(key: str) -> str:
+    """What is stored of a key; it opens nothing."""
     # A key is random and long: unlike a password it needs no slow hash.
     return hashlib.sha256(key.encode()).hexdigest()

@@ -215,7 +215,7 @@
   if (script && script.dataset.key) {
     const chat = document.createElement("keel-chat");
     chat.setAttribute("key", script.dataset.key);
-    chat.setAttribute("server", new URL(script.src).origin);
+    chat.setAttribute("server", new URL(".", script.src).href.slice(0, -1)); // wherever the service is mounted
     if (script.dataset.title) chat.setAttribute("title-text", script.dataset.title);
     if (script.dataset.lang) chat.setAttribute("lang", script.dataset.lang);
     const place = () => document.body.append(chat);
