@@ -25,7 +25,9 @@ def federate(
     local_epochs: Annotated[int, typer.Option(min=1, help="Epochs that a client trains in a round.")] = 1,
     strategy: Annotated[Literal["fedavg", "fedprox"], typer.Option(help="How clients train.")] = "fedavg",
     mu: Annotated[float, typer.Option(min=0, help="FedProx: how firmly clients are held to the round's start.")] = 0.0,
-    clip: Annotated[float | None, typer.Option(help="Longest update (Euclidean norm) that a client sends.")] = None,
+    clip: Annotated[
+        float | None, typer.Option(help="Longest update (Euclidean norm) a client sends; heads then begin at random.")
+    ] = None,
     noise: Annotated[
         float, typer.Option(min=0, help="Gaussian noise on each number of an update, in units of --clip.")
     ] = 0.0,
