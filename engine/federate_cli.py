@@ -46,7 +46,7 @@ def federate(
     LoRA's matrices and the heads travel, and numbers of rows and losses; texts and labels do not. Clipping and noise
     make updates tell less; they are no guarantee of differential privacy, and no epsilon is told.
 
-    Example: engine federate recipes/support_intents.yaml --set tuning.method=lora --clients 4 --skew 0.5 --pooled
+    Example: engine federate recipes/finance_news.yaml --set tuning.method=lora --clients 4 --skew 0.5 --pooled
     """
     from engine.federate.plan import Plan, check_recipe
     from engine.federate.sharing import Sharing
