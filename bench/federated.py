@@ -1,4 +1,4 @@
-"""Banking77 by four clients with skewed labels, FedAvg over LoRA, against LoRA on all rows; and what less would give."""
+"""Banking77 by four clients with skewed labels, FedAvg over LoRA, against LoRA on all rows and on fewer."""
 
 from __future__ import annotations
 
