@@ -25,7 +25,9 @@ def federate(
     local_epochs: Annotated[int, typer.Option(min=1, help="Epochs that a client trains in a round.")] = 1,
     strategy: Annotated[Literal["fedavg", "fedprox"], typer.Option(help="How clients train.")] = "fedavg",
     mu: Annotated[float, typer.Option(min=0, help="FedProx: how firmly clients are held to the round's start.")] = 0.0,
-    clip: Annotated[float | None, typer.Option(help="Longest update (Euclidean norm) that a client sends.")] = None,
+    clip: Annotated[
+        float | None, typer.Option(help="Longest update (Euclidean norm) a client sends; heads then begin at random.")
+    ] = None,
     noise: Annotated[
         float, typer.Option(min=0, help="Gaussian noise on each number of an update, in units of --clip.")
     ] = 0.0,
@@ -44,7 +46,7 @@ def federate(
     LoRA's matrices and the heads travel, and numbers of rows and losses; texts and labels do not. Clipping and noise
     make updates tell less; they are no guarantee of differential privacy, and no epsilon is told.
 
-    Example: engine federate recipes/support_intents.yaml --set tuning.method=lora --clients 4 --skew 0.5 --pooled
+    Example: engine federate recipes/finance_news.yaml --set tuning.method=lora --clients 4 --skew 0.5 --pooled
     """
     from engine.federate.plan import Plan, check_recipe
     from engine.federate.sharing import Sharing

@@ -1,8 +1,14 @@
 """Client: one branch. It holds its rows and trains on them; what it sends is arrays and numbers.
 
-It has the methods of `flwr.client.NumPyClient`, so Flower can take over from `rounds`: give a `ClientApp` a function
-that makes this client from the branch's own file, and a `ServerApp` Flower's own `FedAvg` or `FedProx` with
-`initial_parameters` of `messages.taken`; the configuration's keys are the same.
+It has the methods of `flwr.client.NumPyClient`, so Flower can take the place of `rounds` where branches are machines of
+their own (its pins do not live beside Keel's, so Keel does not depend on it):
+
+    class Branch(Client, flwr.client.NumPyClient): ...       # in a ClientApp: Branch(...).to_client()
+    flwr.server.strategy.FedProx(                            # or FedAvg, in a ServerApp
+        initial_parameters=ndarrays_to_parameters(messages.taken(model)), proximal_mu=0.01,
+        on_fit_config_fn=lambda number: {"server_round": number, "local_epochs": 1, "rate": 1 - (number - 1) / rounds})
+
+The beginning (`start`) and the temperatures (`temperature`) are further messages of the same two methods.
 """
 
 from __future__ import annotations

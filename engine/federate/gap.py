@@ -63,6 +63,8 @@ def gaps(federated: Path, pooled: Version, rows: Sequence[Row]) -> list[Gap]:
     found = []
     for head in models[0].spec.heads:
         numbers = kinds.answered(head, rows)
+        if not len(numbers):
+            continue
         chosen = [rows[number] for number in numbers]
         clusters = [row.group or f"row {number}" for number, row in enumerate(chosen)]
         ours, theirs = (

@@ -25,6 +25,7 @@ from engine.federate.gap import Gap, gaps
 from engine.federate.messages import EvaluateRes, Parameters, put, taken
 from engine.federate.plan import Plan, check_recipe
 from engine.federate.privacy import Guard
+from engine.federate.record import record
 from engine.federate.sharing import Shared, Sharing, read
 from engine.federate.strategy import strategy
 from engine.federate.temperature import temperatures
@@ -82,13 +83,15 @@ def federate(
         watch.stage(f"train rows: {told}; test {len(shared.test):,}")
         parents = runs.parents(recipe)
         whole, began = not (run / "rounds").exists(), time.monotonic()
-        learned, base, sent = _learn(recipe, plan, shared, run, watch)
+        learned, base, message_bytes = _learn(recipe, plan, shared, run, watch)
         seconds = round(time.monotonic() - began, 1) if whole else None
-        judge = max(shared.branches, key=lambda branch: (len(branch.dev) + len(branch.calibration), len(branch.train)))
+        exporter = max(
+            shared.branches, key=lambda branch: (len(branch.dev) + len(branch.calibration), len(branch.train))
+        )
         made = training.Tuned(
             [learned],
             base,
-            Parts(judge.train, judge.dev, judge.calibration, shared.test),
+            Parts(exporter.train, exporter.dev, exporter.calibration, shared.test),
             Loaded(rejected=shared.rejected, hashes=shared.hashes),
             shared.dropped,
             parents,
@@ -100,25 +103,16 @@ def federate(
             if against:
                 watch.stage(f"setting it against {against}, trained on all rows")
                 found.extend(gaps(staged, against, shared.test))
-            names = ("train", "dev", "calibration")
-            counts = {name: sum(len(getattr(branch, name)) for branch in shared.branches) for name in names}
-            counts |= {"test": len(shared.test), "rejected": len(shared.rejected), "dropped_for_leaks": shared.dropped}
-            lineage = {
-                **plan.as_dict(),
-                "sharing": sharing.as_dict(),
-                "clients": [
-                    {"name": branch.name, **{name: len(getattr(branch, name)) for name in names}}
-                    for branch in shared.branches
-                ],
-                "head_start": "regressions on gradients summed over the clients" if probed(recipe, plan) else "chance",
-                "message_bytes": sent,
-                "calibrated_by": "losses summed over the clients' calibration rows",
-                "exported_by": judge.name,
-                "privacy": privacy(plan),
-                "pooled": str(against) if against else None,
-                "gaps": [gap.as_dict() for gap in found],
-            }
-            return {"rows": counts, "federated": lineage}
+            return record(
+                plan,
+                sharing,
+                shared,
+                probed=probed(recipe, plan),
+                exporter=exporter,
+                message_bytes=message_bytes,
+                against=against,
+                gaps=found,
+            )
 
         trained = training.keep(recipe, made, run, store=store, promote=promote, watch=watch, more=more)
         for left in ("rounds", "clients"):
@@ -132,20 +126,8 @@ def taught(recipe: Recipe, sharing: Sharing) -> Recipe:
 
 
 def probed(recipe: Recipe, plan: Plan) -> bool:
-    """Whether heads begin as regressions. With clipped updates they begin at random: gradients would tell of the rows
-    what clipping is to hide."""
+    """Whether heads begin as regressions. Of clipped updates they do not: gradients would tell what clipping hides."""
     return recipe.tuning.head_start == "probe" and plan.clip is None
-
-
-def privacy(plan: Plan) -> str:
-    """What is and is not kept from the server."""
-    if plan.clip is None:
-        return "rows stay with their client; updates are sent as they are, and texts may be rebuilt from such"
-    noise = f" and blurred by noise of {plan.noise:g} times that a number" if plan.noise else ""
-    return (
-        f"rows stay with their client; updates are clipped to norm {plan.clip:g}{noise}; no differential privacy is "
-        "claimed, since none was accounted for and the noise can be drawn again from the seed"
-    )
 
 
 def _learn(

@@ -16,6 +16,8 @@ from engine.federate.strategy import FedAvg
 from engine.tasks.task import Watcher
 from engine.tuning.keeper import Epoch
 
+FINE = 100
+"""Parts of one client's round, for the progress bar: clients have differing numbers of steps."""
 NAME = "round-{:04d}.safetensors"
 
 
@@ -69,7 +71,8 @@ def _progress(
         before += f" ({', '.join(told)})" if told else ""
 
     def step(done: int, total: int, note: str) -> None:
-        watcher.step(((number - 1) * clients + place) * total + done, rounds * clients * total, before)
+        part = FINE * ((number - 1) * clients + place) + FINE * done // max(1, total)
+        watcher.step(part, FINE * rounds * clients, before)
 
     return step
 

@@ -25,6 +25,7 @@ from engine.federate.gap import pooled
 from engine.federate.messages import EvaluateRes, FitRes, Parameters, taken, weighted_mean
 from engine.federate.plan import Plan
 from engine.federate.privacy import Guard
+from engine.federate.record import privacy
 from engine.federate.sharing import Sharing, read
 from engine.federate.strategy import FedAvg, strategy
 from engine.federate.temperature import GRID, temperatures
@@ -116,7 +117,7 @@ def test_an_update_is_clipped_to_the_norm_and_its_noise_is_seeded() -> None:
 
 def test_a_clipped_run_says_what_it_does_not_promise(lora: Recipe) -> None:
     clipped = Plan(clip=0.1, noise=0.5)
-    assert "no differential privacy" in road.privacy(clipped)
+    assert "no differential privacy" in privacy(clipped)
     assert not road.probed(lora, clipped)  # gradients would tell what the clipping hides
     assert road.probed(lora, Plan())
 
