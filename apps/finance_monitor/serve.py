@@ -25,6 +25,7 @@ class Service:
     Args:
         state: as `monitor` takes it.
         feeds: read beside what is pushed.
+        secret: as `application` takes it.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Service:
         feeds: Sequence[Source] = (),
         *,
         sinks: Sequence[Sink] = (),
+        secret: bytes | None = None,
         host: str = "127.0.0.1",
         port: int = 8090,
         per_minute: int = 600,
@@ -53,6 +55,7 @@ class Service:
             inbox,
             queue=self._queue,
             sinks=sinks,
+            secret=secret,
             per_minute=per_minute,
             ended=lambda: self._server.should_exit,
         )
