@@ -38,7 +38,7 @@ def blocks(page: Path) -> list[Block]:
 
 def script(page: Path) -> str:
     """All of them as one bash script that ends where one fails."""
-    parts = ["set -euo pipefail"]
+    parts = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
     for block in blocks(page):
         if block.reason is None:
             parts += [f"echo '## {page.name}, line {block.line}' >&2", block.code]
