@@ -17,6 +17,7 @@ from engine import (
     errors,
     explain_cli,
     export_cli,
+    feedback_cli,
     models_cli,
     processes,
     retrain_cli,
@@ -35,6 +36,7 @@ app.add_typer(models_cli.models, name="models")
 app.add_typer(bases_cli.bases, name="bases")
 app.add_typer(data_cli.data, name="data")
 app.add_typer(export_cli.export, name="export")
+app.add_typer(feedback_cli.feedback, name="feedback")
 study_cli.add(app)
 app.command()(explain_cli.explain)
 app.command()(check_cli.check)
