@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-import uvicorn
-
 from apps.finance_monitor import tables
 from apps.finance_monitor.api import application
 from apps.finance_monitor.feeds.pushed import Pushed
@@ -18,9 +16,7 @@ from apps.finance_monitor.feeds.source import Source
 from apps.finance_monitor.inbox import Inbox
 from apps.finance_monitor.run import LATENESS, Models, monitor
 from apps.finance_monitor.sinks import Sink
-from engine.service import Queue
-
-GRACE_SECONDS = 5
+from engine.service import Queue, listening
 
 
 class Service:
@@ -29,6 +25,7 @@ class Service:
     Args:
         state: as `monitor` takes it.
         feeds: read beside what is pushed.
+        secret: as `application` takes it.
     """
 
     def __init__(
@@ -38,6 +35,7 @@ class Service:
         feeds: Sequence[Source] = (),
         *,
         sinks: Sequence[Sink] = (),
+        secret: bytes | None = None,
         host: str = "127.0.0.1",
         port: int = 8090,
         per_minute: int = 600,
@@ -57,11 +55,11 @@ class Service:
             inbox,
             queue=self._queue,
             sinks=sinks,
+            secret=secret,
             per_minute=per_minute,
             ended=lambda: self._server.should_exit,
         )
-        config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS)
-        self._server = uvicorn.Server(config)
+        self._server = listening(app, host=host, port=port)
         self._ending = threading.Event()
         self._fault: BaseException | None = None
 
