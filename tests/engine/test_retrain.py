@@ -227,8 +227,12 @@ def test_the_command_says_what_it_would_do_and_whether_it_is_due(
     found = said("--dry-run")
     assert (found["feedback"]["rows"], found["feedback"]["read"], found["aside"]) == (12, 36, [])
     assert not (home / "models" / "toy" / "golden.json").exists()
+    with log.database.write() as connection:
+        log.erase(connection, "t", [english[200]["id"]])
+    found = said("--dry-run")
+    assert (found["feedback"]["rows"], found["feedback"]["read"]) == (11, 33)
     found = said("--when", "13 new rows or 2 days")
-    assert (found["due"], found["why"]) == (False, "12 of 13 new rows; 0.0 of 2 days")
+    assert (found["due"], found["why"]) == (False, "11 of 13 new rows; 0.0 of 2 days")
     with pytest.raises(InputError, match="--every: says how often to look; say what for with --when"):
         CliRunner().invoke(app, ["retrain", "toy", "--every", "5"], catch_exceptions=False)
     told = CliRunner().invoke(app, ["models", "decisions", "toy"]).stdout
