@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.embedder import Embedder as Embedder
     from engine.generator import Generator as Generator
     from engine.opening import load as load
+    from engine.lineage import successor as successor
     from engine.predictor import Prediction as Prediction
     from engine.predictor import Predictor as Predictor
     from engine.progress import Progress as Progress
@@ -52,6 +53,7 @@ _HOMES = {
     "sha256": "engine.resources",
     "Store": "engine.store",
     "Taught": "engine.decision",
+    "successor": "engine.lineage",
     "Trained": "engine.training",
     "Version": "engine.store",
     "decisions": "engine.decision",
