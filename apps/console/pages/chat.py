@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apps.console.pages.apart import served
+from apps.console.pages.inbox import Inbox
 from apps.console.parts.support import Support
 from apps.console.show import heading
 from apps.customer_service.conversations import Conversations, Told
@@ -24,8 +25,12 @@ async def draw(visit: Visit) -> None:
 
     heading(visit.words("page.chat"), 1)
     if support := served(visit, Support):
-        with ui.element("section").classes("talk"):
-            Talk(visit, support).draw()
+        desk = support.desks.conversations(visit.caller.tenant)
+        with ui.element("div").classes("two"):
+            with ui.element("section").classes("talk"):
+                Talk(visit, support).draw()
+            with ui.element("section"):
+                await Inbox(visit, desk).draw()
 
 
 class Talk:
