@@ -78,9 +78,7 @@ def plan(champion: Version, log: FeedbackLog, settings: Sequence[str], folder: P
         NothingNew: there is no feedback to learn from.
         InputError: the model is none that feedback teaches, or its data have changed.
     """
-    root = lineage.root(champion)
-    recipe = Recipe.load(root.folder / "recipe.yaml", list(settings))
-    _check(champion, recipe)
+    root, recipe = _taught_by_feedback(champion, settings)
     mine = specs(Recipe.load(champion.folder / "recipe.yaml").task)
     parts = own_rows(champion)
     before = [found for _, found in lineage.retrains(champion)]
@@ -146,12 +144,20 @@ def replay(rows: Sequence[Row], count: int, *, seed: int) -> list[Row]:
     return [rows[number] for number in sorted(chosen)]
 
 
-def _check(champion: Version, recipe: Recipe) -> None:
-    """Refuse what feedback cannot teach.
+def _taught_by_feedback(champion: Version, settings: Sequence[str] = ()) -> tuple[Version, Recipe]:
+    """The version before any feedback, and its recipe.
 
     Raises:
-        InputError: naming what to do instead.
+        InputError: it is none that feedback teaches; naming what to do instead.
     """
+    root = lineage.root(champion)
+    if not (root.folder / "recipe.yaml").exists():
+        parts = ", ".join(champion.manifest().get("components", [])) or "other models"
+        raise InputError(
+            f"{champion}: a bundle of {parts}. Feedback teaches its classifiers, each by its name, such as: engine "
+            "retrain support-intents. The whole is made anew by: support-bot train, recommender train"
+        )
+    recipe = Recipe.load(root.folder / "recipe.yaml", list(settings))
     if recipe.task.kind != "classify":
         raise InputError(
             f"{champion}: task {recipe.task.kind} does not learn from votes and corrections; `engine retrain` is for "
@@ -162,6 +168,7 @@ def _check(champion: Version, recipe: Recipe) -> None:
             f"{champion}: reads pairs, and feedback speaks of single texts; train it anew by its own command, such as: "
             "finance-monitor train"
         )
+    return root, recipe
 
 
 def _check_apart(champion: Version, parts: Parts, frozen: golden.Golden) -> None:
@@ -222,8 +229,7 @@ def _nothing(champion: Version, read: int, found: Lessons) -> str:
 
 def fresh(champion: Version, log: FeedbackLog) -> int:
     """Rows that vetted feedback comes to and no decision on the model has been about."""
-    recipe = Recipe.load(lineage.root(champion).folder / "recipe.yaml")
-    _check(champion, recipe)
+    _, recipe = _taught_by_feedback(champion)
     decided = frozenset(id for one in decisions(champion.name) for id in one.ids)
     mine = specs(Recipe.load(champion.folder / "recipe.yaml").task)
     found = lessons(log.read(model=champion.name), mine, recipe.retrain, learnt=decided)

@@ -67,7 +67,8 @@ class Taught:
     @classmethod
     def of(cls, values: dict[str, Any]) -> Taught:
         """From what JSON makes of it."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        lists: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return cls(**{**values, **lists})
 
 
 @dataclass(frozen=True)

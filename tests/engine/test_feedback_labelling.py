@@ -110,7 +110,7 @@ def test_labels_of_the_terminal_are_stored_though_it_is_interrupted(
 ) -> None:
     said = iter(["pos", "2, cyber", "1", "nonsense", "n", "s", KeyboardInterrupt()])
 
-    def typed(_: object = "") -> str:
+    def typed(_: object = "") -> object:
         word = next(said)
         if isinstance(word, BaseException):
             raise word
