@@ -28,6 +28,8 @@ Backend = Literal["auto"] | Form
 Text = str | tuple[str, str]
 """A text, or a pair of them for models of pairs: (question, passage), (query, text), (headline, company)."""
 Arrays = dict[str, NDArray[np.float64]]
+PICKLES = frozenset((".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"))
+"""Files that may run code as they are read; a model is stored as safetensors and ONNX, which cannot."""
 CHUNK = 256
 """Texts handed to the threads at once: bounds what waits in memory when the input is a stream."""
 
@@ -200,6 +202,8 @@ class Predictor:
             raise InputError(
                 f"{model or folder}: not made here as {chosen}; run: engine export convert {model or 'NAME'} {chosen}"
             )
+        if found := sorted(path.name for path in (folder / "model").rglob("*") if path.suffix in PICKLES):
+            raise StoreError(f"{model or folder}: holds {found[0]}, which may run code as it is read; it is not loaded")
         try:
             spec = ModelSpec.read(folder / "model")
             if spec.task == "generate":

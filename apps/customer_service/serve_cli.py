@@ -29,6 +29,8 @@ def serve(
 
     Example: support-bot serve --port 8080
     """
+    import threading
+
     from apps.customer_service import api, settings
     from apps.customer_service.bot import ready
     from apps.customer_service.writer import configured
@@ -52,9 +54,11 @@ def serve(
     if not Keys(opened).any():
         typer.echo("no key yet: only /chat can be used; make one with: support-bot keys add NAME", err=True)
     typer.echo(f"http://{host}:{port}/docs" + (f"   http://{host}:{port}/chat" if page else ""), err=True)
+    threading.Thread(target=desks.keep_current, name="current", daemon=True).start()
     try:
         run(app, host=host, port=port)
     finally:
+        desks.close()
         queue.close()
 
 

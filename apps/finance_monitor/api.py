@@ -21,6 +21,7 @@ from apps.finance_monitor import changelog, charts, events, opinions
 from apps.finance_monitor.inbox import Full, Inbox
 from apps.finance_monitor.meter import Meter
 from apps.finance_monitor.series import rfc3339
+from apps.finance_monitor.signed import Signed
 from apps.finance_monitor.silences import Silences, parsed
 from apps.finance_monitor.sinks import Sink
 from apps.finance_monitor.windows import Key
@@ -69,6 +70,7 @@ def application(
     *,
     queue: Queue,
     sinks: Sequence[Sink] = (),
+    secret: bytes | None = None,
     per_minute: int = 600,
     ended: Callable[[], bool] = lambda: False,
 ) -> tuple[FastAPI, Meter]:
@@ -76,6 +78,7 @@ def application(
 
     Args:
         sinks: those that the monitor sends changes to.
+        secret: pushed news must be signed with, beside its sender's key.
         ended: whether the server is about to stop, which open streams wait for.
     """
     from engine import __version__
@@ -83,7 +86,7 @@ def application(
     keys = Keys(database)
     app = create("finance-monitor", keys, queue=queue, per_minute=per_minute, version=__version__, local=True)
     meter = Meter(app.state.service.registry, database, sinks)
-    app.include_router(_items(inbox))
+    app.include_router(_items(inbox, Signed(secret) if secret else None))
     app.include_router(_alerts(database))
     app.include_router(_figures(database, meter))
     app.include_router(_silences(database))
@@ -93,13 +96,16 @@ def application(
     return app, meter
 
 
-def _items(inbox: Inbox) -> APIRouter:
+def _items(inbox: Inbox, signed: Signed | None) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["items"])
 
     @routes.post("/items", status_code=202, openapi_extra=ITEMS)
     async def push(caller: Server, request: Request) -> list[dict[str, Any]]:
         """One news item, a list of them, or JSON lines; each is answered, once it is on disk, in order."""
-        lines = _lines(await request.body())
+        body = await request.body()
+        if signed:
+            signed.check(request.headers, body)
+        lines = _lines(body)
         if not lines:
             raise Problem(422, "no item; send one as JSON, a list of them, or JSON lines")
         queue: Queue = request.app.state.service.queue

@@ -260,8 +260,12 @@ class _Loader(pickle.Unpickler):
     """Reads states, and nothing but what they are made of."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("apps.finance_monitor.") or (module.partition(".")[0], name) in _PARTS:
+        if (module.partition(".")[0], name) in _PARTS:
             return super().find_class(module, name)
+        if module.startswith("apps.finance_monitor.") and "." not in name:  # a dotted name goes through its imports
+            found = super().find_class(module, name)
+            if isinstance(found, type) and found.__module__ == module:
+                return found
         raise pickle.UnpicklingError(f"a state holds no {module}.{name}")
 
 

@@ -26,6 +26,7 @@ class Service:
     Args:
         state: as `monitor` takes it.
         feeds: read beside what is pushed.
+        secret: as `application` takes it.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Service:
         feeds: Sequence[Source] = (),
         *,
         sinks: Sequence[Sink] = (),
+        secret: bytes | None = None,
         host: str = "127.0.0.1",
         port: int = 8090,
         per_minute: int = 600,
@@ -54,6 +56,7 @@ class Service:
             inbox,
             queue=self._queue,
             sinks=sinks,
+            secret=secret,
             per_minute=per_minute,
             ended=lambda: self._server.should_exit,
         )

@@ -48,14 +48,19 @@ def serve(
 ) -> None:
     """Follow feeds and what is pushed, and answer over HTTP: /, /v1/items, /v1/alerts, /v1/events, /metrics, /docs.
 
+    With KEEL_ITEMS_SECRET (whsec_ and base64) set, pushed news must be signed as Standard Webhooks says.
+
     Example: finance-monitor serve --state monitor.db --feed live.jsonl --port 8090
     """
+    import os
     from datetime import timedelta
 
     from apps.finance_monitor import run, sinks, tables
     from apps.finance_monitor.feeds import named
     from apps.finance_monitor.mapping import Mapping
     from apps.finance_monitor.serve import Service
+    from apps.finance_monitor.signed import ITEMS_SECRET
+    from apps.finance_monitor.sinks.webhook import secret
     from engine import Progress
     from engine.service import Keys
 
@@ -75,6 +80,7 @@ def serve(
         models,
         sources,
         sinks=told,
+        secret=secret(os.environ.get(ITEMS_SECRET), ITEMS_SECRET),
         host=host,
         port=port,
         per_minute=per_minute,

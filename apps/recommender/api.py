@@ -28,6 +28,7 @@ AHEAD = timedelta(minutes=5)
 """By which a caller's clock may be before ours."""
 Server = Annotated[Caller, allow("server")]
 Desk = Annotated[Caller, allow("server", "agent")]
+Teller = Annotated[Caller, allow("server", scope="feedback")]
 Model = Annotated[str, Path(max_length=200)]
 Words = Annotated[str, Query(max_length=200, description="Which stand in it.")]
 BODY = {"requestBody": {"required": True, "content": {"application/json": {}, "application/x-ndjson": {}}}}
@@ -42,7 +43,15 @@ def application(shelf: Shelf, *, queue: Queue, per_minute: int = 600) -> FastAPI
     from engine import __version__
 
     keys = Keys(shelf.database)
-    app = create("recommender", keys, queue=queue, per_minute=per_minute, version=__version__, local=True)
+    app = create(
+        "recommender",
+        keys,
+        queue=queue,
+        per_minute=per_minute,
+        version=__version__,
+        local=True,
+        ready=shelf.readiness,
+    )
     meter = Meter(app.state.service.registry)
     app.include_router(_rank(shelf, queue, meter))
     app.include_router(_told(shelf, queue, meter))
@@ -83,7 +92,7 @@ def _told(shelf: Shelf, queue: Queue, meter: Meter) -> APIRouter:
     routes = APIRouter(tags=["feedback"])
 
     @routes.post("/feedback", openapi_extra=BODY)
-    async def feedback(caller: Server, request: Request) -> dict[str, Any]:
+    async def feedback(caller: Teller, request: Request) -> dict[str, Any]:
         """Metarank's events: one, a list of them, or JSON lines. They are on disk, and in the users' histories, before
         this answers; one that is no event is named under `refused` and takes no other with it."""
         began, now = time.perf_counter(), datetime.now(UTC)

@@ -18,8 +18,9 @@ from apps.recommender.events import COLUMNS, Event, Events, History
 from apps.recommender.listing import Lister
 from apps.recommender.logbook import Entry, Logbook
 from apps.recommender.ranker import Recommender
-from engine import Store
+from engine import Store, Version
 from engine.errors import InputError
+from engine.service.renewal import trusted
 
 _LOG = logging.getLogger("keel.recommender")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -115,16 +116,24 @@ class Live:
                 self._lock.release()
         return self._lister
 
+    def promoted(self) -> Version:
+        return Store().get(self.reference)
+
     def renewed(self) -> bool:
         """Serve the bundle that is promoted now, or refit popularity and behaviour where events came; whether it did.
 
         Takes its time, and requests go on meanwhile.
+
+        Raises:
+            StoreError: the promoted bundle is not whole.
         """
         with self._renewing:
-            version = str(Store().get(self.reference))
+            promoted = self.promoted()
+            version = str(promoted)
             with self._lock:
                 recommender, since, seen = self.recommender, dict(self._since), self._seen
             if version != recommender.version:
+                trusted(Store(), promoted)
                 lister, seen = _warm(_begun(self.reference)), 0
             elif since:
                 lister = _warm(recommender.partial_fit(_events(since, recommender.events.timed)))

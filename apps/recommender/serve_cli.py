@@ -46,7 +46,7 @@ def serve(
         float,
         typer.Option(
             min=0.01,
-            help="Minutes after which popularity and behaviour take new events in, and a promoted model is taken.",
+            help="Minutes after which popularity and behaviour take new events in; promoted models: seconds.",
         ),
     ] = 10.0,
     database: Url = None,

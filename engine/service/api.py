@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from fastapi import FastAPI
 
-from engine.db import Database
+from engine.db import Database, default_url
 from engine.service import keys, predict
 from engine.service.app import create
 from engine.service.champions import Champions
@@ -33,7 +31,5 @@ def application(database: Database, champions: Champions, *, queue: Queue, per_m
 
 
 def opened(url: str | None) -> Database:
-    """The database of keys that the URL names; by default `keel.db` in Keel's home."""
-    from engine.resources import home
-
-    return Database.open(url or f"sqlite:///{Path(home())}/keel.db", name="service", migrations=keys.MIGRATIONS)
+    """The database of keys that the URL names; by default the one of all that Keel writes."""
+    return Database.open(url or default_url(), name="service", migrations=keys.MIGRATIONS)

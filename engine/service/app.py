@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_BODY = 1_000_000
 """Bytes of a request."""
+METRICS = "metrics"
+"""The scope of a scraper's key."""
 MINUTE = 60.0
 PER_MINUTE = 600
 """Requests of one key; of a widget's key, of one address that uses it."""
@@ -122,8 +124,10 @@ def create(
         )
 
     @app.get("/metrics", tags=["service"], response_class=Response)
-    async def metrics() -> Response:
-        """Counts and times in Prometheus' text format."""
+    async def metrics(request: Request) -> Response:
+        """Counts and times in Prometheus' text format, for whoever is on this machine or has a key."""
+        if not from_here(request):
+            await _caller(request, ("server", "agent"), METRICS)
         return measures.page()
 
     # A browser asks for leave without the key; which pages a key works in is told by the key.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.predictor import Predictor, Text
-from engine.service.current import EVERY_S, MOST, Current
+from engine.service.current import MOST, Current
+from engine.service.renewal import EVERY_S
 from engine.store import Store, Version
 
 

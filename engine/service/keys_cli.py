@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engine.db import Database
     from engine.service.keys import Role
 
-SCOPES = ("admin", "feedback", "predict")
+SCOPES = ("admin", "feedback", "metrics", "predict")
 """Beside the titles of applications."""
 
 

@@ -52,7 +52,8 @@ def configure(stream: TextIO | None = None) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", key="time"),
-        structlog.processors.dict_tracebacks,
+        # Without the variables of its frames, which hold texts and keys.
+        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
         _ordered,
     ]
     handler = logging.StreamHandler(stream or sys.stderr)
