@@ -27,6 +27,7 @@ LABELLED = {f"data/finance/{name}.jsonl": "id" for name in ("headlines", "contra
 COMMANDS = {
     "engine": "engine.cli",
     "finance-monitor": "apps.finance_monitor.cli",
+    "keel": "apps.console.cli",
     "recommender": "apps.recommender.cli",
     "support-bot": "apps.customer_service.cli",
 }

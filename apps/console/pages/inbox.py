@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from apps.console.show import heading
-from apps.customer_service.conversations import Conversations, Waiting
+from apps.customer_service.conversations import Waiting
 from engine.errors import KeelError
 
 if TYPE_CHECKING:
+    from apps.console.parts.support import Support
     from apps.console.visit import Visit
 
 LOOK_S = 3.0
@@ -18,8 +19,9 @@ LOOK_S = 3.0
 class Inbox:
     """The conversations of one tenant that a person is asked for."""
 
-    def __init__(self, visit: Visit, desk: Conversations) -> None:
-        self._visit, self._desk = visit, desk
+    def __init__(self, visit: Visit, support: Support) -> None:
+        self._visit, self._desk = visit, support.desks.conversations(visit.caller.tenant)
+        self._models = support.desks.bot(visit.caller.tenant).models
         self._seen: list[Waiting] | None = None
         self._drafts: dict[str, str] = {}
         """Conversation -> what is written and not sent yet; it outlives a look."""
@@ -29,6 +31,8 @@ class Inbox:
 
         heading(self._visit.words("inbox.title"))
         self._place = ui.element("div").classes("stack").props("aria-live=polite")
+        intents = self._models.intents
+        self._intents = [label for head in intents.spec.heads for label in head.labels] if intents else []
         await self._look()
         ui.timer(LOOK_S, self._look)
 
@@ -78,8 +82,13 @@ class Inbox:
             if text := (field.value or "").strip():
                 self._drafts.pop(one.id, None)
                 field.value = ""
-                await self._happen(lambda: self._desk.happen(one.id, "agent_speaks", agent=me, text=text))
+                model, about = self._models.intents_name or "", intent.value if intent else None
+                await self._happen(lambda: self._desk.replied(one.id, me, text, intent=about, model=model))
 
+        intent = None
+        if self._intents:  # what is said here is feedback on the model that reads intents
+            intent = ui.select(self._intents, label=say("inbox.about"), with_input=True, clearable=True)
+            intent.props("outlined dense options-dense").classes("full")
         with ui.element("div").classes("links"):
             ui.button(say("chat.send"), on_click=send).props("unelevated dense no-caps").classes("decide")
             back = ui.button(say("inbox.back")).props("flat dense no-caps")
