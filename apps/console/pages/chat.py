@@ -120,10 +120,11 @@ class Talk:
         say, cited = self._visit.words, answer["citations"]
         sure = say("chat.sure", kind=say(f"chat.kind.{answer['kind']}"), share=f"{answer['confidence']:.0%}")
         with ui.expansion(f"{sure} · {say('chat.sources', count=len(cited))}").props("dense").classes("sources"):
-            for one in cited:
-                ui.label(one["title"]).classes("title")
-                ui.label(one["quote"]).classes("quote")
-                ui.label(f"{one['document']} · {one['version'][:12]}").classes("soft")
+            for (title, document, version), quotes in _by_document(cited):
+                ui.label(title).classes("title")
+                for quote in quotes:
+                    ui.label(quote).classes("quote")
+                ui.label(f"{document} · {version[:12]}").classes("soft")
             ui.label(", ".join(answer["models"])).classes("soft")
         if cited:
             with ui.element("div").classes("links") as row:
@@ -144,3 +145,11 @@ class Talk:
         from nicegui import ui
 
         ui.notify(str(fault), type="negative", multi_line=True)
+
+
+def _by_document(cited: list[dict[str, Any]]) -> list[tuple[tuple[str, str, str], list[str]]]:
+    """Title, document and version -> its quotes, in the order of the answer."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for one in cited:
+        found.setdefault((one["title"], one["document"], one["version"]), []).append(one["quote"])
+    return list(found.items())

@@ -41,7 +41,8 @@ class Desk:
     def __init__(self, visit: Visit, news: News) -> None:
         self._visit, self._news = visit, news
         self._verdicts = Verdicts(news.database, visit.caller.tenant)
-        self._key, self._range, self._seen = "all:all", "720,240", (-1, None)
+        self._key, self._range = "all:all", "720,240"
+        self._seen: tuple[int, datetime | None] | None = None
 
     async def draw(self) -> None:
         from nicegui import ui
