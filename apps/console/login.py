@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from importlib import resources
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from apps.console.guard import HEADERS, LOGIN
@@ -18,6 +20,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
+_PATH = re.compile(r"/(?:[^/\\\s\x00-\x1f][^\\\s\x00-\x1f]*)?")
 Key = Annotated[str, Form(max_length=500)]
 
 
@@ -29,10 +32,10 @@ def routes(sessions: Sessions) -> APIRouter:
         return _page(Words.of(request), to)
 
     @made.post(LOGIN)
-    def begin(request: Request, key: Key, to: Annotated[str, Form()] = "/") -> Response:
+    async def begin(request: Request, key: Key, to: Annotated[str, Form()] = "/") -> Response:
         _own(request)
         request.app.state.service.allowance.spend(f"login {request.client.host if request.client else ''}")
-        cookie = sessions.begin(key.strip())
+        cookie = await run_in_threadpool(sessions.begin, key.strip())
         if cookie is None:
             return _page(Words.of(request), to, wrong=True)
         answer = RedirectResponse(_here(to), 303)
@@ -57,7 +60,7 @@ def _own(request: Request) -> None:
 
 def _here(to: str) -> str:
     """The path, if it is one of this house: nobody is sent elsewhere by a link to the login."""
-    return to if to.startswith("/") and not to.startswith(("//", "/\\")) else "/"
+    return to if _PATH.fullmatch(to) else "/"
 
 
 def _page(words: Words, to: str, *, wrong: bool = False) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Sequence
 
@@ -28,6 +29,9 @@ def serve(url: str, apps: Sequence[App], feeds: Sequence[str], *, host: str, por
 
     house = House(url, apps=apps, feeds=feeds, per_minute=per_minute, ended=lambda: server.should_exit)
     pages.install(house)
+    if not house.keys.any():
+        told = "no key yet: whoever is on this machine may do all, nobody else; make one with: keel keys add NAME"
+        sys.stderr.write(f"{told}\n")
     server = listening(house.app, host=host, port=port, grace_s=GRACE_S)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server raises its signal again at its end
     with contextlib.suppress(KeyboardInterrupt):

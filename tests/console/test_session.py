@@ -131,7 +131,9 @@ def test_what_is_no_session_opens_nothing(client: TestClient, keys: Keys, monkey
     assert client.get("/page").status_code == 401
 
 
-@pytest.mark.parametrize("to", ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "to", ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "/\t/evil.example"]
+)
 def test_the_login_leads_nowhere_else(client: TestClient, keys: Keys, to: str) -> None:
     key = keys.add("desk", "server")
     assert client.post("/login", data={"key": key, "to": to}).headers["location"] == "/"

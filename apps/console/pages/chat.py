@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apps.console.pages.apart import served
+from apps.console.pages.inbox import Inbox
 from apps.console.parts.support import Support
 from apps.console.show import heading
 from apps.customer_service.conversations import Conversations, Told
@@ -24,8 +25,11 @@ async def draw(visit: Visit) -> None:
 
     heading(visit.words("page.chat"), 1)
     if support := served(visit, Support):
-        with ui.element("section").classes("talk"):
-            Talk(visit, support).draw()
+        with ui.element("div").classes("two"):
+            with ui.element("section").classes("talk"):
+                Talk(visit, support).draw()
+            with ui.element("section"):
+                await Inbox(visit, support).draw()
 
 
 class Talk:
@@ -84,7 +88,7 @@ class Talk:
         await self._show()
 
     def _begin(self) -> None:
-        self._id = self._id or self._desk.open()
+        self._id = self._id or self._desk.open(consent=True)  # whoever asks here runs the house
 
     async def _show(self) -> None:
         from nicegui import ui
@@ -116,10 +120,11 @@ class Talk:
         say, cited = self._visit.words, answer["citations"]
         sure = say("chat.sure", kind=say(f"chat.kind.{answer['kind']}"), share=f"{answer['confidence']:.0%}")
         with ui.expansion(f"{sure} · {say('chat.sources', count=len(cited))}").props("dense").classes("sources"):
-            for one in cited:
-                ui.label(one["title"]).classes("title")
-                ui.label(one["quote"]).classes("quote")
-                ui.label(f"{one['document']} · {one['version'][:12]}").classes("soft")
+            for (title, document, version), quotes in _by_document(cited):
+                ui.label(title).classes("title")
+                for quote in quotes:
+                    ui.label(quote).classes("quote")
+                ui.label(f"{document} · {version[:12]}").classes("soft")
             ui.label(", ".join(answer["models"])).classes("soft")
         if cited:
             with ui.element("div").classes("links") as row:
@@ -140,3 +145,11 @@ class Talk:
         from nicegui import ui
 
         ui.notify(str(fault), type="negative", multi_line=True)
+
+
+def _by_document(cited: list[dict[str, Any]]) -> list[tuple[tuple[str, str, str], list[str]]]:
+    """Title, document and version -> its quotes, in the order of the answer."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for one in cited:
+        found.setdefault((one["title"], one["document"], one["version"]), []).append(one["quote"])
+    return list(found.items())

@@ -71,9 +71,11 @@ def _drift(visit: Visit, found: Drift) -> None:
     say = visit.words
     with ui.element("div").classes("choices"):
         ui.label(found.model).classes("title")
-        ui.label(say("drift.moved" if found.drifted else "drift.still")).classes(
-            f"state {'failed' if found.drifted else 'ready'}"
-        ).style("margin: 0")
+        if found.texts or found.labelled:
+            state = "failed" if found.drifted else "ready"
+            ui.label(say("drift.moved" if found.drifted else "drift.still")).classes(f"state {state}").style(
+                "margin: 0"
+            )
         ui.label(say("drift.texts", count=f"{found.texts:,}")).classes("soft")
     if not found.texts and not found.labelled:
         ui.label(say("drift.none")).classes("empty")

@@ -41,7 +41,8 @@ class Desk:
     def __init__(self, visit: Visit, news: News) -> None:
         self._visit, self._news = visit, news
         self._verdicts = Verdicts(news.database, visit.caller.tenant)
-        self._key, self._range, self._seen = "all:all", "720,240", (-1, None)
+        self._key, self._range = "all:all", "720,240"
+        self._seen: tuple[int, datetime | None] | None = None
 
     async def draw(self) -> None:
         from nicegui import ui
@@ -105,10 +106,11 @@ class Desk:
         from nicegui import ui
 
         say = self._visit.words
-        everything = {"key": {"type": "all", "value": "all"}, "stories": None, "negative": None}
+        told = any(one["key"]["type"] == "all" for one in keys)
+        everything = [] if told else [{"key": {"type": "all", "value": "all"}, "stories": None, "negative": None}]
         self._keys.clear()
         with self._keys:
-            for one in (everything, *keys):
+            for one in (*everything, *keys):
                 spoken = f"{one['key']['type']}:{one['key']['value']}"
                 row = ui.element("button").classes("row").on("click", lambda spoken=spoken: self._chosen(spoken))
                 row.props(f"type=button aria-pressed={'true' if spoken == self._key else 'false'}")
@@ -155,7 +157,11 @@ class Desk:
                 ui.label(say("news.judged.right" if verdict else "news.judged.wrong")).classes("soft")
             for right in (True, False):
                 if verdict is not right:
-                    button = ui.button(say("news.right" if right else "news.wrong")).props("outline dense no-caps")
+                    button = (
+                        ui.button(say("news.right" if right else "news.wrong"))
+                        .props("outline dense no-caps")
+                        .classes("decide")
+                    )
                     button.on_click(lambda right=right: self._judge(one, right, row))
 
     async def _judge(self, one: dict[str, Any], right: bool, row: Any) -> None:

@@ -36,10 +36,10 @@ async def draw(visit: Visit) -> None:
                 _card(visit, part)
 
     parts()
-    shown = [one.state for one in visit.house.parts]
+    shown = [(one.state, one.note) for one in visit.house.parts]
 
     def look() -> None:
-        now = [one.state for one in visit.house.parts]
+        now = [(one.state, one.note) for one in visit.house.parts]
         if now != shown:
             shown[:] = now
             parts.refresh()

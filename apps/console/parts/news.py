@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.console.names import App
-from apps.console.parts.part import Part, Settings
+from apps.console.parts.part import Part, Settings, Told
 from apps.finance_monitor import changelog, run, tables
 from apps.finance_monitor.api import application
 from apps.finance_monitor.feeds import named
@@ -11,7 +11,7 @@ from apps.finance_monitor.feeds.pushed import Pushed
 from apps.finance_monitor.follower import Follower
 from apps.finance_monitor.inbox import Inbox
 from apps.finance_monitor.learn import NEWS
-from engine import Progress, Store
+from engine import Store
 from engine.errors import InputError, KeelError
 from engine.service import Queue
 
@@ -46,7 +46,7 @@ class News(Part):
     def load(self) -> None:
         if not Store().has(NEWS):
             raise InputError("there is no news model yet; run: finance-monitor train")
-        with Progress(quiet=True) as progress:
+        with Told(self) as progress:
             models = run.models(progress, spare=True)
         feeds = [*self._feeds, Pushed(self._inbox)]
         if self._ending.is_set():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from apps.console.names import App
+from engine import Progress
 from engine.errors import InputError, KeelError
 
 if TYPE_CHECKING:
@@ -41,6 +42,17 @@ class Settings:
     per_minute: int
     feeds: tuple[str, ...]
     ended: Callable[[], bool]
+
+
+class Told(Progress):
+    """Progress as the part's note: what takes minutes is seen on the console to go on."""
+
+    def __init__(self, part: Part) -> None:
+        super().__init__(quiet=True)
+        self._part = part
+
+    def stage(self, text: str) -> None:
+        self._part.note = text
 
 
 class Part(ABC):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from apps.console.names import App
 from apps.console.parts.part import TENANT, Part, Settings
 from apps.customer_service import api, tables
@@ -32,9 +34,19 @@ class Support(Part):
             per_minute=settings.per_minute,
             queue=queue,
         )
+        self._current = threading.Thread(target=self.desks.keep_current, name="current")
 
     def load(self) -> None:
         try:
             self.desks.bot(TENANT).warm()
         except Problem as fault:
             raise InputError(fault.detail) from None
+
+    def start(self) -> None:
+        super().start()
+        self._current.start()
+
+    def close(self) -> None:
+        super().close()
+        self.desks.close()
+        self._current.join()

@@ -5,7 +5,12 @@ let before = "";
 
 const shown = (element) => element.getClientRects().length > 0;
 const keyed = () => [...document.querySelectorAll("[data-key]")];
-const told = (element) => element.getAttribute("aria-label") || element.title || element.innerText.replace(/\s+/g, " ").trim();
+
+function told(element) {
+  const spoken = element.cloneNode(true);
+  for (const icon of spoken.querySelectorAll("[aria-hidden=true]")) icon.remove();
+  return element.getAttribute("aria-label") || spoken.textContent.replace(/\s+/g, " ").trim();
+}
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;

@@ -62,11 +62,9 @@ def site(
     trained_bot: Path,  # noqa: F811
     trained_toy: Version,  # noqa: F811
     recommender: Recommender,  # noqa: F811
-    session_home: Path,
 ) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("house")
     shutil.copytree(trained_bot, home, dirs_exist_ok=True)
-    shutil.copytree(session_home / "models", home / "models", dirs_exist_ok=True)
     site = Site(f"http://127.0.0.1:{free_port()}", home)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEEL_HOME", str(home))
