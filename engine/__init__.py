@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from engine.decision import decisions as decisions
     from engine.embedder import Embedder as Embedder
     from engine.generator import Generator as Generator
-    from engine.opening import load as load
     from engine.lineage import successor as successor
+    from engine.opening import load as load
     from engine.predictor import Prediction as Prediction
     from engine.predictor import Predictor as Predictor
     from engine.progress import Progress as Progress

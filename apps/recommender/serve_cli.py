@@ -30,6 +30,7 @@ def add(app: typer.Typer) -> None:
     """Put these commands into recommender's."""
     app.command()(serve)
     app.command()(export)
+    app.command()(forget)
     app.add_typer(keys, name="keys")
 
 
@@ -106,7 +107,46 @@ def export(
         typer.echo(f"{out}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
 
 
+<<<<<<< HEAD
 def _opened(url: str | None) -> Database:
+=======
+def forget(
+    user: Annotated[str, typer.Argument(help="The user, or the session of a visitor.")],
+    database: Url = None,
+    tenant: Tenant = "default",
+    as_json: Json = False,
+) -> None:
+    """Erase what a user did and the lists that they were shown; a running service forgets them with its next request.
+
+    Models that learnt of it stay as they are until they are trained anew.
+
+    Example: recommender forget user-4711
+    """
+    from apps.recommender import tables
+    from apps.recommender.logbook import Logbook
+
+    gone = Logbook(tables.opened(database), tenant).forget(user)
+    if as_json:
+        _print({"erased": gone})
+    else:
+        typer.echo(f"{gone} rows erased")
+
+
+@keys.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(help="What people call the key.")],
+    role: Annotated[
+        Literal["server", "agent"], typer.Option(help="server may tell and ask; agent may ask and use the page.")
+    ] = "server",
+    database: Url = None,
+    tenant: Tenant = "default",
+    as_json: Json = False,
+) -> None:
+    """Make a key; it is shown once. From then on every caller needs one.
+
+    Example: recommender keys add shop
+    """
+>>>>>>> 4ed0027158eb0ed219fa93930245b6997c4aed2c
     from apps.recommender import tables
 
     return tables.opened(url)
