@@ -107,9 +107,6 @@ def export(
         typer.echo(f"{out}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
 
 
-<<<<<<< HEAD
-def _opened(url: str | None) -> Database:
-=======
 def forget(
     user: Annotated[str, typer.Argument(help="The user, or the session of a visitor.")],
     database: Url = None,
@@ -132,21 +129,7 @@ def forget(
         typer.echo(f"{gone} rows erased")
 
 
-@keys.command("add")
-def add_key(
-    name: Annotated[str, typer.Argument(help="What people call the key.")],
-    role: Annotated[
-        Literal["server", "agent"], typer.Option(help="server may tell and ask; agent may ask and use the page.")
-    ] = "server",
-    database: Url = None,
-    tenant: Tenant = "default",
-    as_json: Json = False,
-) -> None:
-    """Make a key; it is shown once. From then on every caller needs one.
-
-    Example: recommender keys add shop
-    """
->>>>>>> 4ed0027158eb0ed219fa93930245b6997c4aed2c
+def _opened(url: str | None) -> Database:
     from apps.recommender import tables
 
     return tables.opened(url)

@@ -43,7 +43,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, toy_base: Path, headlines:
             "data": {"train": str(home / "rows.jsonl"), "columns": {"text": "title"}, "split": {"group": "story"}},
             "tuning": {"epochs": 1, "batch_tokens": 512, "max_length": 48},
             "export": {"format": "none"},
-            "gates": bounds,
+            "gates": {"robustness": {"max_failures": 0.99, "most": 6}, "fairness": fairness},
             "track": [],
         }
     )
