@@ -28,8 +28,8 @@ demo-news: $(READY)  ## train the news models (first time only) and watch a mont
 	@$(BIN)/finance-monitor train
 	@$(BIN)/finance-monitor --feed data/finance/news.jsonl --alerts alerts.jsonl
 
-# Of the 14,192 past dialogues the demo's bot learns from $(DIALOGUES), in a sixth of the time; `support-bot train` takes all.
-DIALOGUES ?= 2000
+# Of the 14,192 past dialogues the demo's bot learns from $(DIALOGUES), in a ninth of the time; `support-bot train` takes all.
+DIALOGUES ?= 1500
 demo-support: $(READY)  ## train the support bot on a part of the dialogues (first time only); three questions answered, one not
 	@echo "== support-bot on data/support (models and database live in $(KEEL_HOME))"
 	@$(BIN)/support-bot ingest data/support/articles/en
