@@ -82,6 +82,5 @@ def _loaded(champions: Champions, model: str) -> Predictor:
 
 def _answer(predictor: Predictor, text: Text, head: str | None) -> str:
     with telemetry.span("inference", model=predictor.model, backend=predictor.backend):
-        (found,) = predictor.predict([text])
-    said = found.as_dict()
+        said = predictor.one(text).as_dict()
     return json.dumps(said if head is None else {head: said[head]}, ensure_ascii=False)
