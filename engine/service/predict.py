@@ -88,7 +88,7 @@ def _loaded(champions: Champions, model: str) -> Predictor:
 
 def _answer(predictor: Predictor, text: Text, head: str | None, watch: Watch | None) -> str:
     with telemetry.span("inference", model=predictor.model, backend=predictor.backend):
-        (found,) = predictor.predict([text])
+        found = predictor.one(text)
     if watch is not None:
         watch.seen(found.model, [found], [text])
     said = found.as_dict()
