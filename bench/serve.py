@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,13 +144,17 @@ def _swap(
     """Clients ask on while the second version is promoted and taken back."""
     swap = _Swap(clients.Heard(), told=dict.fromkeys(said, 0))
     began = time.monotonic()
-    moves = [(began + PROMOTED, lambda: store.promote(second)), (began + ROLLED_BACK, lambda: store.rollback(NAME))]
+    moves: list[tuple[float, Callable[[], object]]] = [
+        (began + PROMOTED, lambda: store.promote(second)),
+        (began + ROLLED_BACK, lambda: store.rollback(NAME)),
+    ]
     expected, moved = str(first), began
 
     def hears(number: int, body: bytes, now: float) -> None:
         nonlocal expected, moved
         if moves and now >= moves[0][0]:
-            moves.pop(0)[1]()
+            _, move = moves.pop(0)
+            move()
             expected, moved = (str(first), str(second))[len(moves) % 2], time.monotonic()
         found = json.loads(body)
         model = found["model"]

@@ -261,7 +261,10 @@ class Conversations:
     def _asked(self, connection: Connection, id: str, before: int | None) -> Row[Any] | None:
         """The customer's last turn, before a number."""
         mine = [*self._of(id), _T.role == "customer"] + ([] if before is None else [_T.number < before])
-        return connection.execute(select(_T.number, _T.text).where(*mine).order_by(_T.number.desc())).first()
+        found: Row[Any] | None = connection.execute(
+            select(_T.number, _T.text).where(*mine).order_by(_T.number.desc())
+        ).first()
+        return found
 
     def _answer(self, connection: Connection, id: str, number: int) -> dict[str, Any]:
         found = connection.execute(select(_T.answer).where(*self._of(id), _T.number == number)).scalar()

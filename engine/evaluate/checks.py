@@ -12,7 +12,8 @@ from engine.evaluate import fairness as fair
 from engine.evaluate import robustness as robust
 from engine.evaluate.asked import Remembering, head_of, label_heads
 from engine.evaluate.own_rows import own_rows
-from engine.predictor import Text, load
+from engine.opening import load
+from engine.predictor import Text
 from engine.recipe import Recipe
 from engine.store import Store, Version
 
