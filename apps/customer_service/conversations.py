@@ -258,13 +258,10 @@ class Conversations:
             ),
         )  # fmt: skip
 
-    def _asked(self, connection: Connection, id: str, before: int | None) -> Row[Any] | None:
+    def _asked(self, connection: Connection, id: str, before: int | None) -> Row[Any, Any] | None:
         """The customer's last turn, before a number."""
         mine = [*self._of(id), _T.role == "customer"] + ([] if before is None else [_T.number < before])
-        found: Row[Any] | None = connection.execute(
-            select(_T.number, _T.text).where(*mine).order_by(_T.number.desc())
-        ).first()
-        return found
+        return connection.execute(select(_T.number, _T.text).where(*mine).order_by(_T.number.desc())).first()
 
     def _answer(self, connection: Connection, id: str, number: int) -> dict[str, Any]:
         found = connection.execute(select(_T.answer).where(*self._of(id), _T.number == number)).scalar()
