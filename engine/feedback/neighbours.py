@@ -27,8 +27,10 @@ class Near:
 
 
 def by_letters(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Vectors of the pieces of two to four letters in each text, rare ones weighing more. No model is needed, and Chinese
-    does as well; vectors of an encoder serve better."""
+    """Vectors of the pieces of two to four letters in each text, rare ones weighing more.
+
+    No model is needed, and Chinese does as well; vectors of an encoder serve better.
+    """
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
     pieces = HashingVectorizer(
