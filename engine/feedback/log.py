@@ -109,7 +109,8 @@ class FeedbackLog:
             "name": name_of(one.model),
         }
         insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(_TABLE)
-        return connection.execute(insert.values(row).on_conflict_do_nothing(index_elements=["id"])).rowcount > 0
+        new = insert.values(row).on_conflict_do_nothing(index_elements=["id"]).returning(_TABLE.c.id)
+        return connection.execute(new).first() is not None
 
     def erase(self, connection: Connection, tenant: str, subjects: Iterable[str]) -> int:
         """Remove all that is written here of some subjects; how many rows that were."""
