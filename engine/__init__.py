@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from engine.decision import Decision as Decision
     from engine.embedder import Embedder as Embedder
     from engine.generator import Generator as Generator
+    from engine.lineage import successor as successor
     from engine.predictor import Prediction as Prediction
     from engine.predictor import Predictor as Predictor
     from engine.predictor import load as load
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from engine.recipe import Recipe as Recipe
     from engine.resources import packaged as packaged
     from engine.resources import sha256 as sha256
+    from engine.retraining import retrain as retrain
     from engine.store import Store as Store
     from engine.store import Version as Version
     from engine.tasks.labels import Answer as Answer
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Answer": "engine.tasks.labels",
+    "Decision": "engine.decision",
     "Embedder": "engine.embedder",
     "Generator": "engine.generator",
     "Prediction": "engine.predictor",
@@ -39,8 +43,10 @@ _HOMES = {
     "Progress": "engine.progress",
     "Recipe": "engine.recipe",
     "packaged": "engine.resources",
+    "retrain": "engine.retraining",
     "sha256": "engine.resources",
     "Store": "engine.store",
+    "successor": "engine.lineage",
     "Trained": "engine.training",
     "Version": "engine.store",
     "learnt_from": "engine.training",

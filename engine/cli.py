@@ -8,7 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import bases_cli, data_cli, errors, explain_cli, export_cli, models_cli, processes, serve_cli, study_cli
+from engine import (
+    bases_cli,
+    check_cli,
+    data_cli,
+    drift_cli,
+    errors,
+    explain_cli,
+    export_cli,
+    feedback_cli,
+    models_cli,
+    processes,
+    retrain_cli,
+    serve_cli,
+    study_cli,
+)
 from engine.printing import Json, print_json, print_table
 
 app = typer.Typer(
@@ -22,9 +36,13 @@ app.add_typer(models_cli.models, name="models")
 app.add_typer(bases_cli.bases, name="bases")
 app.add_typer(data_cli.data, name="data")
 app.add_typer(export_cli.export, name="export")
+app.add_typer(feedback_cli.feedback, name="feedback")
 study_cli.add(app)
 serve_cli.add(app)
 app.command()(explain_cli.explain)
+app.command()(check_cli.check)
+app.command()(drift_cli.drift)
+app.command()(retrain_cli.retrain)
 
 Settings = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe.")]
 

@@ -100,3 +100,33 @@ def rollback(name: str) -> None:
     from engine.store import Store
 
     typer.echo(f"{Store().rollback(name)} is champion again")
+
+
+@models.command()
+def decisions(
+    name: Annotated[str, typer.Argument(help="A model's name.")],
+    which: Annotated[str | None, typer.Argument(help='The id of one, or "last": its whole report.')] = None,
+    as_json: Json = False,
+) -> None:
+    """What was decided on a model's challengers, and why.
+
+    Example: engine models decisions finance-news last
+    """
+    from engine import decision
+
+    if which is not None:
+        one = decision.find(name, which)
+        if as_json:
+            print_json(one.as_dict())
+        else:
+            typer.echo(decision.markdown(one))
+        return
+    found = decision.decisions(name)
+    if as_json:
+        print_json({"decisions": [one.as_dict() for one in found]})
+    elif found:
+        print_table(
+            name, [{"id": one.id, "promoted": "yes" if one.promoted else "no", "why": one.why} for one in found]
+        )
+    else:
+        typer.echo(f"nothing decided on {name} yet; new feedback is learnt by: engine retrain {name}")

@@ -1,7 +1,10 @@
 """Store: model versions that are whole or absent, never changed, with lineage and hashes; and aliases to them.
 
 <root>/<name>/<number>/manifest.json ...    a version
-<root>/<name>/aliases.json                  {"champion": 3, ...}
+<root>/<name>/aliases.json                  {"champion": 3, ..., "changes": [{"number": 3, "way": "promoted", ...}]}
+
+Aliases and the changes of champion are one file, replaced whole: a process killed while it promotes or rolls back has
+done all of it or nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from engine import resources
 from engine.errors import InputError, StoreError
@@ -24,7 +28,7 @@ from engine.errors import InputError, StoreError
 CHAMPION = "champion"
 MANIFEST = "manifest.json"
 ALIASES = "aliases.json"
-HISTORY = "champions.jsonl"
+CHANGES = "changes"
 UNFINISHED = ".unfinished-"
 
 
@@ -51,6 +55,16 @@ class Version:
         return f"{self.name}@{self.number}"
 
 
+@dataclass(frozen=True)
+class Change:
+    """A version became champion."""
+
+    number: int
+    way: Literal["promoted", "rolled back"]
+    time: str
+    """RFC 3339."""
+
+
 class Store:
     """The models under `root` (default: `$KEEL_HOME/models`)."""
 
@@ -68,11 +82,14 @@ class Store:
         return [Version(name, number, folder / str(number)) for number in numbers]
 
     def aliases(self, name: str) -> dict[str, int]:
-        path = self.root / name / ALIASES
-        if not path.exists():
-            return {}
-        found: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        return {alias: number for alias, number in self._pointers(name).items() if alias != CHANGES}
+
+    def changes(self, name: str) -> list[Change]:
+        """The changes of champion, the oldest first."""
+        found = self._pointers(name)
+        if CHAMPION in found and CHANGES not in found:  # as stores were written before changes were
+            return [Change(found[CHAMPION], "promoted", "")]
+        return [Change(**one) for one in found.get(CHANGES, [])]
 
     def get(self, reference: str) -> Version:
         """The version that "name", "name@alias" or "name@number" stands for; a bare name means its champion.
@@ -107,7 +124,8 @@ class Store:
         folder = self.root / name
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{UNFINISHED}*"):
-            if not _alive(int(left.name.rpartition("-")[2])):
+            process = int(left.name.rpartition("-")[2])
+            if process == os.getpid() or not _alive(process):  # in a container numbers of processes come again
                 shutil.rmtree(left, ignore_errors=True)
         place = folder / f"{UNFINISHED}{os.getpid()}"
         place.mkdir()
@@ -136,13 +154,18 @@ class Store:
         return Version(name, number, folder)
 
     def promote(self, version: Version, alias: str = CHAMPION) -> None:
-        """Point `alias` at the version; the file of aliases is replaced whole."""
-        folder = self.root / version.name
+        """Point `alias` at the version.
+
+        Raises:
+            InputError: no alias is called so.
+        """
+        if alias == CHANGES or alias.isdigit():
+            raise InputError(f"{alias}: no name for an alias; give another")
         with self._locked(version.name):
-            aliases = self.aliases(version.name)
-            if alias == CHAMPION and aliases.get(CHAMPION) not in (None, version.number):
-                _append(folder / HISTORY, {"number": aliases[CHAMPION]})
-            _replace(folder / ALIASES, json.dumps({**aliases, alias: version.number}, indent=2) + "\n")
+            if alias != CHAMPION:
+                self._point(version.name, {alias: version.number})
+            elif self.aliases(version.name).get(CHAMPION) != version.number:
+                self._point(version.name, {alias: version.number}, "promoted")
 
     def rollback(self, name: str) -> Version:
         """Make the champion before the present one champion again.
@@ -150,16 +173,17 @@ class Store:
         Raises:
             InputError: there was none before.
         """
-        folder = self.root / name
         with self._locked(name):
-            history = folder / HISTORY
-            lines = history.read_text(encoding="utf-8").splitlines() if history.exists() else []
-            if not lines:
+            before: list[int] = []
+            for change in self.changes(name):
+                if change.way == "promoted":
+                    before.append(change.number)
+                else:
+                    before.pop()
+            if len(before) < 2:
                 raise InputError(f"{name}: no earlier champion to go back to; see: engine models list")
-            number = int(json.loads(lines[-1])["number"])
-            _replace(folder / ALIASES, json.dumps({**self.aliases(name), CHAMPION: number}, indent=2) + "\n")
-            _replace(history, "".join(line + "\n" for line in lines[:-1]))
-        return self.get(f"{name}@{number}")
+            self._point(name, {CHAMPION: before[-2]}, "rolled back")
+        return self.get(f"{name}@{before[-2]}")
 
     def verify(self, version: Version) -> list[str]:
         """What differs from the manifest, a line each: missing, changed and extra files. Empty: all is whole."""
@@ -177,6 +201,19 @@ class Store:
             if name in expected and resources.sha256(path) != expected[name]
         ]
         return faults
+
+    def _pointers(self, name: str) -> dict[str, Any]:
+        path = self.root / name / ALIASES
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return found
+
+    def _point(self, name: str, aliases: dict[str, int], way: Literal["promoted", "rolled back"] | None = None) -> None:
+        """Replace the file of aliases; with a `way`, the champion changes."""
+        found = {**self._pointers(name), **aliases}
+        if way:
+            change = Change(aliases[CHAMPION], way, datetime.now(UTC).isoformat(timespec="milliseconds"))
+            found[CHANGES] = [vars(one) for one in (*self.changes(name), change)]
+        _replace(self.root / name / ALIASES, json.dumps(found, indent=2) + "\n")
 
     @contextlib.contextmanager
     def _locked(self, name: str) -> Iterator[None]:
@@ -197,16 +234,11 @@ def _sync(path: Path) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.new")  # one writer at a time: what a killed one left is overwritten
     temporary.write_text(text, encoding="utf-8")
     _sync(temporary)
     temporary.replace(path)
     _sync(path.parent)
-
-
-def _append(path: Path, value: dict[str, Any]) -> None:
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    _replace(path, before + json.dumps(value) + "\n")
 
 
 def _alive(process: int) -> bool:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from engine import base_models, card, memory, resources, runs
+from engine import base_models, card, lineage, memory, resources, runs
 from engine.data import few, leakage, sources
 from engine.data.noise_copies import noise_copies
 from engine.data.rows import Row
@@ -64,11 +64,15 @@ def train(
     promote: bool = False,
     fresh: bool = False,
     watcher: Watcher | None = None,
+    retrain: Mapping[str, Any] | None = None,
 ) -> Trained:
     """Make the recipe's model and store it as a new version.
 
     The version becomes champion when the name has none yet, or with `promote`. With several seeds the figures are
     means over the seeds, and the seed best on dev is stored. A killed run goes on where it was, unless `fresh`.
+
+    Args:
+        retrain: for the manifest, of a version that feedback makes (see `engine.lineage`).
 
     Raises:
         RecipeError, DataError, LeakError, ExportError: what is wrong and what to do; nothing is stored then.
@@ -97,6 +101,8 @@ def train(
             watch.stage("storing")
             place = runs.finished(run)
             manifest = _manifest(recipe, best, figures, parts, loaded, dropped, losses, parents, place, seconds)
+            if retrain is not None:
+                manifest[lineage.SECTION] = dict(retrain)
             details.write(figures.details, staged)
             told = card.markdown(card.of(manifest, recipe, figures.details))
             (staged / card.FILE).write_text(told, encoding="utf-8")
@@ -114,6 +120,25 @@ def learnt_from(version: Version, *, held: float) -> tuple[list[Row], list[Row]]
     The second are the version's dev and calibration rows, and the share `held` of the rows it was tuned on: groups and
     near-duplicates stay on one side. Its test rows are in neither.
 
+    Of a version that feedback made these are the rows of the recipe that it came from, before any feedback.
+
+    Raises:
+        InputError: its files are not there, or are no longer those it learnt from.
+    """
+    version = lineage.root(version)
+    check_unchanged(version)
+    recipe = Recipe.load(version.folder / "recipe.yaml")
+    with TemporaryDirectory() as aside:
+        parts, _, _ = prepare(recipe, Path(aside))
+    shares = recipe.data.split.model_copy(update={"test": 0.0, "dev": 0.0, "calibration": held})
+    stratify = next((head.name for head in specs(recipe.task) if head.kind == "single"), None)
+    again = cut(parts.train, shares, stratify=stratify)
+    return again.train, [*parts.dev, *parts.calibration, *again.calibration]
+
+
+def check_unchanged(version: Version) -> None:
+    """Refuse to go on from data other than the version's.
+
     Raises:
         InputError: its files are not there, or are no longer those it learnt from.
     """
@@ -121,12 +146,6 @@ def learnt_from(version: Version, *, held: float) -> tuple[list[Row], list[Row]]
     hashes = {name: resources.sha256(resources.find(name)) for name in runs.files(recipe)}
     if changed := sorted(name for name, sha in version.manifest()["data_sha256"].items() if hashes.get(name) != sha):
         raise InputError(f"{version}: {', '.join(changed)} has changed since it was trained; train it anew")
-    with TemporaryDirectory() as aside:
-        parts, _, _ = prepare(recipe, Path(aside))
-    shares = recipe.data.split.model_copy(update={"test": 0.0, "dev": 0.0, "calibration": held})
-    stratify = next((head.name for head in specs(recipe.task) if head.kind == "single"), None)
-    again = cut(parts.train, shares, stratify=stratify)
-    return again.train, [*parts.dev, *parts.calibration, *again.calibration]
 
 
 def assist(recipe: Recipe) -> None:

@@ -30,6 +30,13 @@ class Row:
         """All the row's text: what must not stand on both sides of a split."""
         return self.text if self.pair is None else f"{self.text}\n{self.pair}"
 
+    def record(self) -> dict[str, Any]:
+        """The row as a line of a file that a recipe without columns of its own reads back."""
+        said = {"pair": self.pair, "group": self.group, "lang": self.language, "augmented_from": self.augmented_from}
+        return {"text": self.text} | {
+            name: value for name, value in {**said, **self.labels}.items() if value is not None
+        }
+
 
 class BadRow(ValueError):
     """Why a row cannot be used; the message names the field and the remedy.

@@ -188,7 +188,7 @@ def _bins(sure: NDArray[np.float64]) -> list[Bin]:
 
 def _slices(rows: Sequence[Row], metric: Metric, clusters: Sequence[object]) -> list[Slice]:
     found = []
-    for by, names in (("length", _lengths(rows)), ("language", [row.language for row in rows])):
+    for by, names in (("length", lengths(rows)), ("language", [row.language for row in rows])):
         for name in dict.fromkeys(sorted({name for name in names if name is not None}, key=_first_number)):
             chosen = np.flatnonzero([one == name for one in names])
             if LEAST_ROWS <= len(chosen) < len(rows):
@@ -198,13 +198,13 @@ def _slices(rows: Sequence[Row], metric: Metric, clusters: Sequence[object]) -> 
     return found
 
 
-def _lengths(rows: Sequence[Row]) -> list[str]:
+def lengths(rows: Sequence[Row]) -> list[str]:
     """Which quarter of the rows each is in, by characters; texts of one length stay together."""
-    lengths = np.array([len(row.whole) for row in rows])
-    edges = np.unique(np.quantile(lengths, [0, 0.25, 0.5, 0.75, 1], method="higher"))
+    counts = np.array([len(row.whole) for row in rows])
+    edges = np.unique(np.quantile(counts, [0, 0.25, 0.5, 0.75, 1], method="higher"))
     if len(edges) < 2:
         return [f"{edges[0]} characters"] * len(rows)
-    parts = np.searchsorted(edges[1:], lengths)  # (low, high], the first with its low
+    parts = np.searchsorted(edges[1:], counts)  # (low, high], the first with its low
     starts = [edges[0], *(edges[1:-1] + 1)]
     return [f"{starts[part]} to {edges[part + 1]} characters" for part in parts]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +77,24 @@ def paired_bootstrap(
     value = float(np.mean([after(rows) - before(rows) for before, after in zip(first, second, strict=True)]))
     low, high = _edges(draws, level)
     return Difference(value, low, high, min(1.0, 2 * tail / (len(draws) + 1)))
+
+
+def wilson(hits: int, tried: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Score interval of a share (Wilson 1927; Brown, Cai & DasGupta 2001 on why not the usual one); 0 to 1 of none."""
+    if not tried:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    share, shrunk = hits / tried, 1 + z * z / tried
+    centre = (share + z * z / (2 * tried)) / shrunk
+    half = z / shrunk * math.sqrt(share * (1 - share) / tried + z * z / (4 * tried * tried))
+    return 0.0 if hits == 0 else centre - half, 1.0 if hits == tried else centre + half
+
+
+def of_mean(values: NDArray[np.float64], *, level: float = 0.95, seed: int = 0) -> tuple[float, float, float]:
+    """As `bootstrap`, for the mean of independent values, shape (rows,): much faster."""
+    random = np.random.default_rng(seed)
+    draws = values[random.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
+    return float(values.mean()), *_edges(draws.tolist(), level)
 
 
 def _resampled(clusters: Sequence[object], random: np.random.Generator) -> Iterator[NDArray[np.intp]]:

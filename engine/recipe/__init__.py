@@ -17,13 +17,15 @@ from pydantic import Field, ValidationError, model_validator
 from engine.errors import RecipeError
 from engine.recipe import document, faults
 from engine.recipe.data import Data, Noise, Split
+from engine.recipe.gates import Gates
+from engine.recipe.retrain import Retrain
 from engine.recipe.section import Section
 from engine.recipe.task import Choose, Classify, Embed, Extract, Generate, Head, Rank, Tag, Task
 from engine.recipe.tuning import Adapt, Adversarial, Distill, Export, Extend, Method, Tuning
 
 __all__ = [
-    "Adapt", "Adversarial", "Choose", "Classify", "Data", "Distill", "Embed", "Export", "Extend", "Extract", "Generate",
-    "Head", "Method", "Noise", "Rank", "Recipe", "Split", "Tag", "Task", "Tuning",
+    "Adapt", "Adversarial", "Choose", "Classify", "Data", "Distill", "Embed", "Export", "Extend", "Extract", "Gates",
+    "Generate", "Head", "Method", "Noise", "Rank", "Recipe", "Retrain", "Split", "Tag", "Task", "Tuning",
 ]  # fmt: skip
 ENCODER_METHODS: tuple[Method, ...] = (
     "full",
@@ -72,6 +74,8 @@ class Recipe(Section):
     data: Data
     tuning: Tuning = Tuning()
     export: Export = Export()
+    retrain: Retrain = Retrain()
+    gates: Gates = Gates()
     seeds: Annotated[list[int], Field(min_length=1)] = [13]
     track: list[Literal["tensorboard", "mlflow", "wandb"]] = ["tensorboard"]
 
@@ -177,8 +181,10 @@ class Recipe(Section):
         return type(self).parse(values, source=source, lines=lines)
 
     def digest(self) -> str:
-        """SHA-256 of the recipe's content, the same for the same values in any order."""
-        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of what the recipe makes, the same for the same values in any order. How its model will be retrained
+        and judged later is no part of it."""
+        made = self.model_dump(exclude={"retrain", "gates"})
+        return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
     def yaml(self) -> str:
         """The recipe as a file that `load` reads back."""

@@ -69,8 +69,9 @@ class Tuning(Section):
     head_learning_rate: Positive = 1e-3
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Factor on the learning rate from each layer to the one below it."""
-    head_start: Literal["probe", "random"] = "probe"
-    """"probe": label heads begin as logistic regressions on the untouched encoder."""
+    head_start: Literal["probe", "random", "stored"] = "probe"
+    """"probe": label heads begin as logistic regressions on the untouched encoder; "stored": heads go on from those of
+    the stored model that is the base."""
     rank: Count = 8
     """Width of lora, adalora and bottleneck adapters."""
     virtual_tokens: Count = 16

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, model_validator
 
+from engine.drift import Watch
 from engine.errors import InputError, StoreError
 from engine.predictor import Predictor, Text
 from engine.service import logs, telemetry
@@ -44,8 +45,12 @@ class Asked(BaseModel):
         return self
 
 
-def routes(champions: Champions, queue: Queue) -> APIRouter:
-    """The road to every model in a store. Models are no tenant's: whoever may predict may ask them all."""
+def routes(champions: Champions, queue: Queue, watch: Watch | None = None) -> APIRouter:
+    """The road to every model in a store. Models are no tenant's: whoever may predict may ask them all.
+
+    Args:
+        watch: counts what is asked and answered, for `engine drift`; who gave it closes it.
+    """
     router = APIRouter(prefix="/v1", tags=["predict"])
 
     @router.post("/predict/{model}", response_class=Response, responses={200: {"content": {"application/json": {}}}})
@@ -54,13 +59,14 @@ def routes(champions: Champions, queue: Queue) -> APIRouter:
 
         `text` is answered by `answer`, `texts` by `answers` in their order.
         """
-        predictor = champions.held(model) or await queue.run(lambda: _loaded(champions, model))
+        held = champions.held(model)
+        predictor = await queue.run(lambda: _loaded(champions, model)) if held is None else held
         heads = [head.name for head in predictor.spec.heads]
         if body.head is not None and body.head not in heads:
             raise Problem(422, f"head {body.head!r}: {predictor.model} has {', '.join(heads)}")
         texts: list[Text] = body.texts if body.texts is not None else [body.text]  # type: ignore[list-item]
         logs.note(model=predictor.model, texts=texts)
-        found = await queue.each(lambda text: _answer(predictor, text, body.head), texts)
+        found = await queue.each(lambda text: _answer(predictor, text, body.head, watch), texts)
         told = f'"answer": {found[0]}' if body.texts is None else f'"answers": [{", ".join(found)}]'
         names = json.dumps({"model": predictor.model, "backend": predictor.backend})
         return Response(f"{{{told}, {names[1:]}", media_type="application/json")
@@ -80,7 +86,10 @@ def _loaded(champions: Champions, model: str) -> Predictor:
     raise Problem(404, f"no model of texts is {model!r} here")
 
 
-def _answer(predictor: Predictor, text: Text, head: str | None) -> str:
+def _answer(predictor: Predictor, text: Text, head: str | None, watch: Watch | None) -> str:
     with telemetry.span("inference", model=predictor.model, backend=predictor.backend):
-        said = predictor.one(text).as_dict()
+        found = predictor.one(text)
+    if watch is not None:
+        watch.seen(found.model, [found], [text])
+    said = found.as_dict()
     return json.dumps(said if head is None else {head: said[head]}, ensure_ascii=False)

@@ -27,6 +27,7 @@ from engine.tuning import (
     extend,
     lower,
     objective,
+    onward,
     probe,
     r_drop,
     weights,
@@ -141,6 +142,8 @@ def _tune(
     trained_already = tuning.extend or (tuning.distill and tuning.distill.layers)
     if tuning.head_start == "probe" and not trained_already:
         probe.fit_heads(model, train)
+    elif tuning.head_start == "stored" and not trained_already:
+        onward.take_heads(base, model)
     if tuning.method in adapters.PEFT or tuning.method == "adapter":
         model.encoder = adapters.wrap(model.encoder, tuning)
     weights.freeze(model, tuning)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -103,3 +108,55 @@ def test_the_manifest_hashes_every_file(store: Store) -> None:
     manifest = json.loads((put(store).folder / "manifest.json").read_text())
     assert list(manifest["files"]) == ["model/weights"]
     assert manifest["made"] == "now"
+
+
+def crashed(work: Callable[[], object], folder: Path, point: int) -> bool:
+    """Do the work in a process that kills itself before its step number `point` on the disk; whether it came so far."""
+    process = os.fork()
+    if process == 0:
+        left = point
+
+        def dies(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal left
+            if event in ("open", "os.rename", "os.remove") and str(arguments[0]).startswith(str(folder)):
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(dies)
+        work()
+        os._exit(0)
+    return os.waitpid(process, 0)[1] == signal.SIGKILL
+
+
+@pytest.mark.parametrize("way", ["promote", "rollback"])
+def test_killed_at_any_step_the_champion_is_the_one_or_the_other_and_the_next_call_does_it(
+    tmp_path: Path, way: str
+) -> None:
+    for point in count():
+        store = Store(tmp_path / f"{way}-{point}")
+        first, second = put(store), put(store)
+        store.promote(first)
+        before, after, work = [1], [1, 2], partial(store.promote, second)
+        if way == "rollback":
+            store.promote(second)
+            before, after, work = [1, 2], [1, 2, 1], partial(store.rollback, "news")
+        died = crashed(work, store.root, point)
+        changes = [change.number for change in store.changes("news")]
+        assert changes in (before, after)
+        assert store.get("news").number == changes[-1]
+        assert store.names() == ["news"]
+        assert [fault for version in store.versions("news") for fault in store.verify(version)] == []
+        if changes == before:
+            work()
+        assert [change.number for change in store.changes("news")] == after
+        if not died:
+            break
+    assert point > 2
+
+
+def test_a_store_from_before_changes_were_written_goes_back_to_what_it_had(store: Store) -> None:
+    first, second = put(store), put(store)
+    (store.root / "news" / "aliases.json").write_text('{"champion": 1}')
+    store.promote(second)
+    assert store.rollback("news") == first
