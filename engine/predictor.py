@@ -238,15 +238,21 @@ class Predictor:
                 yield text
 
         for said in self.texts.stream(remembered()):
-            text = asked.pop(0)
-            first, second = (text, None) if isinstance(text, str) else text
-            answers = {
-                head.name: kinds.of(head.kind).answer(
-                    head, said.output(place), self.temperatures[head.name], _clean(first), second
-                )
-                for place, head in enumerate(self.spec.heads)
-            }
-            yield Prediction(answers, self.model, self.backend)
+            yield self._answered(asked.pop(0), said)
+
+    def one(self, text: Text) -> Prediction:
+        """The result for one text, the same to the bit, in the caller's thread: for servers, which have threads."""
+        return self._answered(text, self.texts.one(text))
+
+    def _answered(self, text: Text, said: Said) -> Prediction:
+        first, second = (text, None) if isinstance(text, str) else text
+        answers = {
+            head.name: kinds.of(head.kind).answer(
+                head, said.output(place), self.temperatures[head.name], _clean(first), second
+            )
+            for place, head in enumerate(self.spec.heads)
+        }
+        return Prediction(answers, self.model, self.backend)
 
     def outputs(self, texts: Sequence[Text]) -> dict[str, list[Output]]:
         """What the model says of each text before calibration and decoding, a head."""

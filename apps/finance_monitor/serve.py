@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,6 +27,7 @@ class Service:
         state: as `monitor` takes it.
         feeds: read beside what is pushed.
         secret: as `application` takes it.
+        newer: as `monitor` takes it.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Service:
         *,
         sinks: Sequence[Sink] = (),
         secret: bytes | None = None,
+        newer: Callable[[], Models | None] | None = None,
         host: str = "127.0.0.1",
         port: int = 8090,
         per_minute: int = 600,
@@ -75,6 +77,7 @@ class Service:
             notices=notices,
             lateness=lateness,
             on_pulse=meter.take,
+            newer=newer,
         )
 
     def run(self) -> None:

@@ -53,11 +53,13 @@ def serve(
     Example: finance-monitor serve --state monitor.db --feed live.jsonl --port 8090
     """
     import os
+    import threading
     from datetime import timedelta
 
     from apps.finance_monitor import run, sinks, tables
     from apps.finance_monitor.feeds import named
     from apps.finance_monitor.mapping import Mapping
+    from apps.finance_monitor.newer import Newer
     from apps.finance_monitor.serve import Service
     from apps.finance_monitor.signed import ITEMS_SECRET
     from apps.finance_monitor.sinks.webhook import secret
@@ -75,11 +77,13 @@ def serve(
         )
     with Progress() as progress:
         models = run.models(progress, spare=True)
+    newer = Newer(models, lambda: run.models(Progress(quiet=True), spare=True))
     service = Service(
         state,
         models,
         sources,
         sinks=told,
+        newer=newer.take,
         secret=secret(os.environ.get(ITEMS_SECRET), ITEMS_SECRET),
         host=host,
         port=port,
@@ -93,7 +97,11 @@ def serve(
         lateness=timedelta(minutes=lateness),
     )
     typer.echo(f"http://{host}:{port}/   http://{host}:{port}/docs", err=True)
-    service.run()
+    threading.Thread(target=newer.watch, name="newer", daemon=True).start()
+    try:
+        service.run()
+    finally:
+        newer.close()
 
 
 def _opened(state: str) -> Database:

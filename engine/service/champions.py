@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.predictor import Predictor, Text
+from engine.predictor import Predictor
 from engine.service.current import MOST, Current
 from engine.service.renewal import EVERY_S
 from engine.store import Store, Version
@@ -32,6 +32,5 @@ def _opened(version: Version) -> Predictor:
     found = Predictor.open(version.folder, model=str(version))
     found.version = version
     if found.spec.task != "generate":  # it writes long, and has nothing left to load
-        shown: Text = ("ready", "ready") if found.spec.pairs else "ready"
-        found.predict([shown])
+        found.one(("ready", "ready") if found.spec.pairs else "ready")
     return found

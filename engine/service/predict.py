@@ -6,7 +6,7 @@ A text is a call of its own on one thread, as offline: an answer is the same to 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
@@ -20,6 +20,9 @@ from engine.service.champions import Champions
 from engine.service.keys import Caller
 from engine.service.problems import Problem
 from engine.service.queue import Queue
+
+if TYPE_CHECKING:
+    from engine.drift import Watch
 
 MOST = 256
 """Texts of a request."""
@@ -44,8 +47,12 @@ class Asked(BaseModel):
         return self
 
 
-def routes(champions: Champions, queue: Queue) -> APIRouter:
-    """The road to every model in a store. Models are no tenant's: whoever may predict may ask them all."""
+def routes(champions: Champions, queue: Queue, watch: Watch | None = None) -> APIRouter:
+    """The road to every model in a store. Models are no tenant's: whoever may predict may ask them all.
+
+    Args:
+        watch: counts what is asked and answered, for drift.
+    """
     router = APIRouter(prefix="/v1", tags=["predict"])
 
     @router.post("/predict/{model}", response_class=Response, responses={200: {"content": {"application/json": {}}}})
@@ -60,7 +67,7 @@ def routes(champions: Champions, queue: Queue) -> APIRouter:
             raise Problem(422, f"head {body.head!r}: {predictor.model} has {', '.join(heads)}")
         texts: list[Text] = body.texts if body.texts is not None else [body.text]  # type: ignore[list-item]
         logs.note(model=predictor.model, texts=texts)
-        found = await queue.each(lambda text: _answer(predictor, text, body.head), texts)
+        found = await queue.each(lambda text: _answer(predictor, text, body.head, watch), texts)
         told = f'"answer": {found[0]}' if body.texts is None else f'"answers": [{", ".join(found)}]'
         names = json.dumps({"model": predictor.model, "backend": predictor.backend})
         return Response(f"{{{told}, {names[1:]}", media_type="application/json")
@@ -80,8 +87,10 @@ def _loaded(champions: Champions, model: str) -> Predictor:
     raise Problem(404, f"no model of texts is {model!r} here")
 
 
-def _answer(predictor: Predictor, text: Text, head: str | None) -> str:
+def _answer(predictor: Predictor, text: Text, head: str | None, watch: Watch | None) -> str:
     with telemetry.span("inference", model=predictor.model, backend=predictor.backend):
-        (found,) = predictor.predict([text])
+        found = predictor.one(text)
+    if watch:
+        watch.seen(predictor.model, [found], [text])
     said = found.as_dict()
     return json.dumps(said if head is None else {head: said[head]}, ensure_ascii=False)
