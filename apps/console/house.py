@@ -21,6 +21,7 @@ from apps.console.parts.part import Part, Settings
 from apps.console.session import Sessions, secret
 from engine import Store
 from engine.db import Database
+from engine.drift import Watch
 from engine.service import Champions, Keys, Queue, Readiness, create, page, predict
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class House:
         self.queue = Queue()
         settings = Settings(self.database, url, per_minute, tuple(feeds), ended)
         self.parts = [_part(name, settings, self.queue) for name in dict.fromkeys(apps)]
-        self.champions = Champions(self.store)
+        self.champions, self.watch = Champions(self.store), Watch(self.database)
         self.app = create(
             "keel",
             self.keys,
@@ -72,7 +73,7 @@ class House:
             local=True,
             ready=self._readiness,
         )
-        self.app.include_router(predict.routes(self.champions, self.queue))
+        self.app.include_router(predict.routes(self.champions, self.queue, self.watch))
         for part in self.parts:
             self.app.add_api_route(part.path, _to(f"{part.path}/"), include_in_schema=False)
             self.app.mount(part.path, part.app)
@@ -108,6 +109,7 @@ class House:
             part.close()
         self.champions.close()
         self.queue.close()
+        self.watch.close()
         self.database.close()
 
     def _readiness(self) -> Readiness:

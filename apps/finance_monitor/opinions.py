@@ -1,7 +1,4 @@
-"""Opinions: what analysts say of alerts and of labels, kept as feedback; models learn from it.
-
-News are public and so are their words: what is said of them may be trained on.
-"""
+"""Opinions: what analysts say of alerts and of labels over HTTP, kept as feedback; models learn from it."""
 
 from __future__ import annotations
 
@@ -13,13 +10,11 @@ from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import select
 
 from apps.finance_monitor import changelog, tables
+from apps.finance_monitor.verdicts import APP, Verdicts
 from engine.db import Database
 from engine.feedback import Feedback, FeedbackLog
 from engine.service import Caller, Problem, allow
 
-APP = "finance_monitor"
-HEADLINES = 5
-"""Of an alert's evidence that stand for it."""
 Desk = Annotated[Caller, allow("server", "agent")]
 Item = Annotated[str, Path(min_length=1, max_length=500)]
 Label = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
@@ -56,28 +51,12 @@ def routes(database: Database) -> APIRouter:
     @router.post("/alerts/{id}/verdict", status_code=201)
     def judge(caller: Desk, id: Annotated[str, Path(pattern="^[0-9a-f]{16}$")], body: Verdict) -> dict[str, Any]:
         """Whether an alert was right, or a note on it."""
-        with database.write() as connection:
+        with database.read() as connection:
             told = changelog.of(connection, id)
-            if not told:
-                raise Problem(404, f"no alert {id}")
-            alert = told[-1].alert
-            model = alert["model"]
-            titles = [one["title"] for one in alert["evidence"][:HEADLINES]]
-            one = Feedback(
-                caller.tenant,
-                f"{model['name']}@{model['version']}" if model.get("version") else str(model.get("name") or ""),
-                id,
-                "\n".join(titles),
-                {name: alert[name] for name in ("kind", "key", "severity", "observed", "expected", "p_value")},
-                None if body.verdict is None else float(body.verdict == "right"),
-                {"note": body.note} if body.note.strip() else None,
-                app=APP,
-                kind="verdict",
-                rater=caller.name,
-                consent=True,
-            )
-            log.add(connection, one)
-        return {"id": one.id}
+        if not told:
+            raise Problem(404, f"no alert {id}")
+        right = None if body.verdict is None else body.verdict == "right"
+        return {"id": Verdicts(database, caller.tenant).add(told[-1].alert, right, caller.name, body.note).id}
 
     @router.post("/items/{id:path}/correction", status_code=201)
     def correct(

@@ -1,4 +1,7 @@
-"""Verdicts: what analysts say of alerts, kept as feedback on the models that raised them."""
+"""Verdicts: what analysts say of alerts, kept as feedback on the models that raised them.
+
+News are public and so are their words: what is said of them may be trained on.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from engine.feedback import Feedback, FeedbackLog
 if TYPE_CHECKING:
     from engine.db import Database
 
+APP = "finance_monitor"
 HEADLINES = 5
-"""Of the evidence that are kept with a verdict."""
-SAID = ("key", "severity", "observed", "expected", "p_value")
+"""Of an alert's evidence that stand for it."""
+SAID = ("kind", "key", "severity", "observed", "expected", "p_value")
 
 
 class Verdicts:
@@ -21,24 +25,31 @@ class Verdicts:
         self.database, self.tenant = database, tenant
         self._log = FeedbackLog(database)
 
-    def add(self, alert: dict[str, Any], right: bool, rater: str) -> None:
-        """Whether an alert was worth raising.
+    def add(self, alert: dict[str, Any], right: bool | None, rater: str, note: str = "") -> Feedback:
+        """Whether an alert was right, or a note on it.
 
         Args:
-            alert: as it was told.
+            alert: as it was told last.
         """
         model = alert["model"]
-        name = model["name"] if model["version"] is None else f"{model['name']}@{model['version']}"
-        headlines = "\n".join(one["title"] for one in alert["evidence"][:HEADLINES])
-        said = {name: alert[name] for name in SAID}
-        verdict = Feedback(
-            self.tenant, name, alert["id"], headlines, said, float(right),
-            app="finance_monitor", kind="verdict", rater=rater, consent=True,
-        )  # fmt: skip
+        one = Feedback(
+            self.tenant,
+            f"{model['name']}@{model['version']}" if model.get("version") else str(model.get("name") or ""),
+            alert["id"],
+            "\n".join(item["title"] for item in alert["evidence"][:HEADLINES]),
+            {name: alert[name] for name in SAID},
+            None if right is None else float(right),
+            {"note": note} if note.strip() else None,
+            app=APP,
+            kind="verdict",
+            rater=rater,
+            consent=True,
+        )
         with self.database.write() as connection:
-            self._log.add(connection, verdict)
+            self._log.add(connection, one)
+        return one
 
     def all(self) -> dict[str, bool]:
         """Alert's id -> the last verdict on it."""
-        found = self._log.read(tenant=self.tenant, app="finance_monitor", kind="verdict")
-        return {one.subject: bool(one.verdict) for one in found}
+        found = self._log.read(tenant=self.tenant, app=APP, kind="verdict")
+        return {one.subject: bool(one.verdict) for one in found if one.verdict is not None}

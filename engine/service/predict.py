@@ -6,7 +6,7 @@ A text is a call of its own on one thread, as offline: an answer is the same to 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
@@ -21,6 +21,9 @@ from engine.service.champions import Champions
 from engine.service.keys import Caller
 from engine.service.problems import Problem
 from engine.service.queue import Queue
+
+if TYPE_CHECKING:
+    from engine.drift import Watch
 
 MOST = 256
 """Texts of a request."""

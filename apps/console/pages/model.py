@@ -56,6 +56,8 @@ async def draw(visit: Visit, name: str) -> None:
     if len(found.changes) > 1:
         rows = [(moment(one.time), f"@{one.number}", say(f"models.{one.way}")) for one in found.changes[::-1]]
         table([say(f"models.{name}") for name in ("when", "champion", "way")], rows, say("models.changes"))
+    if not any("task" in manifest for manifest in found.manifests.values()):
+        return  # a bundle: its parts have curves and cards
     heading(say("models.curves"))
     curves.draw(say, {str(one): found.manifests[one.number] for one in found.versions})
     if len(found.versions) > 1:
@@ -102,7 +104,15 @@ def _figures(visit: Visit, manifest: dict[str, Any]) -> None:
     if rows:
         table((say("models.figure"), say("models.value"), say("models.interval")), rows)
     elif parts := manifest.get("components"):
-        ui.label(f"{say('models.components')}: {', '.join(parts)}").classes("soft")
+        with ui.element("div").classes("links"):
+            ui.label(say("models.components")).classes("soft")
+            for part in parts:
+                ui.link(part, f"/models/{part.partition('@')[0]}")
+        figures = [
+            (words.metric(name), f"{value:,.3f}") for name, value in manifest.get("figures", {}).get("dev", {}).items()
+        ]
+        if figures:
+            table((say("models.figure"), say("models.dev")), figures)
 
 
 def _promote(visit: Visit, version: Version, champion: int | None) -> None:

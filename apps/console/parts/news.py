@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from apps.console.names import App
 from apps.console.parts.part import Part, Settings, Told
 from apps.finance_monitor import changelog, run, tables
@@ -11,7 +13,8 @@ from apps.finance_monitor.feeds.pushed import Pushed
 from apps.finance_monitor.follower import Follower
 from apps.finance_monitor.inbox import Inbox
 from apps.finance_monitor.learn import NEWS
-from engine import Store
+from apps.finance_monitor.newer import Newer
+from engine import Progress, Store
 from engine.errors import InputError, KeelError
 from engine.service import Queue
 
@@ -37,6 +40,7 @@ class News(Part):
             self.database, self._inbox, queue=self._queue, per_minute=settings.per_minute, ended=settings.ended
         )
         self._follower: Follower | None = None
+        self._newer: Newer | None = None
 
     def firing(self) -> int:
         """Alerts that fire."""
@@ -48,14 +52,25 @@ class News(Part):
             raise InputError("there is no news model yet; run: finance-monitor train")
         with Told(self) as progress:
             models = run.models(progress, spare=True)
+        self._newer = Newer(models, lambda: run.models(Progress(quiet=True), spare=True))
         feeds = [*self._feeds, Pushed(self._inbox)]
         if self._ending.is_set():
             return
-        self._follower = Follower(feeds, models, stopped=self._stopped, state=self._url, on_pulse=self.meter.take)
+        self._follower = Follower(
+            feeds,
+            models,
+            stopped=self._stopped,
+            state=self._url,
+            on_pulse=self.meter.take,
+            newer=self._newer.take,
+        )
         self._follower.start()
+        threading.Thread(target=self._newer.watch, name="newer", daemon=True).start()
 
     def close(self) -> None:
         super().close()
+        if self._newer:
+            self._newer.close()
         if self._follower:
             self._follower.end()
         self._queue.close()
