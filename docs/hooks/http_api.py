@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 HEAD = """# HTTP
 
-Each service answers `/docs` (these routes to try), `/openapi.json`, `/healthz`, `/metrics`. A key goes into the header
-`Authorization: Bearer KEY`. Faults are `application/problem+json` (RFC 9457): `title`, `status`, `detail`, and of a
+Each service answers `/docs` (these routes to try), `/openapi.json`, `/healthz`, `/readyz`, `/metrics`. Under `keel serve` the
+applications' routes stand behind `/support`, `/news` and `/recommend`, and the engine's as they are. A key goes into the
+header `Authorization: Bearer KEY`. Faults are `application/problem+json` (RFC 9457): `title`, `status`, `detail`, and of a
 request that does not fit `errors[]` with each field. A body holds at most 1,000,000 bytes.
 """
 
@@ -37,9 +38,12 @@ def _services(folder: Path) -> dict[str, FastAPI]:
     from apps.finance_monitor.inbox import Inbox
     from apps.recommender import tables as log
     from apps.recommender.shelf import Shelf
-    from engine.service import Queue
+    from engine.service import Champions, Queue, api
 
     queue = Queue(1)
+    asked = api.application(
+        api.opened(f"sqlite:///{folder}/keys.db"), Champions(), queue=queue, per_minute=600
+    )
     support, _ = apps.customer_service.api.application(
         settings.database(f"sqlite:///{folder}/support.db"),
         lambda tenant: None,
@@ -50,6 +54,7 @@ def _services(folder: Path) -> dict[str, FastAPI]:
     monitor, _ = apps.finance_monitor.api.application(state, Inbox(state), queue=queue)
     shelf = Shelf(log.opened(f"sqlite:///{folder}/recommender.db"), {})
     return {
+        "engine": asked,
         "support-bot": support,
         "finance-monitor": monitor,
         "recommender": apps.recommender.api.application(shelf, queue=queue),
