@@ -111,8 +111,8 @@ def _valid(home: Path, template: Path) -> bool:
     return _answers(champion.folder) == _answers(before)
 
 
-def _answers(folder: Path) -> Any:
-    return Predictor.open(folder).probabilities(ASKED)["sentiment"].tolist()
+def _answers(folder: Path) -> bytes:
+    return Predictor.open(folder).probabilities(ASKED)["sentiment"].tobytes()
 
 
 def _ended(way: str, home: Path, again: subprocess.CompletedProcess[str]) -> bool:
@@ -135,8 +135,10 @@ def _copied(template: Path, home: Path) -> Path:
 
 def _started(home: Path, way: str, point: int) -> subprocess.Popen[str]:
     words = [sys.executable, "-c", CHILD, str(point), *COMMANDS[way]]
-    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(words, env=_environment(home), text=True, start_new_session=True, **pipes)
+    return subprocess.Popen(
+        words, env=_environment(home), text=True, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 def _run(home: Path, way: str, point: int) -> subprocess.CompletedProcess[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.decision import Decision as Decision
     from engine.embedder import Embedder as Embedder
     from engine.generator import Generator as Generator
+    from engine.lineage import successor as successor
     from engine.predictor import Prediction as Prediction
     from engine.predictor import Predictor as Predictor
     from engine.predictor import load as load
@@ -45,6 +46,7 @@ _HOMES = {
     "retrain": "engine.retraining",
     "sha256": "engine.resources",
     "Store": "engine.store",
+    "successor": "engine.lineage",
     "Trained": "engine.training",
     "Version": "engine.store",
     "learnt_from": "engine.training",

@@ -18,6 +18,7 @@ from engine import (
     explain_cli,
     export_cli,
     federate_cli,
+    feedback_cli,
     models_cli,
     processes,
     retrain_cli,
@@ -36,6 +37,7 @@ app.add_typer(models_cli.models, name="models")
 app.add_typer(bases_cli.bases, name="bases")
 app.add_typer(data_cli.data, name="data")
 app.add_typer(export_cli.export, name="export")
+app.add_typer(feedback_cli.feedback, name="feedback")
 study_cli.add(app)
 app.command()(explain_cli.explain)
 app.command()(check_cli.check)

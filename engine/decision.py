@@ -67,7 +67,8 @@ class Taught:
     @classmethod
     def of(cls, values: dict[str, Any]) -> Taught:
         """From what JSON makes of it."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        lists: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return cls(**{**values, **lists})
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,6 @@ class Decision:
     def report(self) -> Path:
         """The report that people read."""
         return folder(self.name) / self.id / MARKDOWN
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Of all feedback that it was about."""
-        return (*self.feedback.learnt, *self.feedback.held, *(one.id for one in self.aside))
 
     @property
     def why(self) -> str:

@@ -24,3 +24,18 @@ def root(version: Version) -> Version:
     for _, found in retrains(version):
         version = Store(version.folder.parent.parent).get(found["champion"])
     return version
+
+
+def successor(reference: str) -> Version:
+    """The champion of a stored version's name where feedback made it of that version, or else the version itself.
+
+    So a bundle that names the version answers with what was learnt since, and goes back with it.
+
+    Raises:
+        InputError: there is no such version.
+    """
+    store = Store()
+    version = store.get(reference)
+    champion = store.get(version.name)
+    before = {found["champion"] for _, found in retrains(champion)}
+    return champion if str(version) in before else version

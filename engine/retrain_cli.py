@@ -47,10 +47,15 @@ def retrain(
         _plan(name, log, settings, as_json)
         return
     while True:
-        if conditions is None:
-            _run(name, log, settings, fresh, as_json)
-        else:
-            _when_due(name, log, conditions, settings, fresh, as_json)
+        try:
+            if conditions is None:
+                _run(name, log, settings, fresh, as_json)
+            else:
+                _when_due(name, log, conditions, settings, fresh, as_json)
+        except errors.KeelError as fault:
+            if every is None:
+                raise
+            typer.echo(f"error: {fault}", err=True)  # the next look may find it mended
         if every is None:
             return
         time.sleep(60 * every)

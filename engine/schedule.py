@@ -62,7 +62,7 @@ def parse(words: str) -> When:
                     "or / and, for example: 500 new rows or drift"
                 )
             rows, days, _ = found.groups()
-            terms.append(Term(rows and int(rows), days and int(days)))
+            terms.append(Term(int(rows) if rows else None, int(days) if days else None))
         groups.append(tuple(terms))
     return tuple(groups)
 

@@ -36,6 +36,7 @@ Agent = Annotated[Caller, allow("server", "agent")]
 
 class NewConversation(BaseModel):
     customer: str = Field("", max_length=200, description="Your key for the customer; forgetting goes by it.")
+    consent: bool = Field(False, description="Whether the customer agrees that models are trained on what they write.")
 
 
 class Message(BaseModel):
@@ -45,6 +46,12 @@ class Message(BaseModel):
 class Said(BaseModel):
     agent: Name
     text: Text
+    instead_of: Annotated[int, Field(ge=1, lt=2**31)] | None = Field(
+        None, description="Number of the bot's turn that this should have been: the bot learns from it."
+    )
+    intent: Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")] | None = Field(
+        None, description="What was asked about, before that turn or last, where the bot took it for something else."
+    )
 
 
 class Named(BaseModel):
@@ -123,7 +130,7 @@ def _conversations(desks: Desks, queue: Queue) -> APIRouter:
     def begin(caller: Anyone, body: NewConversation) -> dict[str, Any]:
         """Begin a conversation. A widget's key cannot say whose it is."""
         customer = "" if caller.role == "widget" else body.customer
-        id = desks.conversations(caller.tenant).open(customer)
+        id = desks.conversations(caller.tenant).open(customer, consent=body.consent)
         return {"id": id, "side": "bot", "turns": []}
 
     @routes.get("/conversations/{id}")
@@ -183,8 +190,13 @@ def _inbox(desks: Desks) -> APIRouter:
 
     @routes.post("/{id}/messages")
     def say(caller: Agent, id: Id, body: Said) -> dict[str, Any]:
-        """Answer the customer."""
-        return _happened(desks.conversations(caller.tenant), id, "agent_speaks", agent=body.agent, text=body.text)
+        """Answer the customer, and teach the bot."""
+        desk = desks.conversations(caller.tenant)
+        model = "" if body.intent is None else desks.bot(caller.tenant).models.intents_name or ""
+        with _faults():
+            before = desk.last(id)
+            desk.replied(id, body.agent, body.text, instead_of=body.instead_of, intent=body.intent, model=model)
+        return _state(desk, id, before)
 
     @routes.post("/{id}/give_back")
     def give_back(caller: Agent, id: Id, body: Named) -> dict[str, Any]:
@@ -214,14 +226,13 @@ def _state(desk: Conversations, id: str, after: int = 0) -> dict[str, Any]:
 def _happened(
     desk: Conversations,
     id: str,
-    event: Literal["ask", "take", "give_back", "close", "agent_speaks"],
+    event: Literal["ask", "take", "give_back", "close"],
     *,
     agent: str | None = None,
-    text: str = "",
 ) -> dict[str, Any]:
     with _faults():
         before = desk.last(id)
-        desk.happen(id, event, text=text, agent=agent)
+        desk.happen(id, event, agent=agent)
     return _state(desk, id, before)
 
 

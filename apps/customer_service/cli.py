@@ -213,6 +213,7 @@ def chat(
     error_rate: ErrorRate = 0.05,
     chat_model: ChatModel = None,
     customer: Annotated[str, typer.Option(help="Your key for the customer; `forget` erases by it.")] = "",
+    consent: Annotated[bool, typer.Option(help="Whether models may be trained on what you write and judge.")] = False,
     database: Url = None,
     tenant: Tenant = "default",
 ) -> None:
@@ -222,7 +223,7 @@ def chat(
     """
     from apps.customer_service.talk import talk
 
-    talk(_bot(database, tenant, error_rate, chat_model), customer)
+    talk(_bot(database, tenant, error_rate, chat_model), customer, consent=consent)
 
 
 @app.command()

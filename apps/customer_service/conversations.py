@@ -19,7 +19,7 @@ from engine.feedback import Feedback, FeedbackLog
 from engine.text.pii import mask
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement, Connection, Row
 
     from engine.db import Database
 
@@ -67,10 +67,22 @@ class Conversations:
         self._mask = mask_personal_data
         self.feedback = FeedbackLog(database)
 
-    def open(self, customer: str = "") -> str:
-        """Begin a conversation; its id, which nobody can guess."""
+    def open(self, customer: str = "", *, consent: bool = False) -> str:
+        """Begin a conversation; its id, which nobody can guess.
+
+        Args:
+            consent: whether the customer agrees that models are trained on it.
+        """
         id = uuid.uuid4().hex
-        row = {"tenant": self.tenant, "id": id, "customer": customer, "side": "bot", "handed": 0, "created": _now()}
+        row = {
+            "tenant": self.tenant,
+            "id": id,
+            "customer": customer,
+            "side": "bot",
+            "handed": 0,
+            "created": _now(),
+            "consent": int(consent),
+        }
         with self.database.write() as connection:
             connection.execute(insert(tables.conversations), row)
         return id
@@ -110,18 +122,60 @@ class Conversations:
             handover.NotAllowed: the event has no place now.
         """
         with self.database.write() as connection:
-            state = self._state(connection, id)
-            stepped = handover.step(state, event, agent)
-            if event in ("customer_speaks", "agent_speaks"):
-                self._say(connection, id, "customer" if event == "customer_speaks" else "agent", text)
-            if stepped.message:
-                self._say(connection, id, "bot", phrase(stepped.message, lang))
-            connection.execute(
-                update(tables.conversations)
-                .where(_C.tenant == self.tenant, _C.id == id)
-                .values(side=stepped.state.side, agent=stepped.state.agent, handed=int(stepped.state.handed))
-            )
-            return stepped.state
+            return self._happen(connection, id, event, text, agent, lang)
+
+    def replied(
+        self,
+        id: str,
+        agent: str,
+        text: str,
+        *,
+        instead_of: int | None = None,
+        intent: str | None = None,
+        model: str = "",
+    ) -> None:
+        """An agent's turn, with what it teaches, in one transaction.
+
+        Args:
+            instead_of: number of the bot's turn that this should have been.
+            intent: what the customer asked about, before that turn or last, where the bot took it for something else.
+            model: NAME@NUMBER that reads intents.
+
+        Raises:
+            handover.NotAllowed: the conversation is not this agent's.
+            InputError: there is no such answer, or nobody asked anything yet.
+        """
+        with self.database.write() as connection:
+            asked = self._asked(connection, id, instead_of)
+            self._happen(connection, id, "agent_speaks", text, agent)
+            if instead_of is not None:
+                answer = self._answer(connection, id, instead_of)
+                self._learn(
+                    connection, id, next(iter(answer["models"]), ""), asked.text if asked else "", _said(answer),
+                    kind="edit", rater=agent, correction={"text": text},
+                )  # fmt: skip
+            if intent is not None:
+                if asked is None:
+                    raise InputError("intent: the customer has said nothing yet")
+                why = self._why(connection, id, asked.number)
+                said = {"intent": {"label": why["intent"], "probability": why["intent_probability"]}} if why else {}
+                told = {"intent": intent}
+                self._learn(connection, id, model, asked.text, said, kind="correction", rater=agent, correction=told)
+
+    def _happen(
+        self, connection: Connection, id: str, event: Event, text: str = "", agent: str | None = None, lang: str = "en"
+    ) -> State:
+        stepped = handover.step(self._state(connection, id), event, agent)
+        if event in ("customer_speaks", "agent_speaks"):
+            self._say(connection, id, "customer" if event == "customer_speaks" else "agent", text)
+        if stepped.message:
+            self._say(connection, id, "bot", phrase(stepped.message, lang))
+        connection.execute(
+            update(tables.conversations)
+            .where(_C.tenant == self.tenant, _C.id == id)
+            .values(side=stepped.state.side, agent=stepped.state.agent, handed=int(stepped.state.handed))
+        )
+        return stepped.state
 
     def answered(self, id: str, answer: Answer) -> int:
         """Store the bot's answer with its evidence.
@@ -149,22 +203,15 @@ class Conversations:
             ).first()
             if last is None:
                 raise InputError("nothing was answered yet in this conversation")
-            asked = connection.execute(
-                select(_T.text)
-                .where(*self._of(id), _T.number < last.number, _T.role == "customer")
-                .order_by(_T.number.desc())
-            ).scalar()
+            asked = self._asked(connection, id, last.number)
             connection.execute(
                 update(tables.turns).where(*self._of(id), _T.number == last.number).values(verdict=int(good))
             )
             answer = json.loads(last.answer)
-            said = {key: answer[key] for key in ("kind", "text", "citations")}
-            model = next(iter(answer["models"]), "")
-            vote = Feedback(
-                self.tenant, model, id, asked or "", said, float(good),
-                app="customer_service", kind="vote", rater=id, consent=False,
+            self._learn(
+                connection, id, next(iter(answer["models"]), ""), asked.text if asked else "", _said(answer),
+                kind="vote", verdict=float(good),
             )  # fmt: skip
-            self.feedback.add(connection, vote)
             return int(last.number)
 
     def inbox(self) -> list[Waiting]:
@@ -187,6 +234,49 @@ class Conversations:
             self.feedback.erase(connection, self.tenant, ids)
             connection.execute(delete(tables.conversations).where(*mine))
             return len(ids)
+
+    def _learn(
+        self,
+        connection: Connection,
+        id: str,
+        model: str,
+        text: str,
+        said: dict[str, Any],
+        *,
+        kind: Literal["vote", "edit", "correction"],
+        rater: str = "",
+        **what: Any,
+    ) -> None:
+        """Write feedback; without a rater it is the customer's."""
+        whose = connection.execute(select(_C.customer, _C.consent).where(_C.tenant == self.tenant, _C.id == id)).one()
+        rater = rater or whose.customer or id
+        self.feedback.add(
+            connection,
+            Feedback(
+                self.tenant, model, id, text, said, **what,
+                app="customer_service", kind=kind, rater=rater, consent=bool(whose.consent),
+            ),
+        )  # fmt: skip
+
+    def _asked(self, connection: Connection, id: str, before: int | None) -> Row[Any] | None:
+        """The customer's last turn, before a number."""
+        mine = [*self._of(id), _T.role == "customer"] + ([] if before is None else [_T.number < before])
+        return connection.execute(select(_T.number, _T.text).where(*mine).order_by(_T.number.desc())).first()
+
+    def _answer(self, connection: Connection, id: str, number: int) -> dict[str, Any]:
+        found = connection.execute(select(_T.answer).where(*self._of(id), _T.number == number)).scalar()
+        if found is None:
+            raise InputError(f"instead_of: turn {number} is no answer of the bot")
+        answer: dict[str, Any] = json.loads(found)
+        return answer
+
+    def _why(self, connection: Connection, id: str, after: int) -> dict[str, Any] | None:
+        """What decided the first answer behind a turn, where its intent was read."""
+        found = connection.execute(
+            select(_T.answer).where(*self._of(id), _T.number > after, _T.answer.is_not(None)).order_by(_T.number)
+        ).scalar()
+        why: dict[str, Any] = json.loads(found)["why"] if found else {}
+        return why if why.get("intent") else None
 
     def _summary(self, connection: Connection, id: str) -> dict[str, Any]:
         """What an agent wants to know first: what was asked, what was told, on which evidence."""
@@ -231,6 +321,11 @@ class Conversations:
 
     def _of(self, id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         return _T.tenant == self.tenant, _T.conversation == id
+
+
+def _said(answer: dict[str, Any]) -> dict[str, Any]:
+    """Of an answer, what a verdict or an edit is about."""
+    return {key: answer[key] for key in ("kind", "text", "citations")}
 
 
 def _now() -> str:

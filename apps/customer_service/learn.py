@@ -8,6 +8,7 @@ Test questions have no part in it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections import Counter, defaultdict
@@ -30,7 +31,7 @@ from apps.customer_service.logistic import Logistic
 from apps.customer_service.models import Models
 from apps.customer_service.past import Past
 from apps.customer_service.question import Question
-from engine import Embedder, Predictor, Progress, Recipe, load, train
+from engine import Embedder, Predictor, Progress, Recipe, Store, load, train
 from engine.db import Database
 from engine.errors import InputError
 from engine.text.terms import terms
@@ -90,12 +91,12 @@ def learn(
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
 
-        def tuned(recipe: str, rows: list[dict[str, Any]], *settings: str) -> str:
+        def tuned(recipe: str, rows: list[dict[str, Any]], *settings: str, kept: Path | None = None) -> str:
             progress.stage(f"training: {recipe}")
-            file = place / f"{Path(recipe).stem}.jsonl"
+            file = kept or place / f"{Path(recipe).stem}.jsonl"
             file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
             given = [f"data.train={file}", f"base={base}", *settings]
-            return str(train(Recipe.load(recipe, given), watcher=progress).version)
+            return str(train(Recipe.load(recipe, given), promote=kept is not None, watcher=progress).version)
 
         embed = tuned(EMBED, examples.pairs(made, documents))
         embedder = Embedder(f"store:{embed}")
@@ -106,7 +107,8 @@ def learn(
         share = min(max(CALIBRATION, LEAST_CALIBRATED / len(contexts)), 0.5)
         sure = tuned(ANSWERABLE, contexts, f"data.split.calibration={share:.3f}")
         intents = _intents(made.intents + talk)
-        understood = tuned(INTENTS, intents, f"task.heads.intent.labels={sorted({row['intent'] for row in intents})}")
+        labels = f"task.heads.intent.labels={sorted({row['intent'] for row in intents})}"
+        understood = tuned(INTENTS, intents, labels, kept=_kept(intents))
         remembered = Past.of(made.past(), embedder)
         progress.stage("fitting weights and the bar on dev questions")
         database = Database.open(f"sqlite:///{place}/dev.db", name=tables.NAME, migrations=tables.MIGRATIONS)
@@ -129,6 +131,14 @@ def learn(
     figures |= more
     stored = models.save({"figures": {"dev": figures}, "rows": counts})
     return Learnt(stored, figures, rejected, counts)
+
+
+def _kept(intents: list[dict[str, Any]]) -> Path:
+    """Where the rows of intents stay, for `engine retrain support-intents` to go on from; other rows, another file."""
+    digest = hashlib.sha256(json.dumps(intents, sort_keys=True).encode()).hexdigest()[:12]
+    folder = Store().root.parent / "support-bot"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"intents-{digest}.jsonl"
 
 
 def apart(past: Sequence[Dialogue], asked: Sequence[Asked]) -> list[Dialogue]:

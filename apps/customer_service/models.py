@@ -11,7 +11,7 @@ from apps.customer_service.confidence import Confidence
 from apps.customer_service.finder import Fusion
 from apps.customer_service.logistic import Logistic
 from apps.customer_service.past import Past
-from engine import Embedder, Predictor, Store, load
+from engine import Embedder, Predictor, Store, load, successor
 from engine.errors import StoreError
 
 NAME = "support-bot"
@@ -53,7 +53,8 @@ class Models:
 
     @cached_property
     def intents(self) -> Predictor | None:
-        return load(self.intents_name) if self.intents_name else None
+        """Of the bundle, or what feedback has made of it since."""
+        return load(str(successor(self.intents_name))) if self.intents_name else None
 
     def names(self) -> tuple[str, ...]:
         """The bundle and its parts, for an answer to name."""

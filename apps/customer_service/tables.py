@@ -91,8 +91,10 @@ conversations = Table(
     Column("agent", Text, nullable=True),
     Column("handed", Integer, nullable=False),
     Column("created", Text, nullable=False),
+    Column("consent", Integer, nullable=False),
 )
-"""`customer` is the company's own key for a person; `forget` erases by it."""
+"""`customer` is the company's own key for a person, `forget` erases by it; `consent`: 1 where models may be trained on
+what they write."""
 
 turns = Table(
     "support_turns",

@@ -13,7 +13,7 @@ from apps.customer_service.shown import show, why
 HELP = "/why, /human, /good, /bad, /help, /quit"
 
 
-def talk(bot: Bot, customer: str) -> None:
+def talk(bot: Bot, customer: str, *, consent: bool = False) -> None:
     """Read turns until /quit, Ctrl-D or Ctrl-C; everything is stored as it is said."""
     from rich.console import Console
     from rich.text import Text
@@ -21,7 +21,7 @@ def talk(bot: Bot, customer: str) -> None:
     console = Console()
     console.print(f"Ask away; {HELP}", style="dim")
     desk = Conversations(bot.knowledge.database, bot.knowledge.tenant)
-    id = desk.open(customer)
+    id = desk.open(customer, consent=consent)
     last: Answer | None = None
     while True:
         try:

@@ -55,7 +55,8 @@ class Measure:
     texts: int
     groups: tuple[Group, ...] = ()
     trend: tuple[float | None, ...] = ()
-    """The value of each part of the window, the oldest first; None where nothing was seen."""
+    """Of each part of the window, the oldest first: the value less its mean by chance, so that a quiet hour does not
+    stand out for its few texts; None where nothing was seen."""
 
     @property
     def verdict(self) -> Literal["stable", "moderate", "large", "too few texts to tell"]:
@@ -88,9 +89,7 @@ def measures(reference: Sketch, window: Sketch, parts: Sequence[Sketch] = (), *,
         counts = _counted(grouping, before), _counted(grouping, window.bins(name))
         value = float(psi(*counts))
         drawn = _dealt(*counts, random)
-        trend = tuple(
-            float(psi(counts[0], _counted(grouping, bins))) if (bins := part.bins(name)) else None for part in parts
-        )
+        trend = tuple(_excess(counts[0], _counted(grouping, part.bins(name))) for part in parts)
         names = list(dict.fromkeys(grouping.values()))
         shares = [one / max(1, one.sum()) for one in counts]
         found.append(
@@ -106,7 +105,7 @@ def measures(reference: Sketch, window: Sketch, parts: Sequence[Sketch] = (), *,
         )
     if (moved := _shift(reference, window, level)) is not None:
         parted = [_shift(reference, part, level) for part in parts]
-        trend = tuple(None if one is None else one.value for one in parted)
+        trend = tuple(None if one is None else max(0.0, one.value - one.usual) for one in parted)
         found.append(Measure(EMBEDDING, moved.value, moved.noise, moved.p, moved.texts, (), trend))
     return found
 
@@ -115,6 +114,14 @@ def psi(reference: NDArray[np.int64], window: NDArray[np.int64]) -> NDArray[np.f
     """Population stability index of counts, shape (..., groups): sum of (w - r) log(w / r) over the shares."""
     shares = [(counts + SMOOTHING) / (counts + SMOOTHING).sum(-1, keepdims=True) for counts in (reference, window)]
     return np.asarray(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum(-1))
+
+
+def _excess(reference: NDArray[np.int64], window: NDArray[np.int64]) -> float | None:
+    """The index less its mean by chance, that of (1/n + 1/m) chi-square; None of an empty window."""
+    n, m = int(reference.sum()), int(window.sum())
+    if not m:
+        return None
+    return max(0.0, float(psi(reference, window)) - (len(reference) - 1) * (1 / n + 1 / m))
 
 
 def _dealt(reference: NDArray[np.int64], window: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.float64]:
@@ -160,6 +167,8 @@ def _counted(grouping: Mapping[str, str], bins: Mapping[str, float]) -> NDArray[
 @dataclass(frozen=True)
 class _Shift:
     value: float
+    usual: float
+    """Mean by chance."""
     noise: float
     p: float
     texts: int
@@ -170,7 +179,7 @@ def _shift(reference: Sketch, window: Sketch, level: float) -> _Shift | None:
     from scipy.stats import f
 
     first, second = reference.moments(), window.moments()
-    if first is None or second is None or first[0] + second[0] <= DIRECTIONS + 2:
+    if first is None or second is None or first[0] + second[0] <= DIRECTIONS + 4:
         return None
     (n, mean, spread), (m, other, its) = first, second
     free = n + m - 2
@@ -180,4 +189,5 @@ def _shift(reference: Sketch, window: Sketch, level: float) -> _Shift | None:
     # T-square = n m / (n + m) value, and (free - d + 1) / (free d) T-square has F(d, free - d + 1).
     scale = n * m / (n + m) * (free - DIRECTIONS + 1) / (free * DIRECTIONS)
     law = f(DIRECTIONS, free - DIRECTIONS + 1)
-    return _Shift(value, float(law.isf(level)) / scale, float(law.sf(value * scale)), round(m))
+    usual = float(law.mean()) / scale
+    return _Shift(value, usual, float(law.isf(level)) / scale, float(law.sf(value * scale)), round(m))

@@ -59,7 +59,8 @@ def robustness(
     """The probes of one label head, in the same order and of the same texts for the same rows and seed.
 
     The directional ones are asked where `bounds.directional` orders the head's labels. In a pair its first text is
-    changed. Rows need no labels: a wrong answer too should stay what it is.
+    changed. Rows need no labels: a wrong answer too should stay what it is. That of a multi-label head has changed
+    when any of its labels has.
 
     Raises:
         InputError: the model has no such head of labels, or the head no such label.

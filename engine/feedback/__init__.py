@@ -6,7 +6,12 @@ app ──> FeedbackLog.add, in the app's own transaction ──> vet ──> ro
 
 from __future__ import annotations
 
+from engine.feedback.choice import Candidate, choose
+from engine.feedback.labelling import Labelling, Task
 from engine.feedback.log import MIGRATIONS, Feedback, FeedbackLog, Kind, opened
 from engine.feedback.vetting import Rater, Vetted, Vetting, vet
 
-__all__ = ["MIGRATIONS", "Feedback", "FeedbackLog", "Kind", "Rater", "Vetted", "Vetting", "opened", "vet"]
+__all__ = [
+    "MIGRATIONS", "Candidate", "Feedback", "FeedbackLog", "Kind", "Labelling", "Rater", "Task", "Vetted", "Vetting",
+    "choose", "opened", "vet",
+]  # fmt: skip

@@ -107,8 +107,8 @@ class Trial:
     ) -> Trial:
         """Ask both models about the rows."""
         rows = [*golden, *more]
-        sides = [Side(one, said(one, rows)) for one in (champion, challenger)]
-        return cls(settings, *sides, rows, len(golden), columns)
+        before, after = (Side(one, said(one, rows)) for one in (champion, challenger))
+        return cls(settings, before, after, rows, len(golden), columns)
 
     def clusters(self, numbers: NDArray[np.intp]) -> list[object]:
         """What each of the rows is drawn together with."""

@@ -15,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 
 from apps.customer_service import api, settings
 from apps.customer_service.bot import ready
+from engine.feedback import Feedback, FeedbackLog
 from engine.service import Keys, Queue
 
 ORIGIN = "https://shop.example"
@@ -60,9 +61,16 @@ def service(trained_bot: object) -> Iterator[Service]:
         database.close()
 
 
+def feedback(service: Service, conversation: str) -> list[Feedback]:
+    """What was said about a conversation, in order of kinds as they come."""
+    order = ("vote", "edit", "correction")
+    found = [one for one in FeedbackLog(service.keys.database).read() if one.subject == conversation]
+    return sorted(found, key=lambda one: order.index(one.kind))
+
+
 def test_a_conversation_from_question_to_agent_and_back(service: Service) -> None:
     shop, agent = service.client("server"), service.client("agent")
-    status, begun = shop.post("/v1/conversations", customer="c-1")
+    status, begun = shop.post("/v1/conversations", customer="c-1", consent=True)
     assert (status, begun["side"]) == (201, "bot")
     here = f"/v1/conversations/{begun['id']}"
     status, said = shop.post(f"{here}/messages", text="what is fee F-24?")
@@ -78,7 +86,16 @@ def test_a_conversation_from_question_to_agent_and_back(service: Service) -> Non
     assert agent.post(f"/v1/inbox/{begun['id']}/messages", agent="Ana", text="Hi")[0] == 409
     assert agent.post(f"/v1/inbox/{begun['id']}/take", agent="Ana")[1]["side"] == "agent"
     assert agent.post(f"/v1/inbox/{begun['id']}/take", agent="Bo")[0] == 409
-    assert agent.post(f"/v1/inbox/{begun['id']}/messages", agent="Ana", text="Hello there")[0] == 200
+    at = f"/v1/inbox/{begun['id']}/messages"
+    assert agent.post(at, agent="Ana", text="It is 15 euro", instead_of=1)[0] == 422
+    assert agent.post(at, agent="Ana", text="It is 15 euro", instead_of=2, intent="fees")[0] == 200
+    told = feedback(service, begun["id"])
+    assert [(one.kind, one.consent, one.model.partition("@")[0]) for one in told] == [
+        ("vote", True, "support-bot"),
+        ("edit", True, "support-bot"),
+        ("correction", True, "support-intents"),
+    ]
+    assert agent.post(at, agent="Ana", text="Hello there")[0] == 200
     turns = shop.get(here)[1]["turns"]  # type: ignore[index]
     assert (turns[-1]["role"], turns[-1]["text"]) == ("agent", "Hello there")
     assert agent.post(f"/v1/inbox/{begun['id']}/give_back", agent="Ana")[1]["side"] == "bot"
@@ -87,6 +104,7 @@ def test_a_conversation_from_question_to_agent_and_back(service: Service) -> Non
     assert (status, problem["status"]) == (409, 409)
     assert service.http.delete("/v1/customers/c-1", headers=shop.headers).json() == {"conversations": 1}
     assert shop.get(here)[0] == 404
+    assert feedback(service, begun["id"]) == []
 
 
 def test_tenants_never_see_each_other(service: Service) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -108,6 +110,41 @@ def test_a_conversation_keeps_turns_evidence_and_verdict(database: Database) -> 
     assert waiting.summary["evidence"] == [{"document": "fees", "quote": "It is free."}]
     assert waiting.summary["questions"] == ["is it free? my mail is [EMAIL], card [CARD]"]
     assert [turn.role for turn in talks.turns(id)] == ["customer", "bot", "bot"]
+
+
+def test_votes_edits_and_corrected_intents_are_feedback_and_forgotten_with_the_customer(database: Database) -> None:
+    talks = Conversations(database, "acme")
+    id, other = talks.open("c-1", consent=True), talks.open("c-2")
+    answer = replace(CITED, models=("support-bot@2", "minilm"), why={"intent": "fees", "intent_probability": 0.7})
+    talks.happen(id, "customer_speaks", text="is it free, a@b.example?")
+    talks.answered(id, answer)
+    talks.judge(id, False)
+    talks.happen(id, "ask")
+    talks.happen(id, "take", agent="ada")
+    talks.happen(id, "customer_speaks", text="hello?")
+    with pytest.raises(NotAllowed):
+        talks.replied(id, "bo", "Hi", intent="cards")
+    with pytest.raises(InputError, match="turn 1 is no answer"):
+        talks.replied(id, "ada", "Hi", instead_of=1)
+    before = talks.told(id)
+    assert len(talks.feedback.read()) == 1, "nothing is stored of what was refused"
+    talks.replied(id, "ada", "It costs 2.00.", instead_of=2, intent="cards")
+    assert [one.text for one in talks.told(id, before[-1].number)] == ["It costs 2.00."]
+    vote, *taught = talks.feedback.read(app="customer_service", tenant="acme")
+    edit, corrected = sorted(taught, key=lambda one: one.kind, reverse=True)
+    assert {one.text for one in (vote, edit, corrected)} == {"is it free, [EMAIL]?"}
+    assert {(one.subject, one.consent) for one in (vote, edit, corrected)} == {(id, True)}
+    assert (vote.kind, vote.verdict, vote.rater, vote.model) == ("vote", 0.0, "c-1", "support-bot@2")
+    assert (edit.kind, edit.correction, edit.rater) == ("edit", {"text": "It costs 2.00."}, "ada")
+    assert edit.said["text"] == "It is free."
+    assert (corrected.kind, corrected.correction, corrected.rater) == ("correction", {"intent": "cards"}, "ada")
+    assert corrected.said == {"intent": {"label": "fees", "probability": 0.7}}
+    talks.happen(other, "customer_speaks", text="hi")
+    talks.answered(other, answer)
+    talks.judge(other, True)
+    assert [one.consent for one in talks.feedback.read(kind="vote")] == [True, False]
+    assert talks.forget("c-1") == 1
+    assert [one.rater for one in talks.feedback.read()] == ["c-2"]
 
 
 def test_the_bot_cannot_answer_when_an_agent_has_come_in_between(database: Database) -> None:

@@ -32,10 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, toy_base: Path, headlines:
         "sentiment": {"labels": ["negative", "neutral", "positive"]},
         "topics": {"labels": sorted({topic for item in headlines for topic in item["topics"]}), "multi_label": True},
     }
-    bounds = {
-        "robustness": {"max_failures": 0.99, "most": 6},
-        "fairness": {"max_gap": 0.99, "max_flips": 0.99, "most": 3},
-    }
+    fairness = {"max_gap": 0.99, "max_flips": 0.99, "most": 3}
     made = Recipe.parse(
         {
             "name": "toy",

@@ -255,3 +255,20 @@ def test_thumbs_judge_a_lone_head_and_corrections_the_heads_they_name() -> None:
 def test_trends_are_drawn_against_a_large_drift() -> None:
     assert sparkline((0.0, 0.125, None, 0.25)) == "▁▅·█"
     assert sparkline((0.5, 1.0)) == "▅█"
+
+
+@pytest.mark.services
+def test_postgresql_counts_as_sqlite_does(postgresql: str, tmp_path: Path) -> None:
+    said = [Prediction({"mood": answer("positive", 0.9)}, "toy@1", "onnx")] * 3
+    found = []
+    for url in (postgresql, f"sqlite:///{tmp_path}/keel.db"):
+        database = Database.open(url, name=NAME, migrations=MIGRATIONS)
+        with Watch(database, every=0.01) as watch, Watch(database, every=0.01) as other:
+            for one in (watch, other, watch):
+                one.seen("toy@1", said, ["a", "b", "c"], vectors(np.random.default_rng(0), 3), at=NOON)
+                one.flush()
+        found.append(seen(database, "toy@1", NOON - timedelta(days=1), NOON, letters=10))
+        database.close()
+    (theirs,), (ours,) = (parts.values() for parts in found)
+    assert ours.texts == 9
+    assert theirs.cells == pytest.approx(ours.cells)

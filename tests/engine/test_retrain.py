@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from engine import Recipe, Store, load, retrain, train
+from engine import Recipe, Store, load, retrain, successor, train
 from engine.challenger import NothingNew, replay
 from engine.cli import app
 from engine.data.rows import Row
@@ -120,9 +120,11 @@ def test_a_new_label_is_learnt_then_more_rows_and_each_step_goes_back(
     assert sorted(path.name for path in second.report.parent.iterdir()) == ["report.json", "report.md"]
     with pytest.raises(NothingNew, match="rows are learnt already"):
         retrain("toy", log)
+    assert [str(successor(name)) for name in ("toy@1", "toy@2", "toy@3")] == ["toy@3"] * 3
     Store().rollback("toy")
     Store().rollback("toy")
     assert answers() == before
+    assert [str(successor(name)) for name in ("toy@1", "toy@2")] == ["toy@1", "toy@2"]
     assert [fault for one in Store().versions("toy") for fault in Store().verify(one)] == []
 
 
@@ -225,12 +227,30 @@ def test_the_command_says_what_it_would_do_and_whether_it_is_due(
     found = said("--dry-run")
     assert (found["feedback"]["rows"], found["feedback"]["read"], found["aside"]) == (12, 36, [])
     assert not (home / "models" / "toy" / "golden.json").exists()
+    with log.database.write() as connection:
+        log.erase(connection, "t", [english[200]["id"]])
+    found = said("--dry-run")
+    assert (found["feedback"]["rows"], found["feedback"]["read"]) == (11, 33)
     found = said("--when", "13 new rows or 2 days")
-    assert (found["due"], found["why"]) == (False, "12 of 13 new rows; 0.0 of 2 days")
+    assert (found["due"], found["why"]) == (False, "11 of 13 new rows; 0.0 of 2 days")
     with pytest.raises(InputError, match="--every: says how often to look; say what for with --when"):
         CliRunner().invoke(app, ["retrain", "toy", "--every", "5"], catch_exceptions=False)
     told = CliRunner().invoke(app, ["models", "decisions", "toy"]).stdout
     assert "nothing decided on toy yet" in told
+
+
+def test_what_feedback_cannot_teach_names_the_command_that_does(log: FeedbackLog) -> None:
+    store = Store()
+    with store.staging("bot") as staged:
+        store.promote(store.commit("bot", staged, {"components": ["support-intents@2"]}))
+    with pytest.raises(InputError, match="a bundle of support-intents@2"):
+        retrain("bot", log)
+    recipe = Recipe.parse({"name": "order", "task": {"kind": "rank"}, "data": {"train": "rows.jsonl"}})
+    with store.staging("order") as staged:
+        (staged / "recipe.yaml").write_text(recipe.yaml(), encoding="utf-8")
+        store.promote(store.commit("order", staged, {}))
+    with pytest.raises(InputError, match="task rank does not learn from votes and corrections"):
+        retrain("order", log)
 
 
 def test_replay_takes_so_many_rows_of_each_label_of_each_head() -> None:

@@ -3,7 +3,8 @@
  *   <script src="https://support.example/widget.js" data-key="keel_widget_..." async></script>
  *
  * The key is public: it works in the pages it was made for, and opens no one else's conversation. Attributes: data-key,
- * data-title, data-lang ("en" or "zh"; else the page's). Nothing is loaded from elsewhere and no cookie is set; the
+ * data-title, data-lang ("en" or "zh"; else the page's), data-consent (the page's visitors have agreed that models are
+ * trained on what they write). Nothing is loaded from elsewhere and no cookie is set; the
  * conversation's id stays in the tab's sessionStorage.
  */
 (() => {
@@ -131,7 +132,7 @@
       this.button.disabled = true;
       this.status.textContent = this.words.typing;
       try {
-        if (!this.id) this.id = (await this.call("", {})).id;
+        if (!this.id) this.id = (await this.call("", { consent: this.hasAttribute("consent") })).id;
         this.take(await action());
       } catch (fault) {
         if (fault.status === 404) { this.id = ""; this.last = 0; }
@@ -217,6 +218,7 @@
     chat.setAttribute("key", script.dataset.key);
     chat.setAttribute("server", new URL(script.src).origin);
     if (script.dataset.title) chat.setAttribute("title-text", script.dataset.title);
+    if ("consent" in script.dataset) chat.setAttribute("consent", "");
     if (script.dataset.lang) chat.setAttribute("lang", script.dataset.lang);
     const place = () => document.body.append(chat);
     document.body ? place() : addEventListener("DOMContentLoaded", place);
