@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 HEAD = """# HTTP
 
-Each service answers `/docs` (these routes to try), `/openapi.json`, `/healthz`, `/readyz`, `/metrics`. Under `keel serve` the
-applications' routes stand behind `/support`, `/news` and `/recommend`, and the engine's as they are. A key goes into the
-header `Authorization: Bearer KEY`. Faults are `application/problem+json` (RFC 9457): `title`, `status`, `detail`, and of a
-request that does not fit `errors[]` with each field. A body holds at most 1,000,000 bytes.
+Each service answers `/docs` (these routes to try), `/openapi.json`, `/healthz`, `/readyz`, `/metrics`. Under `keel
+serve` the applications' routes stand behind `/support`, `/news` and `/recommend`, and the engine's as they are. A key
+goes into the header `Authorization: Bearer KEY`. Faults are `application/problem+json` (RFC 9457): `title`, `status`,
+`detail`, and of a request that does not fit `errors[]` with each field. A body holds at most 1,000,000 bytes.
 """
 
 
@@ -41,9 +41,7 @@ def _services(folder: Path) -> dict[str, FastAPI]:
     from engine.service import Champions, Queue, api
 
     queue = Queue(1)
-    asked = api.application(
-        api.opened(f"sqlite:///{folder}/keys.db"), Champions(), queue=queue, per_minute=600
-    )
+    asked = api.application(api.opened(f"sqlite:///{folder}/keys.db"), Champions(), queue=queue, per_minute=600)
     support, _ = apps.customer_service.api.application(
         settings.database(f"sqlite:///{folder}/support.db"),
         lambda tenant: None,
