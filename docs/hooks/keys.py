@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 RECIPE = """# Recipe
 
 A recipe is one YAML document: which model to make of which data, and how. Unknown keys are faults that name the nearest
-known key; `--set PATH=VALUE` changes a value from the command line. The packaged ones stand in `recipes/`. Of the types,
-Count is a whole number from 1, Fraction a number from 0 to under 1, Positive one over 0, Paths a file or a list of them.
+known key; `--set PATH=VALUE` changes a value from the command line. The packaged ones stand in `recipes/`. Of the
+types, Count is a whole number from 1, Fraction a number from 0 to under 1, Positive one over 0, Paths a file or a list.
 """
 METHODS = """## What can tune what
 
