@@ -3,6 +3,7 @@
 wires ──> POST /v1/items ──> inbox ──> monitor ──> changes, series
                                                      |
 page, dashboards <── /v1/alerts, /v1/series, /v1/keys, /v1/events ┘
+analysts ──> /v1/alerts/{id}/verdict, /v1/items/{id}/correction ──> feedback
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from apps.finance_monitor import changelog, charts, events
+from apps.finance_monitor import changelog, charts, events, opinions
 from apps.finance_monitor.inbox import Full, Inbox
 from apps.finance_monitor.meter import Meter
 from apps.finance_monitor.series import rfc3339
@@ -86,6 +87,7 @@ def application(
     app.include_router(_alerts(database))
     app.include_router(_figures(database, meter))
     app.include_router(_silences(database))
+    app.include_router(opinions.routes(database))
     app.include_router(events.routes(database, ended))
     app.include_router(page("apps.finance_monitor"))
     return app, meter

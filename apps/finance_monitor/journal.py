@@ -238,7 +238,8 @@ def _row(one: Labelled) -> dict[str, Any]:
         "label": asdict(one.label) if one.label else None,
         "companies": None if one.companies is None else [[each.name, each.sentiment] for each in one.companies],
     }
-    return {"data": _json(data), "vector": None if one.vector is None else one.vector.astype("<f4").tobytes()}
+    vector = None if one.vector is None else one.vector.astype("<f4").tobytes()
+    return {"data": _json(data), "vector": vector, "item": item.id}
 
 
 def _labelled(data: str, vector: bytes | None) -> Labelled:

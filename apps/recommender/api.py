@@ -128,6 +128,19 @@ def _told(shelf: Shelf, queue: Queue, meter: Meter) -> APIRouter:
         await queue.run(lambda: _written(shelf, caller, entries, meter))
         return {"status": "ok", "accepted": len(entries), "unused": sorted(unused)}
 
+    @routes.delete("/users/{user}")
+    async def forget(caller: Server, user: Annotated[str, Path(min_length=1, max_length=200)]) -> dict[str, int]:
+        """Erase what a user did, and the lists that they were shown; their history is empty before this answers. Models
+        that learnt of it stay as they are until they are trained anew."""
+
+        def gone() -> int:
+            count = shelf.logbook(caller.tenant).forget(user)
+            for live in shelf.models(caller.tenant).values():
+                live.caught_up()
+            return count
+
+        return {"erased": await queue.run(gone)}
+
     return routes
 
 

@@ -47,6 +47,7 @@ class Live:
         self._lock, self._renewing = threading.RLock(), threading.Lock()
         self._since: dict[str, History] = {}
         self._users: dict[str, dict[str, Any]] = {}
+        self._forgotten: dict[str, datetime] = {}
         self._seen = 0
         self._take_over(_warm(_begun(reference)), 0)
         self.caught_up()
@@ -63,6 +64,8 @@ class Live:
         """What a user did, oldest first, the last feedback included."""
         recommender, since = self.recommender, self._since.get(user, ())
         told = recommender.events.history(user)
+        if user in self._forgotten:
+            told = tuple(one for one in told if (one.time or EPOCH) > self._forgotten[user])
         if not since:
             return told
         whole = (*told, *since)
@@ -83,7 +86,8 @@ class Live:
 
     def users(self) -> Iterator[str]:
         """Whoever did something, each once."""
-        return iter(dict.fromkeys([*self.recommender.events.frame["user_id"].unique(), *list(self._since)]))
+        found = dict.fromkeys([*self.recommender.events.frame["user_id"].unique(), *list(self._since)])
+        return (user for user in found if user not in self._forgotten or self.history(user))
 
     def reads(self, event: str) -> bool:
         """Whether events of a kind are in its histories: those that it has learnt from."""
@@ -149,6 +153,11 @@ class Live:
                 done.append(entry)
             elif entry.kind == "item":
                 self._item(entry, told)
+            elif entry.kind == "forgotten":
+                done = [one for one in done if one.subject != entry.subject]
+                self._since.pop(entry.subject, None)
+                self._users.pop(entry.subject, None)
+                self._forgotten[entry.subject] = entry.time
             else:
                 self._users[entry.subject] = {**self._users.get(entry.subject, {}), **entry.data}
         if told:

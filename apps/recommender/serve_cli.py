@@ -28,6 +28,7 @@ def add(app: typer.Typer) -> None:
     """Put these commands into recommender's."""
     app.command()(serve)
     app.command()(export)
+    app.command()(forget)
     app.add_typer(keys, name="keys")
 
 
@@ -103,6 +104,28 @@ def export(
         _print({"folder": str(out), **counts})
     else:
         typer.echo(f"{out}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+
+
+def forget(
+    user: Annotated[str, typer.Argument(help="The user, or the session of a visitor.")],
+    database: Url = None,
+    tenant: Tenant = "default",
+    as_json: Json = False,
+) -> None:
+    """Erase what a user did and the lists that they were shown; a running service forgets them with its next request.
+
+    Models that learnt of it stay as they are until they are trained anew.
+
+    Example: recommender forget user-4711
+    """
+    from apps.recommender import tables
+    from apps.recommender.logbook import Logbook
+
+    gone = Logbook(tables.opened(database), tenant).forget(user)
+    if as_json:
+        _print({"erased": gone})
+    else:
+        typer.echo(f"{gone} rows erased")
 
 
 @keys.command("add")

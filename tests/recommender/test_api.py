@@ -29,6 +29,7 @@ from apps.recommender.settings import Settings
 from apps.recommender.shelf import Shelf, assigned
 from engine.db import Database
 from engine.errors import InputError
+from engine.feedback import FeedbackLog
 from engine.service import Keys, Queue
 
 ALL = [f"{taste}-{number}" for taste in range(4) for number in range(12)]
@@ -192,6 +193,39 @@ def test_feedback_counts_on_the_next_request_and_after_a_restart(site: Site, tmp
         history = again.clients["default"].get("/models/served/history", params={"user": "fresh"}).json()
         assert [one["item"] for one in history] == ["2-2", "2-1", "2-0"]
         assert history[0]["title"] == "oil price outlook 2"
+
+
+def test_clicks_in_lists_are_feedback_and_a_forgotten_user_leaves_nothing(site: Site, tmp_path: Path) -> None:
+    newcomer = site.order(ALL, user="nobody")
+    site.rank(ALL, user="gone", id="list-1")
+    sent = [
+        {**click("2-1", "gone", 1, id="e1"), "ranking": "list-1"},
+        {**click("2-2", "gone", 2, id="e2"), "ranking": "list-1", "type": "purchase", "consent": False},
+        {**click("2-3", "gone", 3, id="e3"), "ranking": "another's"},
+        {**click("2-4", "other", 4, id="e4")},
+    ]
+    assert site.clients["default"].post("/feedback", json=sent).json()["accepted"] == 4
+    log = FeedbackLog(site.shelf.database)
+    bought, clicked = sorted(log.read(app="recommender", subject="gone"), key=lambda one: one.kind, reverse=True)
+    assert (clicked.kind, clicked.text, clicked.rater, clicked.tenant) == ("click", "2-1", "gone", "default")
+    assert (clicked.consent, bought.kind, bought.consent) == (True, "purchase", False)
+    assert clicked.said["items"] == newcomer
+    assert clicked.model == site.shelf.models("default")["served"].recommender.version
+    assert log.count(model="served", kind="click") == 1
+    assert log.find(clicked.id) == clicked
+    logbook = site.shelf.logbook("default")
+    assert {row["item_id"] for row in export._events(logbook)} >= {"2-1", "2-4"}
+    assert "2-2" not in {row["item_id"] for row in export._events(logbook)}, "no model is trained on it"
+
+    assert site.clients["default"].delete("/users/u1").json()["erased"] >= 0
+    assert site.order(ALL, user="u1") == newcomer, "what the bundle learnt of a user is passed over too"
+    assert site.clients["default"].delete("/users/gone").json() == {"erased": 4}
+    assert site.order(ALL, user="gone") == newcomer
+    assert log.count(app="recommender", subject="gone") == 0
+    with serving(tmp_path / "log.db") as again:
+        assert again.order(ALL, user="u1") == again.order(ALL, user="gone") == newcomer
+        again.clients["default"].post("/feedback", json=click("2-1", "u1", id="e9"))
+        assert again.order(ALL, user="u1") != newcomer, "what they do from now on counts"
 
 
 def test_one_bad_event_takes_no_other_with_it(site: Site) -> None:
