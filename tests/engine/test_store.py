@@ -137,7 +137,8 @@ def test_killed_at_any_step_the_champion_is_the_one_or_the_other_and_the_next_ca
         store = Store(tmp_path / f"{way}-{point}")
         first, second = put(store), put(store)
         store.promote(first)
-        before, after, work = [1], [1, 2], partial(store.promote, second)
+        before, after = [1], [1, 2]
+        work: Callable[[], object] = partial(store.promote, second)
         if way == "rollback":
             store.promote(second)
             before, after, work = [1, 2], [1, 2, 1], partial(store.rollback, "news")
