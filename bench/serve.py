@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,7 +152,10 @@ def _swap(
     """Clients ask on while the second version is promoted and taken back."""
     swap = _Swap(clients.Heard(), told=dict.fromkeys(said, 0))
     began = time.monotonic()
-    moves = [(began + PROMOTED, lambda: store.promote(second)), (began + ROLLED_BACK, lambda: store.rollback(NAME))]
+    moves: list[tuple[float, Callable[[], object]]] = [
+        (began + PROMOTED, lambda: store.promote(second)),
+        (began + ROLLED_BACK, lambda: store.rollback(NAME)),
+    ]
     expected, moved = str(first), began
 
     def hears(number: int, body: bytes, now: float) -> None:
