@@ -111,8 +111,8 @@ def _said(spoken: Sequence[Claim], head: str, labels: Mapping[Label, int]) -> Ar
         label = said_label(one.feedback, head)
         if label is None:
             continue
-        said: dict[str, Any] = one.feedback.said[head]
-        probability = min(max(float(said.get("probability", 0.5)), 0.0), 1.0)
+        told: Any = one.feedback.said[head].get("probability")
+        probability = min(max(told, 0.0), 1.0) if isinstance(told, int | float) else 0.5
         at = labels.get(label)
         found[:] = (1.0 - probability) / max(1, len(labels) - (at is not None))
         if at is not None:

@@ -4,8 +4,8 @@
  *
  * The key is public: it works in the pages it was made for, and opens no one else's conversation. Attributes: data-key,
  * data-title, data-lang ("en" or "zh"; else the page's), data-consent (the page's visitors have agreed that models are
- * trained on what they write). Nothing is loaded from elsewhere and no cookie is set; the
- * conversation's id stays in the tab's sessionStorage.
+ * trained on what they write). Nothing is loaded from elsewhere and no cookie is set; the conversation's id stays in the
+ * tab's sessionStorage.
  */
 (() => {
   "use strict";
