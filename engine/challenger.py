@@ -25,7 +25,7 @@ from engine import golden, lineage, resources
 from engine.data.files import write_json, write_lines
 from engine.data.rows import Row
 from engine.data.split import Parts
-from engine.decision import PLAN, Aside, Taught, decisions
+from engine.decision import PLAN, Aside, Taught, decisions, reasons
 from engine.errors import InputError
 from engine.evaluate.own_rows import own_rows
 from engine.lessons import Lessons, lessons, without_leaks
@@ -110,7 +110,7 @@ def plan(champion: Version, log: FeedbackLog, settings: Sequence[str], folder: P
         uuid.uuid4().hex,
         str(champion),
         str(root),
-        _recipe(recipe, champion, found, folder, frozen.path, len(files["train"])).model_dump(exclude_unset=True),
+        _recipe(recipe, champion, found, folder, frozen.path, files["train"]).model_dump(exclude_unset=True),
         Taught(
             len(feedback),
             tuple(sorted({id for lesson in found.new for id in lesson.ids})),
@@ -186,7 +186,9 @@ def _check_apart(champion: Version, parts: Parts, frozen: golden.Golden) -> None
         )
 
 
-def _recipe(recipe: Recipe, champion: Version, found: Lessons, folder: Path, golden_rows: Path, rows: int) -> Recipe:
+def _recipe(
+    recipe: Recipe, champion: Version, found: Lessons, folder: Path, golden_rows: Path, rows: Sequence[Row]
+) -> Recipe:
     """The recipe of the challenger: on from the champion, on the files of the folder."""
     tuning, onward = recipe.tuning, recipe.retrain
     judged = [str(golden_rows), *([str(folder / "new.jsonl")] if found.judges else [])]
@@ -194,7 +196,7 @@ def _recipe(recipe: Recipe, champion: Version, found: Lessons, folder: Path, gol
         "train": [str(folder / "train.jsonl")],
         "dev": [str(folder / "held.jsonl")],
         "test": judged,
-        "split": {**recipe.data.split.model_dump(), "group": "group"},
+        "split": {**recipe.data.split.model_dump(), "group": "group" if any(row.group for row in rows) else None},
         "noise": recipe.data.noise and recipe.data.noise.model_dump(),
         "on_leak": "drop",
     }
@@ -213,24 +215,22 @@ def _recipe(recipe: Recipe, champion: Version, found: Lessons, folder: Path, gol
         if head.labels:
             changes[f"task.heads.{head.name}.labels"] = list(head.labels)
     if found.new_labels:
-        changes |= {"tuning.adversarial": None, "tuning.r_drop": 0.0, "tuning.extend": {"replay": rows}}
+        changes |= {"tuning.adversarial": None, "tuning.r_drop": 0.0, "tuning.extend": {"replay": len(rows)}}
     return recipe.changed(changes)
 
 
 def _nothing(champion: Version, read: int, found: Lessons) -> str:
-    reasons = ", ".join(
-        f"{count} {reason}" for reason, count in Counter(one.reason for one in found.aside).most_common(5)
-    )
-    known = f"{len(found.known)} rows are learnt already" if found.known else ""
-    return f"{champion.name}: no feedback to learn from; of {read} pieces: " + (
-        "; ".join(filter(None, (known, reasons))) or "none"
-    )
+    told = [f"{len(found.known)} rows are learnt already"] if found.known else []
+    told += [f"{count} {reason}" for reason, count in reasons(found.aside)[:5]]
+    return f"{champion.name}: no feedback to learn from; of {read} pieces: {'; '.join(told) or 'none'}"
 
 
 def fresh(champion: Version, log: FeedbackLog) -> int:
     """Rows that vetted feedback comes to and no decision on the model has been about."""
     _, recipe = _taught_by_feedback(champion)
-    decided = frozenset(id for one in decisions(champion.name) for id in one.ids)
+    past = decisions(champion.name)
+    used = frozenset(id for one in past for id in (*one.feedback.learnt, *one.feedback.held))
+    aside = {found.id for one in past for found in one.aside}
     mine = specs(Recipe.load(champion.folder / "recipe.yaml").task)
-    found = lessons(log.read(model=champion.name), mine, recipe.retrain, learnt=decided)
-    return len(found.new) + len(found.judges)
+    found = lessons(log.read(model=champion.name), mine, recipe.retrain, learnt=used)
+    return sum(not aside.issuperset(lesson.ids) for lesson in (*found.new, *found.judges))

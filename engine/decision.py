@@ -93,11 +93,6 @@ class Decision:
         return folder(self.name) / self.id / MARKDOWN
 
     @property
-    def ids(self) -> tuple[str, ...]:
-        """Of all feedback that it was about."""
-        return (*self.feedback.learnt, *self.feedback.held, *(one.id for one in self.aside))
-
-    @property
     def why(self) -> str:
         """In a sentence."""
         failed = [f"{gate.name} ({gate.note})" for gate in self.gates if not gate.held]

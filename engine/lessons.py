@@ -72,7 +72,7 @@ def lessons(
             continue
         if judged & set(ids):
             found.judges.append(lesson)
-        elif learnt.issuperset(ids):
+        elif learnt & set(ids):  # further votes for a label that was learnt are no further row
             found.known.append(lesson)
         elif added & set(map(str, lesson.row.labels.values())):
             unheard.append(lesson)

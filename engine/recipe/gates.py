@@ -36,6 +36,6 @@ class Gates(Section):
     robustness: Robustness = Robustness()
     fairness: Fairness = Fairness()
     latency: Positive = 1.5
-    """Most times the champion's median latency."""
+    """Most times the champion's latency."""
     size: Positive = 1.5
     """Most times the champion's bytes on disk."""

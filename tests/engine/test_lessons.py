@@ -42,7 +42,7 @@ def test_a_label_of_few_rows_is_set_aside_and_one_of_enough_is_dealt_to_learn_an
 
 def test_what_taught_or_judged_the_champion_is_not_new() -> None:
     feedback = [one for number in range(6) for one in said(number, "card")]
-    learnt, judged = frozenset({"0-ann", "0-bob"}), frozenset({"1-ann"})
+    learnt, judged = frozenset({"0-ann"}), frozenset({"1-ann"})  # and bob has said the same since
     found = lessons(feedback, [INTENT], Retrain(), learnt=learnt, judged=judged)
     assert [len(part) for part in (found.known, found.judges, found.new)] == [1, 1, 4]
 
