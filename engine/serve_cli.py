@@ -42,6 +42,7 @@ def serve(
     import os
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a model call is single-threaded: one a core
+    from engine.drift import Watch
     from engine.service import Champions, Keys, Queue, api
     from engine.service import serve as run
 
@@ -56,11 +57,14 @@ def serve(
         )
     typer.echo(f"http://{host}:{port}/docs", err=True)
     champions.start()
+    watch = Watch(opened)
     try:
-        run(api.application(opened, champions, queue=queue, per_minute=per_minute), host=host, port=port)
+        served = api.application(opened, champions, queue=queue, per_minute=per_minute, watch=watch)
+        run(served, host=host, port=port)
     finally:
         champions.close()
         queue.close()
+        watch.close()
 
 
 def _opened(url: str | None) -> Database:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from engine.db import Database, default_url
+from engine.drift import Watch
 from engine.service import keys, predict
 from engine.service.app import create
 from engine.service.champions import Champions
@@ -13,8 +14,14 @@ from engine.service.queue import Queue
 TITLE = "engine"
 
 
-def application(database: Database, champions: Champions, *, queue: Queue, per_minute: int) -> FastAPI:
-    """/v1/predict/{model} and what every service answers."""
+def application(
+    database: Database, champions: Champions, *, queue: Queue, per_minute: int, watch: Watch | None = None
+) -> FastAPI:
+    """/v1/predict/{model} and what every service answers.
+
+    Args:
+        watch: counts what is asked and answered, for `engine drift`; who gave it closes it.
+    """
     from engine import __version__
 
     app = create(
@@ -26,7 +33,7 @@ def application(database: Database, champions: Champions, *, queue: Queue, per_m
         local=True,
         ready=champions.readiness,
     )
-    app.include_router(predict.routes(champions, queue))
+    app.include_router(predict.routes(champions, queue, watch))
     return app
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, model_validator
 
+from engine.drift import Watch
 from engine.errors import InputError, StoreError
 from engine.predictor import Predictor, Text
 from engine.service import logs, telemetry
@@ -51,7 +52,7 @@ def routes(champions: Champions, queue: Queue, watch: Watch | None = None) -> AP
     """The road to every model in a store. Models are no tenant's: whoever may predict may ask them all.
 
     Args:
-        watch: counts what is asked and answered, for drift.
+        watch: counts what is asked and answered, for `engine drift`; who gave it closes it.
     """
     router = APIRouter(prefix="/v1", tags=["predict"])
 
@@ -61,7 +62,8 @@ def routes(champions: Champions, queue: Queue, watch: Watch | None = None) -> AP
 
         `text` is answered by `answer`, `texts` by `answers` in their order.
         """
-        predictor = champions.held(model) or await queue.run(lambda: _loaded(champions, model))
+        held = champions.held(model)
+        predictor = await queue.run(lambda: _loaded(champions, model)) if held is None else held
         heads = [head.name for head in predictor.spec.heads]
         if body.head is not None and body.head not in heads:
             raise Problem(422, f"head {body.head!r}: {predictor.model} has {', '.join(heads)}")
@@ -90,7 +92,7 @@ def _loaded(champions: Champions, model: str) -> Predictor:
 def _answer(predictor: Predictor, text: Text, head: str | None, watch: Watch | None) -> str:
     with telemetry.span("inference", model=predictor.model, backend=predictor.backend):
         found = predictor.one(text)
-    if watch:
-        watch.seen(predictor.model, [found], [text])
+    if watch is not None:
+        watch.seen(found.model, [found], [text])
     said = found.as_dict()
     return json.dumps(said if head is None else {head: said[head]}, ensure_ascii=False)

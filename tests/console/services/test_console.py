@@ -55,7 +55,7 @@ def test_a_customers_question_is_answered_with_its_sources_and_judged(browser: A
     assert "F-24" in answer.text
     assert "sources: " in answer.text
     answer.find_element(By.CSS_SELECTOR, ".sources .q-item").click()
-    _until(browser, ".log .quote", "F-24")
+    _until(browser, ".log .sources", "F-24 the trace of a transfer")
     _shot(browser, "console-chat")
     before = len(site.feedback())
     browser.find_element(By.CSS_SELECTOR, ".log li.bot .links button").click()
