@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,9 @@ GRACE_S = 5.0
 def run(*, seeds: int) -> Figures:
     """`http_share`: texts a second over HTTP, one a request, over those of `Predictor.predict` in the same round; the
     median of the rounds. `different`: answers that are not, to the byte, what the Predictor says. `noticed_s`: until
-    the last answer of the version before, at the promotion and at the rollback, the longer."""
+    the last answer of the version before, at the promotion and at the rollback, the longer. `cpu_share`: processor
+    seconds of a text offline over those of server and clients a text, one a request: holds on a machine that does other
+    things as well, where a server that waits for its turn at each step gets less of the wall's time."""
     with Progress() as progress, tempfile.TemporaryDirectory() as home:
         (version,) = trained(Recipe.load("recipes/finance_news.yaml"), 1, progress)
         store = Store(Path(home) / "models")
@@ -66,6 +68,7 @@ def run(*, seeds: int) -> Figures:
         {
             "http_share": float(np.median(share)),
             "http_share_lists": float(np.median(listed)),
+            "cpu_share": float(np.median([one.cpu_offline / one.cpu_single for one in rounds])),
             "failed_requests": float(len(faults)),
             "different": float(sum(one.different for one in rounds) + swap.different),
             "p50_ms": float(1000 * np.percentile(seconds, 50)),
@@ -95,6 +98,9 @@ class _Round:
     listed: float
     heard: clients.Heard
     different: int
+    cpu_offline: float
+    cpu_single: float
+    """Processor seconds of a text, of clients and server together."""
 
     @classmethod
     def of(
@@ -106,11 +112,11 @@ class _Round:
         lists: list[bytes],
         said: list[str],
     ) -> _Round:
-        done, began = 0, time.monotonic()
+        done, began, spent = 0, time.monotonic(), server.cpu()
         while time.monotonic() < began + SECONDS:
             predictor.predict(texts)
             done += len(texts)
-        offline, different = done / (time.monotonic() - began), 0
+        offline, cpu, different = done / (time.monotonic() - began), (server.cpu() - spent) / done, 0
         model = {"model": predictor.model, "backend": predictor.backend}
 
         def one(number: int, body: bytes, _: float) -> None:
@@ -122,11 +128,13 @@ class _Round:
             expected = ", ".join(said[LIST * number : LIST * number + LIST])
             different += body.decode() != f'{{"answers": [{expected}], {json.dumps(model)[1:]}'
 
+        spent = server.cpu()
         heard = clients.load(server.port, singles, CLIENTS, SECONDS, one)
+        single = (server.cpu() - spent) / max(1, len(heard.seconds))
         more = clients.load(server.port, lists, CLIENTS, SECONDS, many)
         heard.faults += more.faults
         rate = LIST * len(more.seconds) / more.lasted
-        return cls(offline, len(heard.seconds) / heard.lasted, rate, heard, different)
+        return cls(offline, len(heard.seconds) / heard.lasted, rate, heard, different, cpu, single)
 
 
 @dataclass
@@ -144,7 +152,10 @@ def _swap(
     """Clients ask on while the second version is promoted and taken back."""
     swap = _Swap(clients.Heard(), told=dict.fromkeys(said, 0))
     began = time.monotonic()
-    moves = [(began + PROMOTED, lambda: store.promote(second)), (began + ROLLED_BACK, lambda: store.rollback(NAME))]
+    moves: list[tuple[float, Callable[[], object]]] = [
+        (began + PROMOTED, lambda: store.promote(second)),
+        (began + ROLLED_BACK, lambda: store.rollback(NAME)),
+    ]
     expected, moved = str(first), began
 
     def hears(number: int, body: bytes, now: float) -> None:
@@ -190,6 +201,14 @@ def _said(predictor: Predictor, texts: list[str]) -> list[str]:
 class _Server:
     port: int
     key: str
+    process: int
+
+    def cpu(self) -> float:
+        """Processor seconds that the server and this process have used."""
+        import psutil
+
+        of = [psutil.Process(one).cpu_times() for one in (self.process, os.getpid())]
+        return float(sum(one.user + one.system for one in of))
 
     def request(self, body: dict[str, Any]) -> bytes:
         return clients.request(f"/v1/predict/{NAME}", json.dumps(body).encode(), self.key, f"127.0.0.1:{self.port}")
@@ -212,7 +231,7 @@ def _serving(home: str) -> Iterator[_Server]:
     ):
         try:
             _wait_for(f"http://127.0.0.1:{port}/readyz", server)
-            yield _Server(port, json.loads(made.stdout)["key"])
+            yield _Server(port, json.loads(made.stdout)["key"], server.pid)
         finally:
             server.terminate()
             server.wait(30)

@@ -22,7 +22,7 @@ SHARE = 8
 """Items of one request that a thread does before another request has its turn."""
 
 
-TAKEN = int(os.environ.get("V", "4"))
+TAKEN = 4
 """Shares that a thread does before it hands their results back."""
 
 

@@ -52,7 +52,9 @@ def test_an_alert_names_the_models_that_answered_as_it_opened(tmp_path: Path) ->
         chunks.append(None)
         return labelling("others") if len(chunks) == 7 else None
 
-    told = monitor([File(str(feed))], models(), newer=newer).alerts.values()
+    log = tmp_path / "alerts.jsonl"
+    monitor([File(str(feed))], models(), newer=newer, state=str(tmp_path / "monitor.db"), log=log)
+    told = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     named = [(one["opened"], one["model"]["name"]) for one in told]
     assert {name for _, name in named} == {"words", "others"}
     assert [name for _, name in sorted(named)] == sorted((name for _, name in named), reverse=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,9 +26,10 @@ from apps.recommender.events import Event, Events
 from apps.recommender.items import KNOWN, Items
 from apps.recommender.logbook import Logbook
 from apps.recommender.past import Met, Past
-from apps.recommender.ranker import Recommender
+from apps.recommender.ranker import FILE, Recommender
 from apps.recommender.settings import Settings
 from apps.recommender.shelf import Shelf, assigned
+from engine import Store
 from engine.db import Database
 from engine.errors import InputError
 from engine.feedback import FeedbackLog
@@ -49,6 +52,13 @@ def stored(recommender: Recommender, session_home: Path) -> str:
 @pytest.fixture(autouse=True)
 def _home(session_home: Path, home: Path, monkeypatch: pytest.MonkeyPatch, stored: str) -> None:
     monkeypatch.setenv("KEEL_HOME", str(session_home))
+
+
+def until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
 
 
 class Site:
@@ -335,6 +345,22 @@ def test_a_bundle_that_learnt_from_the_log_does_not_count_it_twice(
     assert live.recommender.version.endswith("@2")
     assert [one.item_id for one in live.history("twice")] == ["2-1", "2-2", "2-3"]
     recommender.save("served")
+
+
+def test_a_promoted_bundle_is_taken_within_seconds_and_a_broken_one_is_not(
+    site: Site, recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.recommender.shelf.EVERY_S", 0.02)
+    store = Store()
+    answers, http = site.shelf.models("default")["served"].recommender.version, site.clients["default"]
+    threading.Thread(target=site.shelf.keep_fresh, args=(3600.0,), daemon=True).start()
+    broken = store.get(recommender.save("served", promote=False).version)
+    (broken.folder / FILE).write_text("{}", encoding="utf-8")
+    store.promote(broken)
+    until(lambda: f"{answers} answers; {broken} is refused" in http.get("/readyz").text)
+    promoted = recommender.save("served").version
+    until(lambda: f"{promoted} answers" in http.get("/readyz").text)
+    assert site.rank(["2-1", "2-2"])["model"] == promoted
 
 
 def test_tenants_never_see_each_others_users_items_or_models(site: Site, tmp_path: Path) -> None:
