@@ -250,8 +250,8 @@ def monitor(
             outbox.start()
         beat()
         for chunk in reading:
-            if newer and (fresh := newer()):
-                models, reader = fresh, fresh.reader(listed)
+            if newer and (promoted := newer()):
+                models, reader = promoted, promoted.reader(listed)
                 now.monitor.alarms.model = models.lineage()
             models.hurry(ahead is not None and ahead.overloaded)
             found = [entry.found for entry in chunk]
