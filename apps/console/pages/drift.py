@@ -28,8 +28,11 @@ async def draw(visit: Visit) -> None:
     if not names:
         ui.label(say("models.none")).classes("empty")
         return
+    asked = visit.request.query_params.get("model")
     with ui.element("div").classes("choices"):
-        chosen = ui.select(names, value=names[0], label=say("feedback.model")).props("outlined dense")
+        chosen = ui.select(names, value=asked if asked in names else names[0], label=say("feedback.model")).props(
+            "outlined dense"
+        )
     place = ui.element("div").classes("stack").props("aria-live=polite")
 
     async def look() -> None:

@@ -49,8 +49,9 @@ async def draw(visit: Visit, name: str) -> None:
     from nicegui import ui
 
     found, say = await visit.asked(lambda: Model.read(visit, name)), visit.words
-    with ui.element("div").classes("above"):
-        ui.link(say("page.models"), "/models").classes("soft")
+    with ui.element("div").classes("links"):
+        ui.link(say("page.models"), "/models")
+        ui.link(say("page.drift"), f"/drift?model={name}")
     heading(name, 1)
     _versions(visit, found)
     if len(found.changes) > 1:

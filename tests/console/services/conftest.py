@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,23 +14,32 @@ from pathlib import Path
 import httpx
 import pytest
 
+from apps.customer_service import tables
+from apps.customer_service.confidence import Confidence
+from apps.customer_service.finder import Fusion
+from apps.customer_service.ingest import ingest
+from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.logistic import Logistic
+from apps.customer_service.models import Models
+from apps.customer_service.past import Past
 from apps.finance_monitor.feeds.file import File
 from apps.finance_monitor.run import monitor
 from apps.recommender.ranker import NAME, Recommender
-from engine import Store, Version, load
+from engine import Embedder, Progress, Store, Version, load, packaged
 from engine.db import Database
 from engine.decision import Decision, Gate, Taught, folder
 from engine.drift import Watch
 from engine.feedback import MIGRATIONS, Feedback, FeedbackLog
-from tests.customer_service.conftest import trained_bot  # noqa: F401
 from tests.finance_monitor.test_serve import surge, usual
-from tests.finance_monitor.words import models
+from tests.finance_monitor.words import models as words
 from tests.recommender.conftest import recommender, shop, shop_settings, training  # noqa: F401
 from tests.service.conftest import stored, trained_toy  # noqa: F401
 from tests.services import free_port
 
 WAIT_S = 90
 USUAL = 300
+SENTENCE, ANSWER = 11, 18
+"""Figures that a bot weighs a sentence and an answer by."""
 TEXTS = [f"Profit of the {name} rises by a tenth" for name in ("bank", "mill", "mine", "port", "farm", "yard")]
 
 
@@ -59,17 +67,17 @@ class Site:
 @pytest.fixture(scope="module")
 def site(
     tmp_path_factory: pytest.TempPathFactory,
-    trained_bot: Path,  # noqa: F811
+    toy_base: Path,
     trained_toy: Version,  # noqa: F811
     recommender: Recommender,  # noqa: F811
 ) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("house")
-    shutil.copytree(trained_bot, home, dirs_exist_ok=True)
     site = Site(f"http://127.0.0.1:{free_port()}", home)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEEL_HOME", str(home))
         recommender.save(NAME)
         _toys(trained_toy)
+        _bot(site, toy_base)
         _past(site)
     port = site.address.rpartition(":")[2]
     serve = [*_command(), "serve", "--port", port]
@@ -88,11 +96,24 @@ def _toys(version: Version) -> None:
     store.promote(first)
 
 
+def _bot(site: Site, base: Path) -> None:
+    """A bot that is sure of whatever it finds first, by an encoder of random weights: codes are found all the same."""
+    sentence, answer = (Logistic((0.0,) * of, (1.0,) * of, (0.0,) * of, 5.0) for of in (SENTENCE, ANSWER))
+    sure = Confidence(sentence, answer, (0.0,) * 100)
+    Models(str(base), None, None, None, Fusion(), sure, 0.5, Past()).save({})
+    database = Database.open(site.url, name=tables.NAME, migrations=tables.MIGRATIONS)
+    knowledge = Knowledge(database)
+    ingest(
+        [packaged() / "data/support/articles/en/fees-codes.md"], knowledge, Embedder(str(base)), Progress(quiet=True)
+    )
+    database.close()
+
+
 def _past(site: Site) -> None:
     """News up to an alert that fires, feedback on the toy, what it was asked, and a challenger that was refused."""
     feed = site.home / "feed.jsonl"
     feed.write_text("".join(json.dumps(one) + "\n" for one in [*usual(USUAL), *surge(USUAL)]), encoding="utf-8")
-    monitor([File(str(feed))], models(), state=site.url)
+    monitor([File(str(feed))], words(), state=site.url)
     database = Database.open(site.url, name="feedback", migrations=MIGRATIONS)
     log, toy = FeedbackLog(database), load("toy")
     with database.write() as connection:
