@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from engine.decision import Aside as Aside
     from engine.decision import Decision as Decision
+    from engine.decision import Gate as Gate
+    from engine.decision import Taught as Taught
+    from engine.decision import decisions as decisions
     from engine.embedder import Embedder as Embedder
     from engine.generator import Generator as Generator
     from engine.lineage import successor as successor
+    from engine.opening import load as load
     from engine.predictor import Prediction as Prediction
     from engine.predictor import Predictor as Predictor
-    from engine.predictor import load as load
     from engine.progress import Progress as Progress
     from engine.recipe import Recipe as Recipe
     from engine.resources import packaged as packaged
@@ -34,21 +38,25 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Answer": "engine.tasks.labels",
+    "Aside": "engine.decision",
     "Decision": "engine.decision",
     "Embedder": "engine.embedder",
+    "Gate": "engine.decision",
     "Generator": "engine.generator",
     "Prediction": "engine.predictor",
     "Predictor": "engine.predictor",
-    "load": "engine.predictor",
+    "load": "engine.opening",
     "Progress": "engine.progress",
     "Recipe": "engine.recipe",
     "packaged": "engine.resources",
     "retrain": "engine.retraining",
     "sha256": "engine.resources",
     "Store": "engine.store",
+    "Taught": "engine.decision",
     "successor": "engine.lineage",
     "Trained": "engine.training",
     "Version": "engine.store",
+    "decisions": "engine.decision",
     "learnt_from": "engine.training",
     "train": "engine.training",
 }

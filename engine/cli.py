@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from typing import Annotated, Any
@@ -22,6 +21,7 @@ from engine import (
     models_cli,
     processes,
     retrain_cli,
+    serve_cli,
     study_cli,
 )
 from engine.printing import Json, print_json, print_table
@@ -39,6 +39,7 @@ app.add_typer(data_cli.data, name="data")
 app.add_typer(export_cli.export, name="export")
 app.add_typer(feedback_cli.feedback, name="feedback")
 study_cli.add(app)
+serve_cli.add(app)
 app.command()(explain_cli.explain)
 app.command()(check_cli.check)
 app.command()(drift_cli.drift)
@@ -151,7 +152,7 @@ def predict(
     Example: engine predict finance-news "Profit fell 12% on weak demand"
     """
     from engine.export.forms import FORMS
-    from engine.predictor import load
+    from engine.opening import load
 
     if backend not in ("auto", *FORMS):
         raise errors.InputError(f"--backend {backend}: choose auto, {', '.join(FORMS)}")
@@ -169,8 +170,7 @@ def predict(
             yield line if pair is None else (line, pair)
 
     for found in predictor.stream(remembered()):
-        heads = {head: dataclasses.asdict(answer) for head, answer in found.heads.items()}
-        document = {"text": kept.pop(0), **heads, "model": found.model, "backend": found.backend}
+        document = {"text": kept.pop(0), **found.as_dict(), "model": found.model, "backend": found.backend}
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 

@@ -17,6 +17,7 @@ from engine.evaluate.held_out import said
 from engine.evaluate.intervals import Difference, Metric, bootstrap, paired_bootstrap
 from engine.evaluate.report import Figure
 from engine.export import forms
+from engine.opening import opened
 from engine.predictor import Predictor
 from engine.progress import Progress
 from engine.recipe import Recipe
@@ -97,7 +98,7 @@ def compare(
     found: list[Candidate] = []
     firsts: dict[str, list[Metric]] = {}
     for name, versions in zip(names, trained, strict=True):
-        predictors = [Predictor.open(version.folder, model=str(version)) for version in versions]
+        predictors = [opened(version.folder, model=str(version)) for version in versions]
         outputs = [said(predictor, rows) for predictor in predictors]
         quality = []
         for head in heads:

@@ -109,6 +109,13 @@ class Decision:
             stream.write(markdown(self))
         write_json(place / JSON, asdict(self))
 
+    def keep(self) -> None:
+        """Put it where the decisions on its model lie, whole or not at all."""
+        aside = folder(self.name) / f".{self.id}"
+        aside.mkdir(parents=True, exist_ok=True)
+        self.write(aside)
+        aside.rename(folder(self.name) / self.id)
+
 
 def folder(name: str) -> Path:
     """Where the decisions on a model lie."""

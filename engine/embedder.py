@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from engine import base_models, resources
 from engine.errors import InputError
-from engine.predictor import ApartSession, OnnxSession, TextSession, load
+from engine.opening import load
+from engine.predictor import ApartSession, OnnxSession, TextSession
 from engine.store import Store, Version
 from engine.tasks.heads import ModelSpec
 

@@ -32,7 +32,7 @@ def explain(
             f"--html {html}: the folder {html.parent} does not exist; make it, or give another path"
         )
     from engine import explain as explaining
-    from engine.predictor import load
+    from engine.opening import load
     from engine.progress import Progress
 
     with Progress(quiet=as_json) as progress:

@@ -205,6 +205,10 @@ def forget(
     log = opened(database)
     with log.database.write() as connection:
         gone = log.erase(connection, tenant, [subject])
+    if left := log.read(tenant=tenant, subject=subject):
+        raise InputError(
+            f"{gone} erased here, but {left[0].app} itself keeps {len(left)} of {subject!r}: use its own command forget"
+        )
     if as_json:
         print_json({"erased": gone})
     else:

@@ -23,7 +23,7 @@ Prompt = str | Sequence[Message]
 
 
 class Generator(Predictor):
-    """Answers by one stored version. Made by `engine.load`, or `Predictor.open` for a folder.
+    """Answers by one stored version. Made by `engine.load`, or `opening.opened` for a folder.
 
     Attributes:
         max_new_tokens: bound on an answer, as the recipe set it.
@@ -84,10 +84,13 @@ class Generator(Predictor):
 
     def stream(self, texts: Iterable[Text]) -> Iterator[Prediction]:
         """Answers to prompts that come one after the other; the head is "answer"."""
-        for text in texts:
-            if not isinstance(text, str):
-                raise InputError(f"predict takes prompts here, one text each; got {type(text).__name__}")
-            yield Prediction({HEAD: self.answer(text)}, self.model, self.backend)
+        return map(self.one, texts)
+
+    def one(self, text: Text) -> Prediction:
+        """As `stream`, for one prompt."""
+        if not isinstance(text, str):
+            raise InputError(f"predict takes prompts here, one text each; got {type(text).__name__}")
+        return Prediction({HEAD: self.answer(text)}, self.model, self.backend)
 
     def outputs(self, texts: Sequence[Text]) -> NoReturn:
         raise InputError(

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import resources
-from engine.base_models import carrier, check_pin
+from engine.carriers import carrier, check_pin
 from engine.errors import InputError
 
 WEIGHTS_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"

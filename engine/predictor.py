@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from engine.errors import InputError, StoreError
 from engine.export import choice, forms
 from engine.export.forms import Form
-from engine.store import Store, Version
+from engine.store import Version
 from engine.tasks import kinds
 from engine.tasks.heads import ModelSpec
 from engine.tasks.kinds import Output, without_prefix
@@ -28,6 +28,8 @@ Backend = Literal["auto"] | Form
 Text = str | tuple[str, str]
 """A text, or a pair of them for models of pairs: (question, passage), (query, text), (headline, company)."""
 Arrays = dict[str, NDArray[np.float64]]
+PICKLES = frozenset((".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"))
+"""Files that may run code as they are read; a model is stored as safetensors and ONNX, which cannot."""
 CHUNK = 256
 """Texts handed to the threads at once: bounds what waits in memory when the input is a stream."""
 
@@ -43,6 +45,10 @@ class Prediction:
 
     def __getitem__(self, head: str) -> Any:
         return self.heads[head]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Head -> its answer, as JSON has it."""
+        return {head: asdict(answer) for head, answer in self.heads.items()}
 
 
 class Session(Protocol):
@@ -166,7 +172,7 @@ def _clean(text: str) -> str:
 
 
 class Predictor:
-    """Answers texts by one stored version. Made by `load`, or `Predictor.open` for a folder."""
+    """Answers texts by one stored version. Made by `opening.load`, or `Predictor.open` for a folder."""
 
     def __init__(
         self, texts: TextSession, spec: ModelSpec, temperatures: dict[str, float], *, model: str, backend: str
@@ -196,12 +202,12 @@ class Predictor:
             raise InputError(
                 f"{model or folder}: not made here as {chosen}; run: engine export convert {model or 'NAME'} {chosen}"
             )
+        if found := sorted(path.name for path in (folder / "model").rglob("*") if path.suffix in PICKLES):
+            raise StoreError(f"{model or folder}: holds {found[0]}, which may run code as it is read; it is not loaded")
         try:
             spec = ModelSpec.read(folder / "model")
             if spec.task == "generate":
-                from engine.generator import Generator
-
-                return Generator(folder, spec, model=model or folder.name)
+                raise InputError(f"{model or folder}: answers in words; engine.load opens it")
             temperatures = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["temperatures"]
             if spec.task == "choose":
                 texts: TextSession = VerbalizedSession(folder / "model", spec)
@@ -230,15 +236,21 @@ class Predictor:
                 yield text
 
         for said in self.texts.stream(remembered()):
-            text = asked.pop(0)
-            first, second = (text, None) if isinstance(text, str) else text
-            answers = {
-                head.name: kinds.of(head.kind).answer(
-                    head, said.output(place), self.temperatures[head.name], _clean(first), second
-                )
-                for place, head in enumerate(self.spec.heads)
-            }
-            yield Prediction(answers, self.model, self.backend)
+            yield self._answered(asked.pop(0), said)
+
+    def one(self, text: Text) -> Prediction:
+        """The result for one text, the same to the bit, in the caller's thread: for servers, which have threads."""
+        return self._answered(text, self.texts.one(text))
+
+    def _answered(self, text: Text, said: Said) -> Prediction:
+        first, second = (text, None) if isinstance(text, str) else text
+        answers = {
+            head.name: kinds.of(head.kind).answer(
+                head, said.output(place), self.temperatures[head.name], _clean(first), second
+            )
+            for place, head in enumerate(self.spec.heads)
+        }
+        return Prediction(answers, self.model, self.backend)
 
     def outputs(self, texts: Sequence[Text]) -> dict[str, list[Output]]:
         """What the model says of each text before calibration and decoding, a head."""
@@ -326,16 +338,3 @@ def _text_session(session: Session, spec: ModelSpec, tokenizer: Path) -> TextSes
         )
     cut = "only_second" if spec.task == "extract" else "longest_first"
     return TextSession(session, tokenizer, prefix=spec.prefix, max_length=spec.max_length, cut=cut, pairs=spec.pairs)
-
-
-def load(reference: str, *, backend: Backend = "auto", store: Store | None = None) -> Predictor:
-    """The stored model "name", "name@alias" or "name@number", ready to answer; a bare name means its champion.
-
-    Raises:
-        InputError: there is no such version or it lacks the backend.
-        StoreError: the version does not load.
-    """
-    version = (store or Store()).get(reference)
-    predictor = Predictor.open(version.folder, backend=backend, model=str(version))
-    predictor.version = version
-    return predictor

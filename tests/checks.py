@@ -1,50 +1,43 @@
-"""`make check` beyond ruff and mypy: import walls, the data's originality, the documents' examples, the change log.
+"""`make check` beyond its tools: no circle of imports, the data's originality, the documents' examples, the change log.
 
 python -m tests.checks
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shlex
 import sys
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-OPEN_SUBMODULES = {"service", "db", "text", "explain", "errors", "feedback"}
-"""What of the engine an application may import besides `engine` itself."""
 MAX_SHARED = 0.05
 MAX_TERMS = 0.6
 LABELLED = {f"data/finance/{name}.jsonl": "id" for name in ("headlines", "contrasts", "opposites")} | {
     "data/catalog/items.jsonl": "item_id"
 }
 """Each file, and the name of its ids; a text is a title, with its description where there is one."""
-COMMANDS = {
-    "engine": "engine.cli",
-    "finance-monitor": "apps.finance_monitor.cli",
-    "recommender": "apps.recommender.cli",
-    "support-bot": "apps.customer_service.cli",
-}
+AFTER = ("|", "||", "&", "&&", ">", ">>", ";")
+"""Words of a shell with which a command of ours is over."""
 
 
-def walls() -> Iterator[str]:
-    """The engine imports no app, an app no other app and nothing of the engine's inside."""
-    for path in [*ROOT.glob("engine/**/*.py"), *ROOT.glob("apps/**/*.py")]:
-        parts = path.relative_to(ROOT).parts
-        for module in _imports(path):
-            names = module.split(".")
-            if parts[0] == "engine" and names[0] == "apps":
-                yield f"{path.relative_to(ROOT)}: the engine imports {module}"
-            if parts[0] == "apps" and len(parts) > 2 and parts[1] != "console":
-                if names[0] == "apps" and len(names) > 1 and names[1] != parts[1]:
-                    yield f"{path.relative_to(ROOT)}: one app imports another, {module}"
-                if names[0] == "engine" and len(names) > 1 and names[1] not in OPEN_SUBMODULES:
-                    yield f"{path.relative_to(ROOT)}: an app imports the engine's inside, {module}"
+def circles() -> Iterator[str]:
+    """No module imports another that imports it, by whatever way round; imports for types alone do not count."""
+    import grimp
+
+    graph = grimp.build_graph("engine", "apps", exclude_type_checking_imports=True, cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as fault:
+        yield " is imported by ".join(fault.args[1])
 
 
 def originality() -> Iterator[str]:
@@ -142,12 +135,16 @@ def examples() -> Iterator[str]:
 
     import typer
 
-    known = {name: typer.main.get_command(importlib.import_module(module).app) for name, module in COMMANDS.items()}
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    known = {
+        name: typer.main.get_command(importlib.import_module(place.partition(":")[0]).app)
+        for name, place in scripts.items()
+    }
     sources = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/**/*.md")]
     for path in [*sources, *ROOT.glob("engine/*cli.py"), *ROOT.glob("apps/*/*cli.py")]:
         text = path.read_text(encoding="utf-8").replace("\\\n", " ")
-        for line in re.findall(rf"^\s*(?:\$ |Example: )?((?:{'|'.join(COMMANDS)}) (?!= )[^\n`]+)$", text, re.MULTILINE):
-            words = shlex.split(line.split("  #")[0].split(" | ")[0].split(" > ")[0])
+        for line in re.findall(rf"^\s*(?:\$ |Example: )?((?:{'|'.join(known)}) (?!= )[^\n`]+)$", text, re.MULTILINE):
+            words = list(takewhile(lambda word: word not in AFTER, shlex.split(line.split("  #")[0])))
             command: Any = known[words[0]]
             rest = words[1:]
             while rest and rest[0] in getattr(command, "commands", {}):
@@ -165,8 +162,6 @@ def examples() -> Iterator[str]:
 
 def change_log() -> Iterator[str]:
     """The change log has a section for the version."""
-    import tomllib
-
     from engine import __version__
 
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -178,22 +173,13 @@ def change_log() -> Iterator[str]:
 
 def main() -> int:
     faults = 0
-    for check in (walls, originality, support_data, feed_apart, examples, change_log):
+    for check in (circles, originality, support_data, feed_apart, examples, change_log):
         found = list(check())
         print(f"{check.__name__:12} {'ok' if not found else f'{len(found)} faults'}")
         for fault in found:
             print(f"  {fault}")
         faults += len(found)
     return 1 if faults else 0
-
-
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "apps")
 
 
 def _words(text: str) -> list[str]:

@@ -20,16 +20,20 @@ from pydantic import BaseModel, Field
 from apps.customer_service import handover
 from apps.customer_service.bot import Bot
 from apps.customer_service.conversations import Conversations, NoConversation, Told
+from apps.customer_service.models import NAME
 from apps.customer_service.question import MAX_LETTERS
 from apps.customer_service.talk import turn
+from engine import Store
 from engine.db import Database
-from engine.errors import InputError
-from engine.service import Caller, Keys, Problem, Queue, allow, create
+from engine.errors import InputError, KeelError
+from engine.service import Caller, Keys, Problem, Queue, Readiness, allow, create
+from engine.service.renewal import EVERY_S, Renewal, trusted
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="Of a conversation.")]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_LETTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Anyone = Annotated[Caller, allow("server", "agent", "widget")]
+Judge = Annotated[Caller, allow("server", "agent", "widget", scope="feedback")]
 Server = Annotated[Caller, allow("server")]
 Agent = Annotated[Caller, allow("server", "agent")]
 
@@ -70,7 +74,7 @@ class Desks:
         self._mask = mask_personal_data
         self._bot_of = bot_of
         self._bots: dict[str, Bot] = {}
-        self._lock = threading.Lock()
+        self._lock, self._ending, self._renewal = threading.Lock(), threading.Event(), Renewal()
 
     def bot(self, tenant: str) -> Bot:
         """The tenant's bot, made anew when its index was made anew by another embedder.
@@ -78,6 +82,9 @@ class Desks:
         Raises:
             Problem: 409, the tenant has no articles, or no trained models.
         """
+        held = self._bots.get(tenant)
+        if held is not None and not held.stale():
+            return held
         with self._lock:
             held = self._bots.get(tenant)
             if held is None or held.stale():
@@ -86,6 +93,34 @@ class Desks:
                 except InputError as fault:
                     raise Problem(409, str(fault)) from None
             return self._bots[tenant]
+
+    def keep_current(self, every_s: float = EVERY_S) -> None:
+        """Let promoted bundles answer in the place of those before, until `close`; for a thread of its own."""
+        while not self._ending.wait(every_s):
+            for tenant, bot in list(self._bots.items()):
+                self._look(tenant, bot.models.version)
+
+    def _look(self, tenant: str, old: str) -> None:
+        def take() -> None:
+            trusted(Store(), version)
+            bot = self._bot_of(tenant)
+            bot.warm()
+            self._bots[tenant] = bot
+
+        try:
+            version = Store().get(NAME)
+            if self._renewal.due(tenant, str(version), old):
+                self._renewal.take(tenant, str(version), old, take)
+        except (KeelError, OSError, ValueError) as fault:
+            self._renewal.refuse(tenant, NAME, old, fault)
+
+    def readiness(self) -> Readiness:
+        """The bots that answer; a newer bundle that was refused is told of."""
+        told = {self._renewal.told(tenant, bot.models.version) for tenant, bot in list(self._bots.items())}
+        return Readiness(True, {NAME: "; ".join(sorted(told)) or "loaded at the first question"})
+
+    def close(self) -> None:
+        self._ending.set()
 
     def conversations(self, tenant: str) -> Conversations:
         return Conversations(self.database, tenant, mask_personal_data=self._mask)
@@ -108,8 +143,15 @@ def application(
     from apps.customer_service import completions
     from engine import __version__
 
-    app = create("support-bot", Keys(database), queue=queue, per_minute=per_minute, version=__version__)
     desks = Desks(database, bot_of, mask_personal_data=mask_personal_data)
+    app = create(
+        "support-bot",
+        Keys(database),
+        queue=queue,
+        per_minute=per_minute,
+        version=__version__,
+        ready=desks.readiness,
+    )
     app.include_router(_conversations(desks, queue))
     app.include_router(_inbox(desks))
     app.include_router(completions.routes(desks, queue))
@@ -152,7 +194,7 @@ def _conversations(desks: Desks, queue: Queue) -> APIRouter:
         return await queue.run(answered)
 
     @routes.post("/conversations/{id}/feedback")
-    def judge(caller: Anyone, id: Id, body: Verdict) -> dict[str, Any]:
+    def judge(caller: Judge, id: Id, body: Verdict) -> dict[str, Any]:
         """Whether the last answer was good."""
         with _faults():
             return {"turn": desks.conversations(caller.tenant).judge(id, body.good)}

@@ -114,6 +114,9 @@ def train(
     dialogues: Annotated[Path | None, typer.Option(help="Past dialogues as JSON lines; else Keel's own.")] = None,
     dev: Annotated[Path | None, typer.Option(help="Labelled questions to fit weights and the bar on.")] = None,
     small_talk: Annotated[Path | None, typer.Option(help="Small talk as JSON lines of text, intent.")] = None,
+    most: Annotated[
+        int | None, typer.Option(min=1, help="Past dialogues to learn from, drawn evenly: a fraction of the time.")
+    ] = None,
     base: Annotated[str, typer.Option(help='"minilm", or "multilingual" for Chinese.')] = "minilm",
     database: Url = None,
     tenant: Tenant = "default",
@@ -135,6 +138,7 @@ def train(
             small_talk or settings.packaged("small_talk.jsonl"),
             progress,
             base=base,
+            most=most,
         )
         progress.stage("reading the articles with the new embedder")
         knowledge.reindex(learnt.models.embedder)

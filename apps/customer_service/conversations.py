@@ -258,7 +258,7 @@ class Conversations:
             ),
         )  # fmt: skip
 
-    def _asked(self, connection: Connection, id: str, before: int | None) -> Row[Any] | None:
+    def _asked(self, connection: Connection, id: str, before: int | None) -> Row[Any, Any] | None:
         """The customer's last turn, before a number."""
         mine = [*self._of(id), _T.role == "customer"] + ([] if before is None else [_T.number < before])
         return connection.execute(select(_T.number, _T.text).where(*mine).order_by(_T.number.desc())).first()

@@ -71,11 +71,13 @@ def learn(
     progress: Progress,
     *,
     base: str = "minilm",
+    most: int | None = None,
 ) -> Learnt:
     """Train and fit everything, and store the bundle as champion.
 
     Args:
         base: of the embedder and the classifiers; "multilingual" where articles are Chinese.
+        most: dialogues that it learns from, drawn evenly; None: all.
 
     Raises:
         InputError: there are no documents, or too few dialogues or dev questions.
@@ -84,7 +86,8 @@ def learn(
         raise InputError("there are no articles to learn on; run: support-bot ingest PATH")
     asked = read_questions(dev)
     read, rejected = read_dialogues(dialogues)
-    past = apart(read, asked)
+    unlike = apart(read, asked)
+    past = drawn(unlike, most)
     progress.stage(f"finding what {len(past):,} dialogues teach about {len(documents):,} articles")
     made = examples.make(past, documents, Embedder(base))
     talk = _talk(small_talk) if small_talk else []
@@ -122,7 +125,7 @@ def learn(
     models = Models(f"store:{embed}", rank, sure, understood, fusion, confident, grounded, remembered)
     counts = {
         "dialogues": len(past),
-        "like_dev": len(read) - len(past),
+        "like_dev": len(read) - len(unlike),
         "answered": len(made.told),
         "unanswered": len(made.unanswered),
         "unaligned": made.unaligned,
@@ -151,6 +154,13 @@ def apart(past: Sequence[Dialogue], asked: Sequence[Asked]) -> list[Dialogue]:
         if not any(len(own & other) >= ALIKE * len(own | other) for other in tested if own and other):
             kept.append(one)
     return kept
+
+
+def drawn(past: Sequence[Dialogue], most: int | None) -> list[Dialogue]:
+    """So many of the dialogues, in their order."""
+    if most is None or most >= len(past):
+        return list(past)
+    return [past[at] for at in sorted(np.random.default_rng(13).permutation(len(past))[:most])]
 
 
 Read = list[tuple[Question, list[Reading], set[str]]]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apps.customer_service.options import ChatModel, ErrorRate, Json, Tenant, Url, print_json
+from apps.customer_service.options import ChatModel, ErrorRate, Tenant, Url
+from engine.service import keys_cli
 
-keys = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="API keys.\n\nExample: support-bot keys add shop --role widget --origin https://shop.example",
-)
+if TYPE_CHECKING:
+    from engine.db import Database
 
 
 def serve(
@@ -31,12 +29,13 @@ def serve(
 
     Example: support-bot serve --port 8080
     """
-    import uvicorn
+    import threading
 
     from apps.customer_service import api, settings
     from apps.customer_service.bot import ready
     from apps.customer_service.writer import configured
     from engine.service import Keys, Queue
+    from engine.service import serve as run
 
     opened = settings.database(database)
     queue, writer = Queue(workers), configured(chat_model)
@@ -52,63 +51,32 @@ def serve(
         from apps.customer_service import page as chat
 
         chat.mount(app, desks, queue, tenant)
-    if not Keys(opened).all():
+    if not Keys(opened).any():
         typer.echo("no key yet: only /chat can be used; make one with: support-bot keys add NAME", err=True)
     typer.echo(f"http://{host}:{port}/docs" + (f"   http://{host}:{port}/chat" if page else ""), err=True)
+    threading.Thread(target=desks.keep_current, name="current", daemon=True).start()
     try:
-        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
+        run(app, host=host, port=port)
     finally:
+        desks.close()
         queue.close()
 
 
-@keys.command("add")
-def add(
-    name: Annotated[str, typer.Argument(help="What people call the key.")],
-    role: Annotated[str, typer.Option(help="server, agent or widget.")] = "server",
-    origin: Annotated[list[str] | None, typer.Option(help="Of a widget's key: the page's scheme and host.")] = None,
-    database: Url = None,
-    tenant: Tenant = "default",
-    as_json: Json = False,
-) -> None:
-    """Make a key; it is shown once. A widget's key is public and works in its pages alone.
-
-    Example: support-bot keys add shop --role widget --origin https://shop.example
-    """
+def _opened(url: str | None) -> Database:
     from apps.customer_service import settings
-    from engine.service import Keys
 
-    key = Keys(settings.database(database)).add(name, role, tenant, origin or ())  # type: ignore[arg-type]
-    if as_json:
-        print_json({"name": name, "tenant": tenant, "role": role, "key": key})
-    else:
-        typer.echo(key)
+    return settings.database(url)
 
 
-@keys.command("list")
-def list_(database: Url = None, as_json: Json = False) -> None:
-    """Who may call.
-
-    Example: support-bot keys list
-    """
-    from apps.customer_service import settings
-    from engine.service import Keys
-
-    found = Keys(settings.database(database)).all()
-    if as_json:
-        print_json([vars(one) for one in found])
-        return
-    for one in found:
-        typer.echo("\t".join((one.name, one.tenant, one.role, one.created, *one.origins)))
-
-
-@keys.command("revoke")
-def revoke(name: Annotated[str, typer.Argument(help="The key's name.")], database: Url = None) -> None:
-    """Take a key back at once.
-
-    Example: support-bot keys revoke shop
-    """
-    from apps.customer_service import settings
-    from engine.service import Keys
-
-    Keys(settings.database(database)).revoke(name)
-    typer.echo(f"{name} is revoked")
+keys = keys_cli.commands(
+    "support-bot",
+    _opened,
+    roles={
+        "server": "all of a tenant's",
+        "agent": "the inbox",
+        "widget": "public, converses in its pages alone",
+    },
+    where=Url,
+    example="shop --role widget --origin https://shop.example",
+    own=["support-bot"],
+)

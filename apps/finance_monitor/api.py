@@ -3,6 +3,7 @@
 wires ──> POST /v1/items ──> inbox ──> monitor ──> changes, series
                                                      |
 page, dashboards <── /v1/alerts, /v1/series, /v1/keys, /v1/events ┘
+analysts ──> /v1/alerts/{id}/verdict, /v1/items/{id}/correction ──> feedback
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from apps.finance_monitor import changelog, charts, events
+from apps.finance_monitor import changelog, charts, events, opinions
 from apps.finance_monitor.inbox import Full, Inbox
 from apps.finance_monitor.meter import Meter
 from apps.finance_monitor.series import rfc3339
+from apps.finance_monitor.signed import Signed
 from apps.finance_monitor.silences import Silences, parsed
 from apps.finance_monitor.sinks import Sink
 from apps.finance_monitor.windows import Key
@@ -68,6 +70,7 @@ def application(
     *,
     queue: Queue,
     sinks: Sequence[Sink] = (),
+    secret: bytes | None = None,
     per_minute: int = 600,
     ended: Callable[[], bool] = lambda: False,
 ) -> tuple[FastAPI, Meter]:
@@ -75,6 +78,7 @@ def application(
 
     Args:
         sinks: those that the monitor sends changes to.
+        secret: pushed news must be signed with, beside its sender's key.
         ended: whether the server is about to stop, which open streams wait for.
     """
     from engine import __version__
@@ -82,22 +86,26 @@ def application(
     keys = Keys(database)
     app = create("finance-monitor", keys, queue=queue, per_minute=per_minute, version=__version__, local=True)
     meter = Meter(app.state.service.registry, database, sinks)
-    app.include_router(_items(inbox))
+    app.include_router(_items(inbox, Signed(secret) if secret else None))
     app.include_router(_alerts(database))
     app.include_router(_figures(database, meter))
     app.include_router(_silences(database))
+    app.include_router(opinions.routes(database))
     app.include_router(events.routes(database, ended))
     app.include_router(page("apps.finance_monitor"))
     return app, meter
 
 
-def _items(inbox: Inbox) -> APIRouter:
+def _items(inbox: Inbox, signed: Signed | None) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["items"])
 
     @routes.post("/items", status_code=202, openapi_extra=ITEMS)
     async def push(caller: Server, request: Request) -> list[dict[str, Any]]:
         """One news item, a list of them, or JSON lines; each is answered, once it is on disk, in order."""
-        lines = _lines(await request.body())
+        body = await request.body()
+        if signed:
+            signed.check(request.headers, body)
+        lines = _lines(body)
         if not lines:
             raise Problem(422, "no item; send one as JSON, a list of them, or JSON lines")
         queue: Queue = request.app.state.service.queue

@@ -7,8 +7,8 @@ from html import escape
 
 from apps.finance_monitor import plots
 from apps.finance_monitor.backtest import Event
-from apps.finance_monitor.backtest_cli import told
 from apps.finance_monitor.chance import Chance
+from apps.finance_monitor.telling import told
 from apps.finance_monitor.trial import Trial, minutes
 
 EVENTS = 40

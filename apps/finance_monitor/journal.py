@@ -16,7 +16,7 @@ import hashlib
 import io
 import json
 import logging
-import pickle
+import pickle  # nosec B403  # what is read back names no class but those that _Loader knows
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -238,7 +238,8 @@ def _row(one: Labelled) -> dict[str, Any]:
         "label": asdict(one.label) if one.label else None,
         "companies": None if one.companies is None else [[each.name, each.sentiment] for each in one.companies],
     }
-    return {"data": _json(data), "vector": None if one.vector is None else one.vector.astype("<f4").tobytes()}
+    vector = None if one.vector is None else one.vector.astype("<f4").tobytes()
+    return {"data": _json(data), "vector": vector, "item": item.id}
 
 
 def _labelled(data: str, vector: bytes | None) -> Labelled:
@@ -259,8 +260,12 @@ class _Loader(pickle.Unpickler):
     """Reads states, and nothing but what they are made of."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("apps.finance_monitor.") or (module.partition(".")[0], name) in _PARTS:
+        if (module.partition(".")[0], name) in _PARTS:
             return super().find_class(module, name)
+        if module.startswith("apps.finance_monitor.") and "." not in name:  # a dotted name goes through its imports
+            found = super().find_class(module, name)
+            if isinstance(found, type) and found.__module__ == module:
+                return found
         raise pickle.UnpicklingError(f"a state holds no {module}.{name}")
 
 

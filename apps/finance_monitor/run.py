@@ -158,6 +158,7 @@ def monitor(
     backlog: int = MOST,
     on_change: Callable[[Change], None] | None = None,
     on_pulse: Callable[[Pulse], None] | None = None,
+    newer: Callable[[], Models | None] | None = None,
     until: threading.Event | None = None,
 ) -> Result:
     """Read all feeds to their end (or, with `follow`, until interrupted) and follow their topics and companies.
@@ -176,6 +177,7 @@ def monitor(
         backlog: items of a live feed that may wait before the cheap models answer all.
         on_change: called as an alert opens and as it ends.
         on_pulse: called at the start and after each chunk.
+        newer: asked before each chunk for models to go on with; alerts that open from there on name those.
         until: reading ends when this is set.
     """
     listed = watchfile.read(watch_list) if watch_list else WatchList()
@@ -248,6 +250,9 @@ def monitor(
             outbox.start()
         beat()
         for chunk in reading:
+            if newer and (promoted := newer()):
+                models, reader = promoted, promoted.reader(listed)
+                now.monitor.alarms.model = models.lineage()
             models.hurry(ahead is not None and ahead.overloaded)
             found = [entry.found for entry in chunk]
             begun = time.perf_counter()

@@ -5,22 +5,19 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-
-import uvicorn
 
 from apps.finance_monitor import tables
 from apps.finance_monitor.api import application
 from apps.finance_monitor.feeds.pushed import Pushed
 from apps.finance_monitor.feeds.source import Source
+from apps.finance_monitor.follower import Follower
 from apps.finance_monitor.inbox import Inbox
-from apps.finance_monitor.run import LATENESS, Models, monitor
+from apps.finance_monitor.run import LATENESS, Models
 from apps.finance_monitor.sinks import Sink
-from engine.service import Queue
-
-GRACE_SECONDS = 5
+from engine.service import Queue, listening
 
 
 class Service:
@@ -29,6 +26,8 @@ class Service:
     Args:
         state: as `monitor` takes it.
         feeds: read beside what is pushed.
+        secret: as `application` takes it.
+        newer: as `monitor` takes it.
     """
 
     def __init__(
@@ -38,6 +37,8 @@ class Service:
         feeds: Sequence[Source] = (),
         *,
         sinks: Sequence[Sink] = (),
+        secret: bytes | None = None,
+        newer: Callable[[], Models | None] | None = None,
         host: str = "127.0.0.1",
         port: int = 8090,
         per_minute: int = 600,
@@ -57,38 +58,27 @@ class Service:
             inbox,
             queue=self._queue,
             sinks=sinks,
+            secret=secret,
             per_minute=per_minute,
             ended=lambda: self._server.should_exit,
         )
-        config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS)
-        self._server = uvicorn.Server(config)
-        self._ending = threading.Event()
-        self._fault: BaseException | None = None
-
-        def work() -> None:
-            try:
-                monitor(
-                    [*feeds, Pushed(inbox)],
-                    models,
-                    follow=True,
-                    watch_list=watch_list,
-                    dead_letters=dead_letters,
-                    log=log,
-                    state=state,
-                    sinks=sinks,
-                    budget=budget,
-                    calendar=calendar,
-                    notices=notices,
-                    lateness=lateness,
-                    on_pulse=meter.take,
-                    until=self._ending,
-                )
-            except BaseException as fault:  # whatever it is: nobody must take a page without a monitor for calm news
-                self._fault = fault
-            finally:
-                self._server.should_exit = True
-
-        self._monitor = threading.Thread(target=work, name="monitor")
+        self._server = listening(app, host=host, port=port)
+        self._follower = Follower(
+            [*feeds, Pushed(inbox)],
+            models,
+            stopped=self.end,
+            watch_list=watch_list,
+            dead_letters=dead_letters,
+            log=log,
+            state=state,
+            sinks=sinks,
+            budget=budget,
+            calendar=calendar,
+            notices=notices,
+            lateness=lateness,
+            on_pulse=meter.take,
+            newer=newer,
+        )
 
     def run(self) -> None:
         """Answer until interrupted.
@@ -98,17 +88,16 @@ class Service:
         """
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server raises its signal again at its end
-        self._monitor.start()
+        self._follower.start()
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 self._server.run()
         finally:
-            self._ending.set()
-            self._monitor.join()
+            self._follower.end()
             self._queue.close()
             self._database.close()
-        if self._fault:
-            raise self._fault
+        if self._follower.fault:
+            raise self._follower.fault
 
     def end(self) -> None:
         """Let `run` come to its end, from another thread."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from apps.finance_monitor import options
+from engine.service import keys_cli
+
+if TYPE_CHECKING:
+    from engine.db import Database
 
 State = Annotated[
-    str, typer.Option(help="A file, or a database's URL, that keeps what was read and found; the next start goes on.")
+    str,
+    typer.Option(
+        "--state", help="A file, or a database's URL, that keeps what was read and found; the next start goes on."
+    ),
 ]
-keys = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="API keys.\n\nExample: finance-monitor keys add desk --role agent --state monitor.db",
-)
 
 
 def serve(
@@ -47,21 +48,28 @@ def serve(
 ) -> None:
     """Follow feeds and what is pushed, and answer over HTTP: /, /v1/items, /v1/alerts, /v1/events, /metrics, /docs.
 
+    With KEEL_ITEMS_SECRET (whsec_ and base64) set, pushed news must be signed as Standard Webhooks says.
+
     Example: finance-monitor serve --state monitor.db --feed live.jsonl --port 8090
     """
+    import os
+    import threading
     from datetime import timedelta
 
     from apps.finance_monitor import run, sinks, tables
     from apps.finance_monitor.feeds import named
     from apps.finance_monitor.mapping import Mapping
+    from apps.finance_monitor.newer import Newer
     from apps.finance_monitor.serve import Service
+    from apps.finance_monitor.signed import ITEMS_SECRET
+    from apps.finance_monitor.sinks.webhook import secret
     from engine import Progress
     from engine.service import Keys
 
     shape = Mapping.load(mapping) if mapping else None
     sources = [named(one, follow=True, poll=poll, mapping=shape) for one in feed or ()]
     told = sinks.configured(webhook or (), slack or (), smtp or (), escalate_to or (), escalate_after)
-    if not Keys(tables.opened(state)).all():
+    if not Keys(tables.opened(state)).any():
         typer.echo(
             "no key yet: whoever is on this machine may call, and nobody else; "
             f"make one with: finance-monitor keys add NAME --state {state}",
@@ -69,11 +77,14 @@ def serve(
         )
     with Progress() as progress:
         models = run.models(progress, spare=True)
+    newer = Newer(models, lambda: run.models(Progress(quiet=True), spare=True))
     service = Service(
         state,
         models,
         sources,
         sinks=told,
+        newer=newer.take,
+        secret=secret(os.environ.get(ITEMS_SECRET), ITEMS_SECRET),
         host=host,
         port=port,
         per_minute=per_minute,
@@ -86,56 +97,25 @@ def serve(
         lateness=timedelta(minutes=lateness),
     )
     typer.echo(f"http://{host}:{port}/   http://{host}:{port}/docs", err=True)
-    service.run()
+    threading.Thread(target=newer.watch, name="newer", daemon=True).start()
+    try:
+        service.run()
+    finally:
+        newer.close()
 
 
-@keys.command("add")
-def add(
-    name: Annotated[str, typer.Argument(help="What people call the key.")],
-    state: State,
-    role: Annotated[str, typer.Option(help="server may push news; agent may read and silence.")] = "server",
-    as_json: options.Json = False,
-) -> None:
-    """Make a key; it is shown once. From then on every caller needs one.
-
-    Example: finance-monitor keys add desk --role agent --state monitor.db
-    """
+def _opened(state: str) -> Database:
     from apps.finance_monitor import tables
-    from engine.errors import InputError
-    from engine.service import Keys
 
-    if role not in ("server", "agent"):
-        raise InputError(f"--role {role}: choose server or agent")
-    key = Keys(tables.opened(state)).add(name, role)  # type: ignore[arg-type]
-    typer.echo(json.dumps({"name": name, "role": role, "key": key}) if as_json else key)
+    return tables.opened(state)
 
 
-@keys.command("list")
-def list_(state: State, as_json: options.Json = False) -> None:
-    """Who may call.
-
-    Example: finance-monitor keys list --state monitor.db
-    """
-    from apps.finance_monitor import tables
-    from engine.service import Keys
-
-    found = Keys(tables.opened(state)).all()
-    if as_json:
-        rows = [{"name": one.name, "role": one.role, "created": one.created} for one in found]
-        options.print_json(rows)
-        return
-    for one in found:
-        typer.echo("\t".join((one.name, one.role, one.created)))
-
-
-@keys.command("revoke")
-def revoke(name: Annotated[str, typer.Argument(help="The key's name.")], state: State) -> None:
-    """Take a key back at once.
-
-    Example: finance-monitor keys revoke desk --state monitor.db
-    """
-    from apps.finance_monitor import tables
-    from engine.service import Keys
-
-    Keys(tables.opened(state)).revoke(name)
-    typer.echo(f"{name} is revoked")
+keys = keys_cli.commands(
+    "finance-monitor",
+    _opened,
+    roles={"server": "may push news", "agent": "may read and silence"},
+    where=State,
+    default=...,
+    example="desk --role agent --state monitor.db",
+    own=["finance-monitor"],
+)

@@ -27,8 +27,9 @@ items = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("data", Text, nullable=False),
     Column("vector", LargeBinary),
+    Column("item", Text, nullable=False, index=True),
 )
-"""Items with their labels, counted as they came."""
+"""Items with their labels, counted as they came; `item`: the id of the news item."""
 
 dead = Table(
     "finance_dead", METADATA, Column("number", Integer, primary_key=True), Column("data", Text, nullable=False)

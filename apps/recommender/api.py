@@ -28,6 +28,7 @@ AHEAD = timedelta(minutes=5)
 """By which a caller's clock may be before ours."""
 Server = Annotated[Caller, allow("server")]
 Desk = Annotated[Caller, allow("server", "agent")]
+Teller = Annotated[Caller, allow("server", scope="feedback")]
 Model = Annotated[str, Path(max_length=200)]
 Words = Annotated[str, Query(max_length=200, description="Which stand in it.")]
 BODY = {"requestBody": {"required": True, "content": {"application/json": {}, "application/x-ndjson": {}}}}
@@ -42,7 +43,15 @@ def application(shelf: Shelf, *, queue: Queue, per_minute: int = 600) -> FastAPI
     from engine import __version__
 
     keys = Keys(shelf.database)
-    app = create("recommender", keys, queue=queue, per_minute=per_minute, version=__version__, local=True)
+    app = create(
+        "recommender",
+        keys,
+        queue=queue,
+        per_minute=per_minute,
+        version=__version__,
+        local=True,
+        ready=shelf.readiness,
+    )
     meter = Meter(app.state.service.registry)
     app.include_router(_rank(shelf, queue, meter))
     app.include_router(_told(shelf, queue, meter))
@@ -83,7 +92,7 @@ def _told(shelf: Shelf, queue: Queue, meter: Meter) -> APIRouter:
     routes = APIRouter(tags=["feedback"])
 
     @routes.post("/feedback", openapi_extra=BODY)
-    async def feedback(caller: Server, request: Request) -> dict[str, Any]:
+    async def feedback(caller: Teller, request: Request) -> dict[str, Any]:
         """Metarank's events: one, a list of them, or JSON lines. They are on disk, and in the users' histories, before
         this answers; one that is no event is named under `refused` and takes no other with it."""
         began, now = time.perf_counter(), datetime.now(UTC)
@@ -127,6 +136,19 @@ def _told(shelf: Shelf, queue: Queue, meter: Meter) -> APIRouter:
             raise Problem(422, f"nothing was taken; {errors[0]['fault']}", errors=errors)
         await queue.run(lambda: _written(shelf, caller, entries, meter))
         return {"status": "ok", "accepted": len(entries), "unused": sorted(unused)}
+
+    @routes.delete("/users/{user}")
+    async def forget(caller: Server, user: Annotated[str, Path(min_length=1, max_length=200)]) -> dict[str, int]:
+        """Erase what a user did, and the lists that they were shown; their history is empty before this answers. Models
+        that learnt of it stay as they are until they are trained anew."""
+
+        def gone() -> int:
+            count = shelf.logbook(caller.tenant).forget(user)
+            for live in shelf.models(caller.tenant).values():
+                live.caught_up()
+            return count
+
+        return {"erased": await queue.run(gone)}
 
     return routes
 

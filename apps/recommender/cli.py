@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from apps.recommender import evaluate_cli, explain_cli, rank_cli, score_cli, serve_cli, simulate_cli, train_cli
+from apps.recommender import (
+    evaluate_cli,
+    explain_cli,
+    rank_cli,
+    retrain_cli,
+    score_cli,
+    serve_cli,
+    simulate_cli,
+    train_cli,
+)
 from engine import errors
 
 app = typer.Typer(
@@ -15,7 +24,7 @@ app = typer.Typer(
     help="Rank candidates for each user by what their texts say, by behaviour, popularity, price and age.\n\n"
     "Example: recommender rank --user u0007 --k 10 --explain",
 )
-for command in (train_cli, score_cli, rank_cli, explain_cli, evaluate_cli, serve_cli, simulate_cli):
+for command in (train_cli, score_cli, rank_cli, explain_cli, evaluate_cli, serve_cli, retrain_cli, simulate_cli):
     command.add(app)
 
 

@@ -64,7 +64,7 @@ def write(logbook: Logbook, folder: Path, *, kind: str = "parquet") -> dict[str,
 
 def _events(logbook: Logbook) -> Iterator[dict[str, Any]]:
     for _, entry in logbook.since(0):
-        if entry.kind == "interaction":
+        if entry.kind == "interaction" and entry.data.get("consent", True):
             told = entry.data
             yield {
                 "user_id": entry.subject,

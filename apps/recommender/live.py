@@ -18,8 +18,9 @@ from apps.recommender.events import COLUMNS, Event, Events, History
 from apps.recommender.listing import Lister
 from apps.recommender.logbook import Entry, Logbook
 from apps.recommender.ranker import Recommender
-from engine import Store
+from engine import Store, Version
 from engine.errors import InputError
+from engine.service.renewal import trusted
 
 _LOG = logging.getLogger("keel.recommender")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,6 +48,7 @@ class Live:
         self._lock, self._renewing = threading.RLock(), threading.Lock()
         self._since: dict[str, History] = {}
         self._users: dict[str, dict[str, Any]] = {}
+        self._forgotten: dict[str, datetime] = {}
         self._seen = 0
         self._take_over(_warm(_begun(reference)), 0)
         self.caught_up()
@@ -63,6 +65,8 @@ class Live:
         """What a user did, oldest first, the last feedback included."""
         recommender, since = self.recommender, self._since.get(user, ())
         told = recommender.events.history(user)
+        if user in self._forgotten:
+            told = tuple(one for one in told if (one.time or EPOCH) > self._forgotten[user])
         if not since:
             return told
         whole = (*told, *since)
@@ -83,7 +87,8 @@ class Live:
 
     def users(self) -> Iterator[str]:
         """Whoever did something, each once."""
-        return iter(dict.fromkeys([*self.recommender.events.frame["user_id"].unique(), *list(self._since)]))
+        found = dict.fromkeys([*self.recommender.events.frame["user_id"].unique(), *list(self._since)])
+        return (user for user in found if user not in self._forgotten or self.history(user))
 
     def reads(self, event: str) -> bool:
         """Whether events of a kind are in its histories: those that it has learnt from."""
@@ -115,16 +120,24 @@ class Live:
                 self._lock.release()
         return self._lister
 
+    def promoted(self) -> Version:
+        return Store().get(self.reference)
+
     def renewed(self) -> bool:
         """Serve the bundle that is promoted now, or refit popularity and behaviour where events came; whether it did.
 
         Takes its time, and requests go on meanwhile.
+
+        Raises:
+            StoreError: the promoted bundle is not whole.
         """
         with self._renewing:
-            version = str(Store().get(self.reference))
+            promoted = self.promoted()
+            version = str(promoted)
             with self._lock:
                 recommender, since, seen = self.recommender, dict(self._since), self._seen
             if version != recommender.version:
+                trusted(Store(), promoted)
                 lister, seen = _warm(_begun(self.reference)), 0
             elif since:
                 lister = _warm(recommender.partial_fit(_events(since, recommender.events.timed)))
@@ -149,6 +162,11 @@ class Live:
                 done.append(entry)
             elif entry.kind == "item":
                 self._item(entry, told)
+            elif entry.kind == "forgotten":
+                done = [one for one in done if one.subject != entry.subject]
+                self._since.pop(entry.subject, None)
+                self._users.pop(entry.subject, None)
+                self._forgotten[entry.subject] = entry.time
             else:
                 self._users[entry.subject] = {**self._users.get(entry.subject, {}), **entry.data}
         if told:

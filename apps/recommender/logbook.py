@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, event, insert, select, update
+from sqlalchemy import JSON, Connection, delete, event, func, insert, select, update
 
 from apps.recommender import tables
 from engine.db import Database
 
-Kind = Literal["interaction", "item", "user"]
+Kind = Literal["interaction", "item", "user", "forgotten"]
+"""forgotten: all that was told of the subject before is gone; models pass over what they learnt of it."""
 PART = 5000
 """Rows that are read at once."""
 
@@ -29,7 +30,8 @@ class Entry:
 
     Attributes:
         subject: the user of an interaction; else the user or item that `data` holds the fields of.
-        data: of an interaction its item, event, weight and, where known, list.
+        data: of an interaction its item, event, weight and, where known, list; consent is false where it is for the
+            user's own lists alone.
         id: of the caller; told again, it is passed over.
     """
 
@@ -72,32 +74,36 @@ class Logbook:
         self.database, self.tenant = database, tenant
         self._lists = lists or database
         self._turn = threading.Lock()
+        self._server = database.engine.dialect.name == "postgresql"
 
     def add(self, entries: Sequence[Entry]) -> int:
         """Write all of them or none; the number of those whose id had not been told before."""
-        table = tables.entries
         with self.database.write() as connection:
-            last = self._counted(connection, len(entries))
-            asked = select(table.c.id).where(table.c.tenant == self.tenant, table.c.id.in_([one.id for one in entries]))
-            known = set(connection.execute(asked).scalars())
-            new: dict[str, Entry] = {}
-            for one in entries:
-                if one.id not in known:
-                    new.setdefault(one.id, one)
-            rows = [
-                {
-                    "tenant": self.tenant,
-                    "number": last - len(entries) + number,
-                    "id": one.id,
-                    "kind": one.kind,
-                    "subject": one.subject,
-                    "time": stamp(one.time),
-                    "data": json.dumps(one.data, ensure_ascii=False),
-                }
-                for number, one in enumerate(new.values(), 1)
-            ]
-            if rows:
-                connection.execute(insert(table), rows)
+            return self._add(connection, entries)
+
+    def _add(self, connection: Connection, entries: Sequence[Entry]) -> int:
+        table = tables.entries
+        last = self._counted(connection, len(entries))
+        asked = select(table.c.id).where(table.c.tenant == self.tenant, table.c.id.in_([one.id for one in entries]))
+        known = set(connection.execute(asked).scalars())
+        new: dict[str, Entry] = {}
+        for one in entries:
+            if one.id not in known:
+                new.setdefault(one.id, one)
+        rows = [
+            {
+                "tenant": self.tenant,
+                "number": last - len(entries) + number,
+                "id": one.id,
+                "kind": one.kind,
+                "subject": one.subject,
+                "time": stamp(one.time),
+                "data": json.dumps(one.data, ensure_ascii=False),
+            }
+            for number, one in enumerate(new.values(), 1)
+        ]
+        if rows:
+            connection.execute(insert(table), rows)
         return len(rows)
 
     def _counted(self, connection: Connection, more: int) -> int:
@@ -108,6 +114,23 @@ class Logbook:
         if not connection.execute(update(table).where(mine).values(number=table.c.number + more)).rowcount:
             connection.execute(insert(table), {"tenant": self.tenant, "number": more})
         return int(connection.execute(select(table.c.number).where(mine)).scalar_one())
+
+    def forget(self, user: str) -> int:
+        """Erase what a user did and told and the lists that they were shown; how many rows that were."""
+        entries, lists = tables.entries, tables.lists
+        whose = (
+            lists.c.data.cast(JSON)["user"].as_string() if self._server else func.json_extract(lists.c.data, "$.user")
+        )
+        with self.database.write() as connection:
+            mine = (
+                entries.c.tenant == self.tenant,
+                entries.c.subject == user,
+                entries.c.kind.in_(("interaction", "user")),
+            )
+            gone = connection.execute(delete(entries).where(*mine)).rowcount
+            gone += connection.execute(delete(lists).where(lists.c.tenant == self.tenant, whose == user)).rowcount
+            self._add(connection, [Entry("forgotten", user, {}, datetime.now(UTC))])
+        return gone
 
     def last(self) -> int:
         """The number of the last entry; 0: there is none."""

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from engine.service import keys_cli
+
+if TYPE_CHECKING:
+    from engine.db import Database
 
 Url = Annotated[
     str | None,
@@ -19,15 +24,13 @@ Url = Annotated[
 ]
 Tenant = Annotated[str, typer.Option(help="Whose models, users and events.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
-keys = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="API keys.\n\nExample: recommender keys add shop --role server"
-)
 
 
 def add(app: typer.Typer) -> None:
     """Put these commands into recommender's."""
     app.command()(serve)
     app.command()(export)
+    app.command()(forget)
     app.add_typer(keys, name="keys")
 
 
@@ -44,7 +47,7 @@ def serve(
         float,
         typer.Option(
             min=0.01,
-            help="Minutes after which popularity and behaviour take new events in, and a promoted model is taken.",
+            help="Minutes after which popularity and behaviour take new events in; promoted models: seconds.",
         ),
     ] = 10.0,
     database: Url = None,
@@ -57,18 +60,17 @@ def serve(
     import threading
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a request is small: threads of its own would wait for each other
-    import uvicorn
-
     from apps.recommender import tables
     from apps.recommender.api import application
     from apps.recommender.ranker import NAME
     from apps.recommender.shelf import Shelf, assigned
     from engine.service import Keys, Queue
+    from engine.service import serve as run
 
     opened = tables.opened(database)
     shelf = Shelf(opened, assigned(model or [NAME]))
     queue = Queue(workers)
-    if not Keys(opened).all():
+    if not Keys(opened).any():
         typer.echo(
             "no key yet: whoever is on this machine may call, nobody else; make one with: recommender keys add NAME",
             err=True,
@@ -77,7 +79,7 @@ def serve(
     threading.Thread(target=shelf.keep_fresh, args=(60 * fresh,), name="fresh", daemon=True).start()
     try:
         app = application(shelf, queue=queue, per_minute=per_minute)
-        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
+        run(app, host=host, port=port)
     finally:
         queue.close()
         shelf.close()
@@ -105,59 +107,42 @@ def export(
         typer.echo(f"{out}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
 
 
-@keys.command("add")
-def add_key(
-    name: Annotated[str, typer.Argument(help="What people call the key.")],
-    role: Annotated[
-        Literal["server", "agent"], typer.Option(help="server may tell and ask; agent may ask and use the page.")
-    ] = "server",
+def forget(
+    user: Annotated[str, typer.Argument(help="The user, or the session of a visitor.")],
     database: Url = None,
     tenant: Tenant = "default",
     as_json: Json = False,
 ) -> None:
-    """Make a key; it is shown once. From then on every caller needs one.
+    """Erase what a user did and the lists that they were shown; a running service forgets them with its next request.
 
-    Example: recommender keys add shop
+    Models that learnt of it stay as they are until they are trained anew.
+
+    Example: recommender forget user-4711
     """
     from apps.recommender import tables
-    from engine.service import Keys
+    from apps.recommender.logbook import Logbook
 
-    key = Keys(tables.opened(database)).add(name, role, tenant)
+    gone = Logbook(tables.opened(database), tenant).forget(user)
     if as_json:
-        _print({"name": name, "tenant": tenant, "role": role, "key": key})
+        _print({"erased": gone})
     else:
-        typer.echo(key)
+        typer.echo(f"{gone} rows erased")
 
 
-@keys.command("list")
-def list_keys(database: Url = None, as_json: Json = False) -> None:
-    """Who may call.
-
-    Example: recommender keys list
-    """
+def _opened(url: str | None) -> Database:
     from apps.recommender import tables
-    from engine.service import Keys
 
-    found = Keys(tables.opened(database)).all()
-    if as_json:
-        _print([{"name": one.name, "tenant": one.tenant, "role": one.role, "created": one.created} for one in found])
-        return
-    for one in found:
-        typer.echo("\t".join((one.name, one.tenant, one.role, one.created)))
-
-
-@keys.command("revoke")
-def revoke_key(name: Annotated[str, typer.Argument(help="The key's name.")], database: Url = None) -> None:
-    """Take a key back at once.
-
-    Example: recommender keys revoke shop
-    """
-    from apps.recommender import tables
-    from engine.service import Keys
-
-    Keys(tables.opened(database)).revoke(name)
-    typer.echo(f"{name} is revoked")
+    return tables.opened(url)
 
 
 def _print(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+keys = keys_cli.commands(
+    "recommender",
+    _opened,
+    roles={"server": "may tell and ask", "agent": "may ask and use the page"},
+    where=Url,
+    own=["recommender"],
+)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 
 from apps.recommender.live import Live
 from apps.recommender.logbook import Logbook, hasty
 from engine.db import Database
 from engine.errors import InputError, KeelError
+from engine.service import Readiness
+from engine.service.renewal import EVERY_S, Renewal
 
-_LOG = logging.getLogger("keel.recommender")
 DEFAULT = "default"
 
 
@@ -46,10 +47,20 @@ class Shelf:
     def __init__(self, database: Database, models: Mapping[str, Sequence[str]]) -> None:
         self.database, self._lists = database, hasty(database)
         self._logbooks: dict[str, Logbook] = {}
-        self._models = {
-            tenant: {name: Live(name, self.logbook(tenant)) for name in names} for tenant, names in models.items()
-        }
-        self._ending = threading.Event()
+        self._models: dict[str, dict[str, Live]] = {}
+        for tenant, names in models.items():
+            for name in names:
+                self.put(tenant, name)
+        self._ending, self._renewal = threading.Event(), Renewal()
+
+    def put(self, tenant: str, name: str) -> None:
+        """Serve one more model, from the next request on.
+
+        Raises:
+            InputError: it is not stored.
+        """
+        live = Live(name, self.logbook(tenant))
+        self._models = {**self._models, tenant: {**self.models(tenant), name: live}}
 
     def models(self, tenant: str) -> dict[str, Live]:
         return self._models.get(tenant, {})
@@ -59,14 +70,32 @@ class Shelf:
         return self._logbooks.setdefault(tenant, Logbook(self.database, tenant, self._lists))
 
     def keep_fresh(self, every_s: float) -> None:
-        """Take in promoted bundles and what was told, again and again, until `close`; for a thread of its own."""
-        while not self._ending.wait(every_s):
+        """Take in promoted bundles, each within seconds, and every so often what was told, until `close`; for a thread
+        of its own."""
+        due = time.monotonic() + every_s
+        while not self._ending.wait(EVERY_S):
+            whole = time.monotonic() > due
             for models in self._models.values():
                 for name, live in models.items():
-                    try:
-                        live.renewed()
-                    except KeelError as fault:  # what there is answers on
-                        _LOG.error("%s stays as it is: %s", name, fault)
+                    self._look(name, live, whole=whole)
+            if whole:
+                due = time.monotonic() + every_s
+
+    def _look(self, name: str, live: Live, *, whole: bool) -> None:
+        old = live.recommender.version
+        try:
+            version = str(live.promoted())
+            if self._renewal.due(name, version, old):
+                self._renewal.take(name, version, old, live.renewed)
+            elif whole and version == old:
+                live.renewed()
+        except (KeelError, OSError, ValueError) as fault:  # what there is answers on
+            self._renewal.refuse(name, name, old, fault)
+
+    def readiness(self) -> Readiness:
+        """Its models were loaded before it was there; a newer bundle that was refused is told of."""
+        lives = {name: live for models in self._models.values() for name, live in models.items()}
+        return Readiness(True, {name: self._renewal.told(name, one.recommender.version) for name, one in lives.items()})
 
     def close(self) -> None:
         self._ending.set()

@@ -132,6 +132,7 @@ class Interaction(BaseModel):
     type: Annotated[Text, Field(min_length=1, max_length=100)] = DEFAULT_EVENT
     item: Id
     fields: list[Named] = Field([], description="weight: a number; others are not read.")
+    consent: bool = Field(True, description="False: it counts for the user's own lists, and no model is trained on it.")
 
 
 class ItemTold(BaseModel):
@@ -207,4 +208,5 @@ def entry(told: Interaction | ItemTold | UserTold, now: datetime) -> Entry:
     if isinstance(weight, bool) or not isinstance(weight, int | float):
         raise InputError(f"fields.weight: {weight!r}; give a number, or leave it out")
     data = {"item": told.item, "event": told.type, "weight": float(weight), "list": told.ranking}
+    data |= {} if told.consent else {"consent": False}
     return Entry("interaction", subject, data, time, id)

@@ -75,7 +75,7 @@ def head_of(predictor: Answering, name: str) -> HeadSpec:
     if name not in known:
         raise InputError(
             f"there is no head '{name}' to check; of this model ({predictor.spec.task}) these have labels: "
-            f"{', '.join(known) or 'none, and checks read labels'}"
+            f"{', '.join(known) or 'none'}"
         )
     return known[name]
 

@@ -39,7 +39,7 @@ def loss(logits: Array, truth: NDArray[np.generic], temperature: float, *, multi
     """Mean negative log likelihood at a temperature; of a multi-label head, over rows and labels."""
     scaled = logits.astype(np.float64) / temperature
     if multi_label:
-        return float((np.logaddexp(0.0, scaled) - scaled * truth).mean())
+        return float((np.logaddexp(0.0, scaled) - scaled * truth.astype(np.float64)).mean())
     picked = scaled[np.arange(len(truth)), truth.astype(np.intp)]
     highest = scaled.max(-1)
     return float((highest + np.log(np.exp(scaled - highest[:, None]).sum(-1)) - picked).mean())

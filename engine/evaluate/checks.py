@@ -12,7 +12,8 @@ from engine.evaluate import fairness as fair
 from engine.evaluate import robustness as robust
 from engine.evaluate.asked import Remembering, head_of, label_heads
 from engine.evaluate.own_rows import own_rows
-from engine.predictor import Text, load
+from engine.opening import load
+from engine.predictor import Text
 from engine.recipe import Recipe
 from engine.store import Store, Version
 
@@ -59,8 +60,10 @@ def checked(
     assert version is not None
     gates = Recipe.load(version.folder / "recipe.yaml", list(settings)).gates
     names = list(heads) or [head.name for head in label_heads(predictor.spec)]
-    for one in names or [""]:
-        head_of(predictor, one)  # a model that has nothing to check says so before any work
+    if not names:
+        raise InputError(f"{version} answers no labels (task {predictor.spec.task}), and labels are what is checked")
+    for one in names:
+        head_of(predictor, one)  # a wrong name is told before any work
     stage(f"reading the texts for {version}")
     rows, told = _of_file(texts) if texts else _own(version)
     asking = Remembering(predictor)

@@ -98,7 +98,10 @@ def _as(text: Text, first: str) -> Text:
 
 Swapped = tuple[str, str, str, bool]
 """What is exchanged, the text in both forms, and whether the text held it itself."""
+SAME = "another name of the same origin"
+"""What an exchange that favours nobody does: the gaps of origin and gender are read against this one's."""
 _TOLD = {
+    SAME: "a name in the place of another of the same origin and gender: how much any name matters",
     "origin of the name": "a name of this origin in the place of one of another, of the same gender",
     "gender of the name": "a woman's name in the place of a man's of the same origin",
     "place": "a place of this region in the place of one of another region",
@@ -121,15 +124,19 @@ def _names(text: str, words: Words, draw: random.Random) -> Iterator[Swapped]:
     origins = list(words.names)
     carry, inside = _carrier(text, words, _given(words), words.frames.name)
 
-    def name(origin: str, gender: str) -> str:
-        full = draw.choice(list(words.names[origin][gender]))
+    def named(full: str) -> str:
         return full.split(" ")[0] if inside else full
+
+    def name(origin: str, gender: str) -> str:
+        return named(draw.choice(list(words.names[origin][gender])))
 
     for origin in origins:
         gender = draw.choice(("female", "male"))
         other = draw.choice([one for one in origins if one != origin])
         yield f"origin of the name: {origin}", carry(name(other, gender)), carry(name(origin, gender)), inside
-    origin = draw.choice(origins)
+    origin, gender = draw.choice(origins), draw.choice(("female", "male"))
+    one, two = draw.sample(list(words.names[origin][gender]), 2)
+    yield SAME, carry(named(one)), carry(named(two)), inside
     yield "gender of the name", carry(name(origin, "male")), carry(name(origin, "female")), inside
 
 

@@ -11,6 +11,7 @@ from engine.data import sources
 from engine.data.rows import Row
 from engine.evaluate.report import Figures, measure
 from engine.generator import Generator
+from engine.opening import opened
 from engine.predictor import Predictor
 from engine.recipe import Recipe
 from engine.store import Version
@@ -37,7 +38,7 @@ def evaluate(version: Version, file: str, settings: list[str] | None = None) -> 
         DataError: too many rows are bad.
     """
     rows, rejected = labelled(version.folder, file, settings or [])
-    predictor = Predictor.open(version.folder, model=str(version))
+    predictor = opened(version.folder, model=str(version))
     figures = measure(predictor.spec.heads, rows, [said(predictor, rows)], [predictor.temperatures])
     recipe, hashes = Recipe.load(version.folder / "recipe.yaml"), version.manifest().get("data_sha256", {})
     learnt_from = {hashes.get(name) for name in (*recipe.data.train, *(recipe.data.dev or []))}

@@ -68,7 +68,7 @@ class Labelling:
         of: str | None = None,
         tenant: str | None = None,
     ) -> None:
-        from engine.predictor import load
+        from engine.opening import load
 
         self.log, self.rater, self.tenant = log, rater, tenant
         self._model = load(name)

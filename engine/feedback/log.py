@@ -10,13 +10,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Boolean, Column, Float, MetaData, Table, Text, delete, func, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    MetaData,
+    Table,
+    Text,
+    column,
+    delete,
+    func,
+    inspect,
+    select,
+    table,
+    union_all,
+)
 
 from engine.errors import InputError
 from engine.text.pii import mask
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Row
+    from sqlalchemy import ColumnElement, Connection, FromClause, Row
 
     from engine.db import Database
 
@@ -44,6 +58,8 @@ _TABLE = Table(
     Column("name", Text, nullable=False),
 )
 """`name`: the model's, without its number: an index finds all its versions."""
+VIEWS = "feedback_"
+"""How views begin that have the same columns: what an application keeps anyway, such as clicks, is not stored twice."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +90,7 @@ class Feedback:
 
 
 class FeedbackLog:
-    """The feedback in one database."""
+    """The feedback in one database: what is written here, and what its applications show of their own as views."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -93,10 +109,11 @@ class FeedbackLog:
             "name": name_of(one.model),
         }
         insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(_TABLE)
-        return connection.execute(insert.values(row).on_conflict_do_nothing(index_elements=["id"])).rowcount > 0
+        new = insert.values(row).on_conflict_do_nothing(index_elements=["id"]).returning(_TABLE.c.id)
+        return connection.execute(new).first() is not None
 
     def erase(self, connection: Connection, tenant: str, subjects: Iterable[str]) -> int:
-        """Remove all that is stored of some subjects; how many rows that were."""
+        """Remove all that is written here of some subjects; how many rows that were."""
         mine = _TABLE.c.tenant == tenant
         return sum(
             connection.execute(delete(_TABLE).where(mine, _TABLE.c.subject == subject)).rowcount for subject in subjects
@@ -109,6 +126,7 @@ class FeedbackLog:
         app: str | None = None,
         model: str | None = None,
         kind: Kind | None = None,
+        subject: str | None = None,
         since: datetime | str | None = None,
         until: datetime | str | None = None,
     ) -> list[Feedback]:
@@ -122,12 +140,11 @@ class FeedbackLog:
         Raises:
             InputError: a time is none.
         """
-        where = _where(tenant, app, model, kind, since, until)
         with self.database.read() as connection:
-            return [
-                _feedback(row)
-                for row in connection.execute(select(_TABLE).where(*where).order_by(_TABLE.c.time, _TABLE.c.id))
-            ]
+            table = _whole(connection)
+            where = _where(table, since, until, tenant=tenant, app=app, model=model, kind=kind, subject=subject)
+            asked = select(table).where(*where).order_by(table.c.time, table.c.id)
+            return [_feedback(row) for row in connection.execute(asked)]
 
     def count(
         self,
@@ -136,18 +153,21 @@ class FeedbackLog:
         app: str | None = None,
         model: str | None = None,
         kind: Kind | None = None,
+        subject: str | None = None,
         since: datetime | str | None = None,
         until: datetime | str | None = None,
     ) -> int:
         """How many fit; arguments as of `read`."""
         with self.database.read() as connection:
-            counted = select(func.count()).select_from(_TABLE)
-            return connection.execute(counted.where(*_where(tenant, app, model, kind, since, until))).scalar_one()
+            table = _whole(connection)
+            where = _where(table, since, until, tenant=tenant, app=app, model=model, kind=kind, subject=subject)
+            return connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
 
     def find(self, id: str) -> Feedback | None:
         """The one of this id."""
         with self.database.read() as connection:
-            row = connection.execute(select(_TABLE).where(_TABLE.c.id == id)).first()
+            table = _whole(connection)
+            row = connection.execute(select(table).where(table.c.id == id)).first()
             return None if row is None else _feedback(row)
 
 
@@ -167,18 +187,23 @@ def name_of(model: str) -> str:
     return model.rpartition("@")[0] or model
 
 
+def _whole(connection: Connection) -> FromClause:
+    """The table, with the views beside it."""
+    views = [name for name in inspect(connection).get_view_names() if name.startswith(VIEWS)]
+    if not views:
+        return _TABLE
+    columns = [column(one.name, one.type) for one in _TABLE.c]
+    return union_all(select(_TABLE), *(select(*columns).select_from(table(name)) for name in views)).subquery()
+
+
 def _where(
-    tenant: str | None,
-    app: str | None,
-    model: str | None,
-    kind: Kind | None,
-    since: datetime | str | None,
-    until: datetime | str | None,
+    table: FromClause, since: datetime | str | None, until: datetime | str | None, **wanted: str | None
 ) -> list[ColumnElement[bool]]:
-    wanted = {"tenant": tenant, "app": app, "kind": kind, ("model" if "@" in (model or "") else "name"): model}
-    found = [_TABLE.c[column] == value for column, value in wanted.items() if value is not None]
-    found += [] if since is None else [_TABLE.c.time >= _stamp(since)]
-    return found + ([] if until is None else [_TABLE.c.time < _stamp(until)])
+    model = wanted.pop("model")
+    wanted["model" if "@" in (model or "") else "name"] = model
+    found = [table.c[column] == value for column, value in wanted.items() if value is not None]
+    found += [] if since is None else [table.c.time >= _stamp(since)]
+    return found + ([] if until is None else [table.c.time < _stamp(until)])
 
 
 def _stamp(time: datetime | str) -> str:

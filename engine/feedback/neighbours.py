@@ -27,12 +27,17 @@ class Near:
 
 
 def by_letters(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Vectors of the pieces of two to four letters in each text: no model is needed, and Chinese does as well."""
-    from sklearn.feature_extraction.text import HashingVectorizer
+    """Vectors of the pieces of two to four letters in each text, rare ones weighing more.
 
-    pieces = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 4), n_features=WIDTH, dtype=np.float32)
-    found: NDArray[np.float32] = pieces.transform(texts).toarray()
-    return found
+    No model is needed, and Chinese does as well; vectors of an encoder serve better.
+    """
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+
+    pieces = HashingVectorizer(
+        analyzer="char_wb", ngram_range=(2, 4), n_features=WIDTH, norm=None, alternate_sign=False, dtype=np.float32
+    )
+    weighed = TfidfTransformer(sublinear_tf=True).fit_transform(pieces.transform(texts))
+    return np.asarray(weighed.toarray(), dtype=np.float32)
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

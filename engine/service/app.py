@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import Response
+from fastapi.requests import HTTPConnection
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.service import problems
-from engine.service.keys import Caller, Keys, Role
+from engine.service import logs, problems, telemetry
+from engine.service.keys import ADMIN, Caller, Keys, Role
 from engine.service.problems import Problem
 from engine.service.queue import Queue
+from engine.service.readiness import Readiness
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 MAX_BODY = 1_000_000
 """Bytes of a request."""
+METRICS = "metrics"
+"""The scope of a scraper's key."""
+MINUTE = 60.0
 PER_MINUTE = 600
 """Requests of one key; of a widget's key, of one address that uses it."""
+NUMBER = "keel.request"
+"""Of the request, in its scope and in the log."""
+LOCAL = Caller("local", "default", "server", (), "", (ADMIN,))
+"""Whoever is on this machine while there is no key."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LOG = logging.getLogger("keel.service")
 
 
 @dataclass(frozen=True)
 class Parts:
     """What a request handler finds under `request.app.state.service`."""
 
+    title: str
     keys: Keys
     queue: Queue
     allowance: Allowance
@@ -43,34 +60,48 @@ class Parts:
 
 
 class Allowance:
-    """A moving window of requests for each caller, in this process' memory."""
+    """A moving window of requests for each caller, in this process' memory; for its event loop alone."""
 
     def __init__(self, per_minute: int) -> None:
-        from limits import RateLimitItemPerMinute
-        from limits.storage import MemoryStorage
-        from limits.strategies import MovingWindowRateLimiter
-
-        self._limit = RateLimitItemPerMinute(per_minute)
-        self._windows = MovingWindowRateLimiter(MemoryStorage())
+        self._most = per_minute
+        self._spent: dict[str, deque[float]] = {}
+        self._swept = time.monotonic()
 
     def spend(self, who: str) -> None:
         """Raises: Problem: 429 with Retry-After, when nothing is left."""
-        if not self._windows.hit(self._limit, who):
-            again = self._windows.get_window_stats(self._limit, who).reset_time - time.time()
-            raise Problem(429, "too many requests from here", {"Retry-After": str(max(1, round(again)))})
+        now = time.monotonic()
+        if now > self._swept + MINUTE:  # those who are gone are forgotten
+            self._swept = now
+            self._spent = {one: times for one, times in self._spent.items() if times[-1] > now - MINUTE}
+        times = self._spent.setdefault(who, deque())
+        while times and times[0] <= now - MINUTE:
+            times.popleft()
+        if len(times) >= self._most:
+            again = max(1, math.ceil(times[0] + MINUTE - now))
+            raise Problem(429, "too many requests from here", {"Retry-After": str(again)})
+        times.append(now)
 
 
 def create(
-    title: str, keys: Keys, *, queue: Queue, per_minute: int = PER_MINUTE, version: str = "", local: bool = False
+    title: str,
+    keys: Keys,
+    *,
+    queue: Queue,
+    per_minute: int = PER_MINUTE,
+    version: str = "",
+    local: bool = False,
+    ready: Callable[[], Readiness] = Readiness,
 ) -> FastAPI:
-    """An application that answers /healthz and /metrics; its own routes take `allow(...)` for a parameter.
+    """An application that answers /healthz, /readyz and /metrics; its own routes take `allow(...)` for a parameter.
 
     Args:
+        title: its name; also the scope of keys that are narrowed to it.
         local: as long as no key was ever made, callers on this machine need none.
+        ready: how its own parts stand.
     """
     app = FastAPI(title=title, version=version or "0", docs_url="/docs", redoc_url=None)
     measures = _Measures(title, queue)
-    app.state.service = Parts(keys, queue, Allowance(per_minute), measures.registry, local)
+    app.state.service = Parts(title, keys, queue, Allowance(per_minute), measures.registry, local)
     problems.install(app)
 
     @app.get("/healthz", tags=["service"])
@@ -78,9 +109,25 @@ def create(
         """Whether the process answers."""
         return {"status": "ok"}
 
+    @app.get("/readyz", tags=["service"])
+    def readyz() -> JSONResponse:
+        """Whether it may be sent work: its database answers and its models are loaded; else 503."""
+        found = ready()
+        try:
+            keys.any()
+        except SQLAlchemyError as fault:
+            _LOG.error("the database does not answer: %s", fault)
+            found = Readiness(False, {**found.details, "database": "does not answer"})
+        return JSONResponse(
+            {"status": "ready" if found.ready else "not ready", "details": dict(found.details)},
+            200 if found.ready else 503,
+        )
+
     @app.get("/metrics", tags=["service"], response_class=Response)
-    async def metrics() -> Response:
-        """Counts and times in Prometheus' text format."""
+    async def metrics(request: Request) -> Response:
+        """Counts and times in Prometheus' text format, for whoever is on this machine or has a key."""
+        if not from_here(request):
+            await _caller(request, ("server", "agent"), METRICS)
         return measures.page()
 
     # A browser asks for leave without the key; which pages a key works in is told by the key.
@@ -89,38 +136,52 @@ def create(
     return app
 
 
-def allow(*roles: Role) -> Any:
-    """A route's parameter that is the caller, if its key has one of the roles."""
+def allow(*roles: Role, scope: str = "") -> Any:
+    """A route's parameter that is the caller, if its key has one of the roles.
 
-    def caller(request: Request) -> Caller:  # no coroutine: it asks the database
-        return _caller(request, roles)
+    Args:
+        scope: which a key that is narrowed to some must name; by default the application's title.
+    """
+
+    async def caller(request: Request) -> Caller:
+        return await _caller(request, roles, scope)
 
     return Depends(caller)
 
 
-def _caller(request: Request, roles: tuple[Role, ...]) -> Caller:
+async def _caller(request: Request, roles: tuple[Role, ...], scope: str) -> Caller:
     parts: Parts = request.app.state.service
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    found = parts.keys.caller(key.strip()) if scheme.lower() == "bearer" else None
-    if found is None and not scheme and parts.local and _from_here(request) and not parts.keys.all():
-        found = Caller("local", "default", "server", (), "")
+    found = None
+    if scheme.lower() == "bearer":
+        found = parts.keys.remembered(key.strip()) or await run_in_threadpool(parts.keys.caller, key.strip())
+    elif not scheme and parts.local and from_here(request) and not await run_in_threadpool(parts.keys.any):
+        found = LOCAL
     if found is None:
         raise Problem(401, "send a key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+    logs.note(caller=found.name, tenant=found.tenant)
     address = request.client.host if request.client else ""
     parts.allowance.spend(f"{found.name} {address}" if found.role == "widget" else found.name)
     if found.role not in roles:
         raise Problem(403, f"a key of the role {found.role} may not do this; it takes: {', '.join(roles)}")
+    if not found.may(scope or parts.title):
+        raise Problem(403, f"this key is narrowed to: {', '.join(found.scopes)}; it takes: {scope or parts.title}")
     if found.role == "widget" and request.headers.get("origin") not in found.origins:
         raise Problem(403, "this key works in the pages that it was made for and nowhere else")
     return found
 
 
-def _from_here(request: Request) -> bool:
+def from_here(request: HTTPConnection) -> bool:
     """Whether this machine asks, by a name of its own; no page of another site may ask in its stead."""
-    host, origin = request.headers.get("host", ""), request.headers.get("origin")
     address = request.client.host if request.client else ""
-    names = (address, urlsplit(f"//{host}").hostname)
-    return all(name in _LOOPBACK for name in names) and (origin is None or urlsplit(origin).netloc == host)
+    names = (address, urlsplit(f"//{request.headers.get('host', '')}").hostname)
+    return all(name in _LOOPBACK for name in names) and from_own_page(request)
+
+
+def from_own_page(request: HTTPConnection) -> bool:
+    """Whether no page of another site asks: browsers name the page whenever it could do harm."""
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
 
 
 class _Measures:
@@ -154,21 +215,44 @@ class _Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, number, status = time.perf_counter(), uuid.uuid4().hex, 500
+        if NUMBER in scope:  # mounted in another of these, which tells of the request
+            await self._measured(scope, receive, send)
+            return
+        notes, number = logs.begin(), uuid.uuid4().hex
+        scope[NUMBER] = number
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", number.encode())]
+            await send(message)
+
+        with telemetry.span(scope["method"], Headers(scope=scope)) as span:
+            route, status, seconds = await self._measured(scope, receive, sent)
+            if span:
+                span.update_name(f"{scope['method']} {route}")
+                span.set_attributes({"http.request.method": scope["method"], "http.route": route})
+                span.set_attribute("http.response.status_code", status)
+        ms = round(1000 * seconds, 2)
+        logs.told(id=number, method=scope["method"], route=route, status=status, ms=ms, **notes)
+
+    async def _measured(self, scope: Scope, receive: Receive, send: Send) -> tuple[str, int, float]:
+        """Route, status and seconds of a request that is answered; its faults are answered here as well."""
+        started, status = time.perf_counter(), 500
 
         async def sent(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", number.encode())]
             await send(message)
 
         try:
             await self.app(scope, _bounded(receive), sent)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
+            route = scope.get("root_path", "") + getattr(scope.get("route"), "path", "other")
+            seconds = time.perf_counter() - started
             self.measures.requests.labels(scope["method"], route, status).inc()
-            self.measures.seconds.labels(route).observe(time.perf_counter() - started)
+            self.measures.seconds.labels(route).observe(seconds)
+        return route, status, seconds
 
 
 def _bounded(receive: Receive) -> Callable[[], Coroutine[Any, Any, Message]]:

@@ -59,6 +59,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(request: Request, fault: Exception) -> JSONResponse:
         # Its text may hold what callers must not see: they get a number under which it stands in the log.
-        number = uuid.uuid4().hex[:12]
-        _LOG.error("fault %s at %s %s", number, request.method, request.url.path, exc_info=fault)
+        number = request.scope.get("keel.request") or uuid.uuid4().hex
+        route = getattr(request.scope.get("route"), "path", "other")  # a path may hold what is personal
+        _LOG.error("fault %s at %s %s", number, request.method, route, exc_info=fault)
         return Problem(500, f"something failed here; our log has it as {number}").response()

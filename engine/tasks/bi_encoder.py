@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from engine.data.batches import TokenBudgetSampler
 from engine.data.rows import Row
-from engine.tasks.encoder import TextEncoder
+from engine.tasks.encoder import TextEncoder, load_encoder
 from engine.tasks.encoding import Collator, Rows
 from engine.tasks.heads import HeadSpec, ModelSpec
 from engine.tasks.kinds import Output
@@ -226,6 +226,6 @@ def load(folder: Path) -> BiEncoder:
     """The stored model in a version's `model/`, ready to answer."""
     from engine.tuning import adapters
 
-    model = BiEncoder(adapters.load_encoder(folder), ModelSpec.read(folder).heads)
+    model = BiEncoder(adapters.with_adapter(load_encoder(folder), folder), ModelSpec.read(folder).heads)
     model.eval()
     return model

@@ -171,7 +171,7 @@ def load_encoder(folder: Path) -> Any:
 
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its notes and bars would break ours
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    config = transformers.AutoConfig.from_pretrained(folder)
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     bare = {"add_pooling_layer": False} if config.model_type in {"bert", "roberta", "xlm-roberta", "electra"} else {}
     return transformers.AutoModel.from_pretrained(folder, dtype=torch.float32, **bare)
 
@@ -197,7 +197,7 @@ def load(folder: Path) -> EncoderModel:
 
     from engine.tuning import adapters
 
-    model = EncoderModel(adapters.load_encoder(folder), ModelSpec.read(folder).heads)
+    model = EncoderModel(adapters.with_adapter(load_encoder(folder), folder), ModelSpec.read(folder).heads)
     model.heads.load_state_dict(load_file(folder / WEIGHTS))
     return model.eval()
 

@@ -69,13 +69,6 @@ def save_encoder(model: Any, folder: Path) -> None:
         model.save_pretrained(folder)
 
 
-def load_encoder(folder: Path) -> Any:
-    """The encoder that `save_encoder` wrote, its adapter in place."""
-    from engine.tasks.encoder import load_encoder as plain
-
-    return with_adapter(plain(folder), folder)
-
-
 def with_adapter(model: Any, folder: Path) -> Any:
     """A stored plain model with the adapter that lies beside it, if there is one."""
     place = folder / FOLDER

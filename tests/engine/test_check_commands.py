@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from engine import Recipe, Store, cli, load, train
 from engine.db import Database
 from engine.drift import Watch, drifted
-from engine.drift.watch import MIGRATIONS, NAME
+from engine.drift.watch import MIGRATIONS, NAME, seen
 from engine.errors import InputError
 from engine.feedback import Feedback, FeedbackLog
+from engine.service import Champions, Keys, Queue, api
 
 NOON = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 run = CliRunner().invoke
@@ -125,6 +127,22 @@ def test_drift_holds_a_served_version_against_its_own_rows(home: Path, database:
     told = json.loads(run(cli.app, [*words, "--json"]).stdout)
     assert (told["drifted"], told["texts"]) == (True, 240)
     assert "language (large" in run(cli.app, words, env={"COLUMNS": "200"}).output
+
+
+def test_what_is_asked_over_http_is_counted(home: Path, database: Database) -> None:
+    champions, queue = Champions(), Queue(1)
+    with Watch(database) as watch:
+        app = api.application(database, champions, queue=queue, per_minute=1000, watch=watch)
+        headers = {"Authorization": f"Bearer {Keys(database).add('asker', 'server')}"}
+        with TestClient(app, headers=headers) as http:
+            assert http.post("/v1/predict/toy", json={"texts": ["Sales rose", "银行亏损"]}).status_code == 200
+            assert http.post("/v1/predict/toy", json={"text": "Sales fell", "head": "topics"}).status_code == 200
+    queue.close()
+    now = datetime.now(UTC)
+    (found,) = seen(database, "toy@1", now - timedelta(hours=1), now, letters=4).values()
+    assert found.texts == 3
+    assert found.bins("language") == {"en": 2, "zh": 1}
+    assert sum(found.bins("sentiment: label").values()) == 3
 
 
 def test_drift_of_a_file_of_the_models_own_texts_is_none(home: Path, tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_a_model_blind_to_people_and_places_has_no_gap() -> None:
     found = exchanged(Ruled(sound))
     assert all(one.held and one.gap == one.flips == 0 and not one.lean for one in found.values())
     assert {name.split(":")[0] for name in found} == {
-        "origin of the name", "gender of the name", "place", "gendered words"
+        "another name of the same origin", "origin of the name", "gender of the name", "place", "gendered words"
     }  # fmt: skip
     assert found["gendered words"].inside == 4  # "he said"
     assert found["place: Asia"].inside == 4  # Kenya
@@ -192,6 +192,7 @@ def test_a_model_that_minds_a_name_or_a_place_is_found_out() -> None:
     assert worst.gap == pytest.approx(0.8)
     assert worst.flips == 1
     assert worst.lean.startswith("negative +0.800")
+    assert found["another name of the same origin"].gap == 0
     assert found["place: Europe"].lean.startswith("neutral -0.")
     assert found["place: Europe"].gap > found["place: Africa"].gap
     women = exchanged(Ruled(lambda text: 0.2 if re.search(r"\bshe|woman\b", text) else 0.5))["gendered words"]

@@ -25,6 +25,7 @@ from apps.finance_monitor.inbox import Inbox
 from apps.finance_monitor.serve import Service
 from engine.db import Database
 from engine.errors import InputError
+from engine.feedback import FeedbackLog
 from engine.service import Keys, Queue
 from tests.finance_monitor.words import models
 from tests.services import free_port
@@ -126,6 +127,23 @@ def test_pushed_news_is_told_live_charted_silenced_and_counted_once(tmp_path: Pa
         assert client.delete(f"/v1/silences/{made['id']}").status_code == 200
         assert client.get("/v1/alerts", params=CYBER).json()[0]["silence"] is None
         assert client.delete(f"/v1/silences/{made['id']}").status_code == 404
+
+        judged = f"/v1/alerts/{alert['id']}/verdict"
+        assert client.post(judged, json={"verdict": "false_alarm", "note": "call a@b.example"}).status_code == 201
+        assert client.post(judged, json={}).status_code == 422
+        assert client.post("/v1/alerts/0123456789abcdef/verdict", json={"verdict": "right"}).status_code == 404
+        told = {"sentiment": "neutral", "topics": ["earnings"]}
+        assert client.post(f"/v1/items/{pushed[0]['id']}/correction", json=told).status_code == 201
+        assert client.post("/v1/items/none/correction", json=told).status_code == 404
+        assert client.post(f"/v1/items/{pushed[0]['id']}/correction", json={}).status_code == 422
+        log = FeedbackLog(tables.opened(str(tmp_path / "monitor.db")))
+        verdict, correction = log.read(kind="verdict") + log.read(kind="correction")
+        assert (verdict.verdict, verdict.correction, verdict.subject) == (0.0, {"note": "call [EMAIL]"}, alert["id"])
+        assert (verdict.app, verdict.said["key"], verdict.rater) == ("finance_monitor", alert["key"], "local")
+        assert verdict.text.startswith("attack")
+        assert (correction.text, correction.correction, correction.consent) == (pushed[0]["title"], told, True)
+        assert correction.said == {"sentiment": {"label": "negative"}, "topics": {"labels": ["cyber"]}}
+        log.database.close()
 
         assert client.post("/v1/items", json=pushed[0]).json()[0]["status"] == "accepted"
         until(lambda: client.get("/v1/status").json()["duplicates"] == 1)

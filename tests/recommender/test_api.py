@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,11 +26,13 @@ from apps.recommender.events import Event, Events
 from apps.recommender.items import KNOWN, Items
 from apps.recommender.logbook import Logbook
 from apps.recommender.past import Met, Past
-from apps.recommender.ranker import Recommender
+from apps.recommender.ranker import FILE, Recommender
 from apps.recommender.settings import Settings
 from apps.recommender.shelf import Shelf, assigned
+from engine import Store
 from engine.db import Database
 from engine.errors import InputError
+from engine.feedback import FeedbackLog
 from engine.service import Keys, Queue
 
 ALL = [f"{taste}-{number}" for taste in range(4) for number in range(12)]
@@ -48,6 +52,13 @@ def stored(recommender: Recommender, session_home: Path) -> str:
 @pytest.fixture(autouse=True)
 def _home(session_home: Path, home: Path, monkeypatch: pytest.MonkeyPatch, stored: str) -> None:
     monkeypatch.setenv("KEEL_HOME", str(session_home))
+
+
+def until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
 
 
 class Site:
@@ -194,6 +205,39 @@ def test_feedback_counts_on_the_next_request_and_after_a_restart(site: Site, tmp
         assert history[0]["title"] == "oil price outlook 2"
 
 
+def test_clicks_in_lists_are_feedback_and_a_forgotten_user_leaves_nothing(site: Site, tmp_path: Path) -> None:
+    newcomer = site.order(ALL, user="nobody")
+    site.rank(ALL, user="gone", id="list-1")
+    sent = [
+        {**click("2-1", "gone", 1, id="e1"), "ranking": "list-1"},
+        {**click("2-2", "gone", 2, id="e2"), "ranking": "list-1", "type": "purchase", "consent": False},
+        {**click("2-3", "gone", 3, id="e3"), "ranking": "another's"},
+        {**click("2-4", "other", 4, id="e4")},
+    ]
+    assert site.clients["default"].post("/feedback", json=sent).json()["accepted"] == 4
+    log = FeedbackLog(site.shelf.database)
+    bought, clicked = sorted(log.read(app="recommender", subject="gone"), key=lambda one: one.kind, reverse=True)
+    assert (clicked.kind, clicked.text, clicked.rater, clicked.tenant) == ("click", "2-1", "gone", "default")
+    assert (clicked.consent, bought.kind, bought.consent) == (True, "purchase", False)
+    assert clicked.said["items"] == newcomer
+    assert clicked.model == site.shelf.models("default")["served"].recommender.version
+    assert log.count(model="served", kind="click") == 1
+    assert log.find(clicked.id) == clicked
+    logbook = site.shelf.logbook("default")
+    assert {row["item_id"] for row in export._events(logbook)} >= {"2-1", "2-4"}
+    assert "2-2" not in {row["item_id"] for row in export._events(logbook)}, "no model is trained on it"
+
+    assert site.clients["default"].delete("/users/u1").json()["erased"] >= 0
+    assert site.order(ALL, user="u1") == newcomer, "what the bundle learnt of a user is passed over too"
+    assert site.clients["default"].delete("/users/gone").json() == {"erased": 4}
+    assert site.order(ALL, user="gone") == newcomer
+    assert log.count(app="recommender", subject="gone") == 0
+    with serving(tmp_path / "log.db") as again:
+        assert again.order(ALL, user="u1") == again.order(ALL, user="gone") == newcomer
+        again.clients["default"].post("/feedback", json=click("2-1", "u1", id="e9"))
+        assert again.order(ALL, user="u1") != newcomer, "what they do from now on counts"
+
+
 def test_one_bad_event_takes_no_other_with_it(site: Site) -> None:
     soon = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     sent = [
@@ -301,6 +345,22 @@ def test_a_bundle_that_learnt_from_the_log_does_not_count_it_twice(
     assert live.recommender.version.endswith("@2")
     assert [one.item_id for one in live.history("twice")] == ["2-1", "2-2", "2-3"]
     recommender.save("served")
+
+
+def test_a_promoted_bundle_is_taken_within_seconds_and_a_broken_one_is_not(
+    site: Site, recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.recommender.shelf.EVERY_S", 0.02)
+    store = Store()
+    answers, http = site.shelf.models("default")["served"].recommender.version, site.clients["default"]
+    threading.Thread(target=site.shelf.keep_fresh, args=(3600.0,), daemon=True).start()
+    broken = store.get(recommender.save("served", promote=False).version)
+    (broken.folder / FILE).write_text("{}", encoding="utf-8")
+    store.promote(broken)
+    until(lambda: f"{answers} answers; {broken} is refused" in http.get("/readyz").text)
+    promoted = recommender.save("served").version
+    until(lambda: f"{promoted} answers" in http.get("/readyz").text)
+    assert site.rank(["2-1", "2-2"])["model"] == promoted
 
 
 def test_tenants_never_see_each_others_users_items_or_models(site: Site, tmp_path: Path) -> None:

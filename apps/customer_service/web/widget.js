@@ -4,8 +4,8 @@
  *
  * The key is public: it works in the pages it was made for, and opens no one else's conversation. Attributes: data-key,
  * data-title, data-lang ("en" or "zh"; else the page's), data-consent (the page's visitors have agreed that models are
- * trained on what they write). Nothing is loaded from elsewhere and no cookie is set; the
- * conversation's id stays in the tab's sessionStorage.
+ * trained on what they write). Nothing is loaded from elsewhere and no cookie is set; the conversation's id stays in the
+ * tab's sessionStorage.
  */
 (() => {
   "use strict";
@@ -216,7 +216,7 @@
   if (script && script.dataset.key) {
     const chat = document.createElement("keel-chat");
     chat.setAttribute("key", script.dataset.key);
-    chat.setAttribute("server", new URL(script.src).origin);
+    chat.setAttribute("server", new URL(".", script.src).href.slice(0, -1)); // wherever the service is mounted
     if (script.dataset.title) chat.setAttribute("title-text", script.dataset.title);
     if ("consent" in script.dataset) chat.setAttribute("consent", "");
     if (script.dataset.lang) chat.setAttribute("lang", script.dataset.lang);

@@ -86,8 +86,8 @@ def signature(secret: bytes, message: str, timestamp: str, body: bytes) -> str:
     return f"v1,{base64.b64encode(signed).decode()}"
 
 
-def secret(text: str | None) -> bytes | None:
-    """The key that `whsec_...` stands for.
+def secret(text: str | None, variable: str = SECRET) -> bytes | None:
+    """The key that `whsec_...`, the value of a variable, stands for.
 
     Raises:
         InputError: it is none.
@@ -97,4 +97,4 @@ def secret(text: str | None) -> bytes | None:
     try:
         return base64.b64decode(text.removeprefix("whsec_"), validate=True)
     except binascii.Error:
-        raise InputError(f"{SECRET}: no base64; write whsec_ and the key in base64") from None
+        raise InputError(f"{variable}: no base64; write whsec_ and the key in base64") from None

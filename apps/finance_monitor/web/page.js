@@ -10,6 +10,7 @@ const RETRY = 3000;
 const at = (id) => document.getElementById(id);
 const named = (key) => (key.type === "all" ? "All news" : key.type === "topic" ? key.value.replaceAll("_", " ") : key.value);
 const counted = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
+const judged = new Set(); // alerts that were judged on this page
 const spoken = (key) => (key.type === "*" ? "*" : `${key.type}:${key.value}`);
 
 const shown = { alerts: [], silences: [], keys: [], series: null };
@@ -58,7 +59,7 @@ function alert(one) {
       `${clock(one.opened)}${one.closed ? ` to ${clock(one.closed)}` : " until now"} UTC; p = ${one.p_value.toExponential(1)}`),
   );
   if (one.related.length) card.append(element("p", { className: "soft" }, `also: ${one.related.map(named).join(", ")}`));
-  const items = one.evidence.map((item) => element("li", {}, headline(item), item.source && item.source !== "unknown" ? element("span", { className: "soft" }, ` ${item.source}`) : null));
+  const items = one.evidence.map((item) => element("li", {}, headline(item), item.source && item.source !== "unknown" ? element("span", { className: "soft" }, ` ${item.source}`) : null, " ", correctButton(item)));
   const list = element("ol", {}, ...items.slice(0, HEADLINES));
   const more = items.length > HEADLINES
     ? element("details", {}, element("summary", {}, counted(items.length - HEADLINES, "more headline")),
@@ -71,6 +72,7 @@ function alert(one) {
     card.append(element("details", {}, element("summary", {}, counted(items.length, "headline")), element("ol", {}, ...items)));
     if (one.silence) card.append(element("p", { className: "soft" }, "silenced"));
   }
+  card.append(judgeRow(one));
   return card;
 }
 
@@ -81,6 +83,32 @@ function headline(item) {
   } catch {}
   if (!url || !["http:", "https:"].includes(url.protocol)) return item.title;
   return element("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" }, item.title);
+}
+
+function judgeRow(one) {
+  if (judged.has(one.id)) return element("p", { className: "soft" }, "Thank you, noted.");
+  const button = (verdict, text) => {
+    const press = async () => {
+      await send(`v1/alerts/${one.id}/verdict`, "POST", { verdict });
+      judged.add(one.id);
+      say(`${named(one.key)}: noted`);
+      drawAlerts();
+    };
+    return element("button", { type: "button", "aria-label": `${text}: ${named(one.key)}`, onclick: press }, text);
+  };
+  return element("div", { className: "row judge" }, button("right", "Right"), button("false_alarm", "False alarm"));
+}
+
+function correctButton(item) {
+  const choice = element("select", { className: "correct", "aria-label": `Sentiment of: ${item.title}` },
+    ...["not negative?", "neutral", "positive"].map((text, place) => element("option", { value: place ? text : "" }, text)));
+  choice.addEventListener("change", async () => {
+    if (!choice.value) return;
+    await send(`v1/items/${encodeURIComponent(item.id)}/correction`, "POST", { sentiment: choice.value });
+    choice.replaceWith(element("span", { className: "soft" }, "noted"));
+    say("noted");
+  });
+  return choice;
 }
 
 function silenceRow(one) {

@@ -14,6 +14,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys as Key
 from selenium.webdriver.support.ui import WebDriverWait
 
+from apps.finance_monitor import tables
+from engine.feedback import FeedbackLog
 from tests.finance_monitor.test_serve import START, item, running, surge, usual
 
 SHOTS = Path(os.environ.get("KEEL_SCREENSHOTS", ".keel/screenshots"))
@@ -28,7 +30,9 @@ def site(tmp_path: Path) -> Any:
         yield client
 
 
-def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(browser: Any, site: httpx.Client) -> None:
+def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(
+    browser: Any, site: httpx.Client, tmp_path: Path
+) -> None:
     site.post("/v1/items", json=usual(USUAL))
     browser.set_window_size(1280, 900)
     browser.get(str(site.base_url))
@@ -59,6 +63,17 @@ def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(browser: A
     chart.send_keys(Key.END)
     assert "expected" in browser.find_element(By.CSS_SELECTOR, "#topic .firing .readout").text
     chart.send_keys(Key.TAB)
+
+    browser.find_element(By.CSS_SELECTOR, "#firing .correct").send_keys("neutral", Key.ENTER)
+    _until(browser, "#firing li:first-child", "noted")
+    browser.find_element(By.CSS_SELECTOR, "#firing .judge button:last-child").send_keys(Key.ENTER)
+    _until(browser, "#firing article", "Thank you, noted.")
+    (alert,) = site.get("/v1/alerts").json()
+    log = FeedbackLog(tables.opened(str(tmp_path / "monitor.db")))
+    said = {one.kind: one for one in log.read()}
+    log.database.close()
+    assert (said["verdict"].verdict, said["verdict"].subject) == (0.0, alert["id"])
+    assert (said["correction"].correction, said["correction"].subject) == ({"sentiment": "neutral"}, told[0]["id"])
 
     browser.find_element(By.CSS_SELECTOR, "#firing button.silence").send_keys(Key.ENTER)
     _until(browser, "#firing article.silenced", "Silenced until")

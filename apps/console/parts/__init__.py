@@ -1,0 +1,1 @@
+"""Parts: the applications, as one process runs them."""

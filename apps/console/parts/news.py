@@ -1,0 +1,81 @@
+"""News: finance-monitor under /news."""
+
+from __future__ import annotations
+
+import threading
+
+from apps.console.names import App
+from apps.console.parts.part import Part, Settings, Told
+from apps.finance_monitor import changelog, run, tables
+from apps.finance_monitor.api import application
+from apps.finance_monitor.feeds import named
+from apps.finance_monitor.feeds.pushed import Pushed
+from apps.finance_monitor.follower import Follower
+from apps.finance_monitor.inbox import Inbox
+from apps.finance_monitor.learn import NEWS
+from apps.finance_monitor.newer import Newer
+from engine import Progress, Store
+from engine.errors import InputError, KeelError
+from engine.service import Queue
+
+
+class News(Part):
+    """What is pushed is kept from the start, and read once the models are there.
+
+    Attributes:
+        meter: how far the monitor is.
+    """
+
+    name, path = App.FINANCE_MONITOR, "/news"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.database = settings.database
+        self.database.migrate(tables.NAME, tables.MIGRATIONS)
+        self._url, self._ended = settings.url, settings.ended
+        self._feeds = [named(one, follow=True) for one in settings.feeds]
+        self._queue = Queue(1)  # its calls write to one inbox
+        self._inbox = Inbox(self.database)
+        self.app, self.meter = application(
+            self.database, self._inbox, queue=self._queue, per_minute=settings.per_minute, ended=settings.ended
+        )
+        self._follower: Follower | None = None
+        self._newer: Newer | None = None
+
+    def firing(self) -> int:
+        """Alerts that fire."""
+        with self.database.read() as connection:
+            return sum(1 for _ in changelog.latest(connection, "firing"))
+
+    def load(self) -> None:
+        if not Store().has(NEWS):
+            raise InputError("there is no news model yet; run: finance-monitor train")
+        with Told(self) as progress:
+            models = run.models(progress, spare=True)
+        self._newer = Newer(models, lambda: run.models(Progress(quiet=True), spare=True))
+        feeds = [*self._feeds, Pushed(self._inbox)]
+        if self._ending.is_set():
+            return
+        self._follower = Follower(
+            feeds,
+            models,
+            stopped=self._stopped,
+            state=self._url,
+            on_pulse=self.meter.take,
+            newer=self._newer.take,
+        )
+        self._follower.start()
+        threading.Thread(target=self._newer.watch, name="newer", daemon=True).start()
+
+    def close(self) -> None:
+        super().close()
+        if self._newer:
+            self._newer.close()
+        if self._follower:
+            self._follower.end()
+        self._queue.close()
+
+    def _stopped(self) -> None:
+        fault = self._follower.fault if self._follower else None
+        if not self._ended():
+            self.failed(fault or KeelError("the monitor has ended"))

@@ -1,0 +1,31 @@
+"""Server: an application on a port, until it is told to end; what is being answered then is answered first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.service import logs, telemetry
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
+
+GRACE_S = 20
+"""For which requests that run may go on after SIGTERM or Ctrl-C; new ones are refused at once."""
+
+
+def listening(app: ASGIApp, *, host: str, port: int, grace_s: int = GRACE_S) -> uvicorn.Server:
+    """The server, not begun yet; from here on this process logs JSON lines."""
+    import uvicorn
+
+    logs.configure()
+    telemetry.configure()
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=grace_s
+    )
+    return uvicorn.Server(config)
+
+
+def serve(app: ASGIApp, *, host: str, port: int) -> None:
+    """Answer until SIGTERM or Ctrl-C."""
+    listening(app, host=host, port=port).run()

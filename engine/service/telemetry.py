@@ -1,0 +1,59 @@
+"""Telemetry: OpenTelemetry's spans of requests and of inference; without the extra `otel`, or unasked, nothing.
+
+Asked for by OpenTelemetry's own variables: `OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 keel serve`. Spans name
+routes, models and counts; never a path, a query or a text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import InputError
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Tracer
+
+ASKED = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_tracer: Tracer | None = None
+
+
+def configure(provider: TracerProvider | None = None) -> None:
+    """Send spans to the provider, or else to the collector that the environment names, if it names one.
+
+    Raises:
+        InputError: a collector is named, but OpenTelemetry is not installed.
+    """
+    global _tracer
+    if provider is None and any(os.environ.get(name) for name in ASKED):
+        try:
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+            from opentelemetry.sdk.resources import Resource
+            from opentelemetry.sdk.trace import TracerProvider
+            from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        except ModuleNotFoundError:
+            raise InputError(f"{ASKED[0]} is set, but not OpenTelemetry: install the extra otel, or unset it") from None
+        name = os.environ.get("OTEL_SERVICE_NAME", "keel")
+        provider = TracerProvider(resource=Resource.create({"service.name": name}))
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    _tracer = provider.get_tracer("keel") if provider else None
+
+
+@contextmanager
+def span(name: str, headers: Mapping[str, str] | None = None, **attributes: str | int) -> Iterator[Any]:
+    """A span about what is done inside; None where nobody listens.
+
+    Args:
+        headers: of a request, which may say whose part the span is (traceparent).
+    """
+    if _tracer is None:
+        yield None
+        return
+    from opentelemetry.propagate import extract
+
+    context = extract(headers) if headers is not None else None
+    with _tracer.start_as_current_span(name, context, attributes=attributes) as found:
+        yield found
