@@ -26,6 +26,8 @@ ROWS = (
     ("banking77", "lora_trainable_share", "... share of the weights that it trains"),
     ("federated", "accuracy_federated", "Banking77, LoRA by four clients with skewed labels (alpha .5): accuracy"),
     ("federated", "accuracy_gap", "... lost against LoRA on all rows"),
+    ("federated", "accuracy_head_only", "... of a head alone, on all rows"),
+    ("federated", "accuracy_alone", "... of the largest client by itself"),
     ("fewshot", "accuracy", "Banking77 with ten rows a label, by contrast: accuracy (RoBERTa-base .843)"),
     ("fewshot", "accuracy_head_only", "... the head alone, on the same draw"),
     ("clinc", "in_scope_accuracy", "CLINC150, a turned-away row counted as wrong: in-scope accuracy (BERT .962)"),
