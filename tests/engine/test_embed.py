@@ -264,7 +264,7 @@ def test_training_raises_the_figures_on_rows_never_seen(
     data = {"train": str(file), "split": {"test": 0.3}}
     done = train(recipe(tuning={**LEARNS, "method": method, "learning_rate": rate}, data=data))
     gain = done.figures.heads["vector"]["ndcg10_gain"]
-    assert gain.low > 0
+    assert gain.low > 0.05
     found = _learnt(done)
     assert found["ndcg10"] - found["ndcg10_before"] == pytest.approx(gain.value)
     assert done.rows["calibration"] == 0
