@@ -107,9 +107,9 @@ def test_an_export_that_loses_too_much_is_refused_with_figures_and_nothing_is_st
 
     real = onnx.export
     monkeypatch.setattr(onnx, "export", spoilt)
+    export = {"format": "onnx", "precision": "fp32", "max_quality_loss": 0.01}
+    learns = {"epochs": 4, "batch_tokens": 512, "max_length": 48, "learning_rate": 3e-3, "early_stopping": 0}
     with pytest.raises(ExportError, match=r"loses more than export.max_quality_loss = 0.01 .*macro_f1 0\.\d+ in torch"):
-        export = {"format": "onnx", "precision": "fp32", "max_quality_loss": 0.01}
-        learns = {"epochs": 4, "batch_tokens": 512, "max_length": 48, "learning_rate": 3e-3, "early_stopping": 0}
         train(toy_recipe(export=export, tuning=learns))
     assert Store().versions("toy") == []
 
