@@ -4,6 +4,7 @@ are of."""
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -82,7 +83,7 @@ def test_what_is_promoted_waits_to_be_taken_once_and_what_is_broken_is_refused(
         assert taken[0].champions[0].model == str(second)
         (broken.folder / "model.bin").unlink()
         store.promote(broken)
-        until(lambda: caplog.records)
+        until(lambda: [one for one in caplog.records if one.levelno == logging.ERROR])
         assert caplog.messages[-1].startswith(f"{broken} is not taken, {second} answers on: ")
         assert newer.take() is None
     finally:

@@ -138,7 +138,8 @@ def test_a_broken_version_is_refused_and_the_old_one_answers_on(
     answer = http.get("/readyz")
     details = {"toy": f"toy@1 answers; {broken} is refused: see the log"}
     assert (answer.status_code, answer.json()) == (200, {"status": "ready", "details": details})
-    assert caplog.messages[0].startswith(f"{broken} is not taken, toy@1 answers on: ")
+    told = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+    assert told[0].startswith(f"{broken} is not taken, toy@1 answers on: ")
     assert http.post("/v1/predict/toy", json={"text": "a"}).json()["model"] == "toy@1"
     assert http.post(f"/v1/predict/{broken}", json={"text": "a"}).status_code == 503
     store.rollback("toy")
