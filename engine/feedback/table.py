@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -178,7 +179,9 @@ def _asked(values: Mapping[str, Any], guarded: bool, log: FeedbackLog, source: S
             )
         return one
     text = check_text(_plain(values.get("text"), guarded), "text")
-    subject = str(values.get("subject") or "") or f"import {source.rater}"
+    # Each text is a subject of its own: those of one subject all teach, or all judge.
+    own = f"import {source.rater} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    subject = str(values.get("subject") or "") or own
     return Feedback(
         source.tenant, source.model, subject, text, {},
         app="import", kind="label", rater=source.rater, consent=source.consent,

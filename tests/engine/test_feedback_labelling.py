@@ -144,6 +144,7 @@ def test_labels_go_out_and_come_back_once(log: FeedbackLog, tmp_path: Path, kind
     by_subject["s2"]["sentiment"] = "postive"
     rows.append({**dict.fromkeys(rows[0]), "id": "gone", "sentiment": "neutral"})
     rows.append({**dict.fromkeys(rows[0]), "text": "A text of our own", "sentiment": "neutral"})
+    rows.append({**dict.fromkeys(rows[0]), "text": "A second one", "sentiment": "neutral"})
     rows.append({**dict.fromkeys(rows[0]), "text": "A\x07bell", "sentiment": "neutral"})
     back = tmp_path / f"back.{kind}"
     with back.open("w", encoding="utf-8", newline="") as stream:
@@ -156,16 +157,17 @@ def test_labels_go_out_and_come_back_once(log: FeedbackLog, tmp_path: Path, kind
     words = ("import", str(back), "--model", "toy", "--rater", "ana", "--json")
     first = json.loads(run(*words))
     assert {key: first[key] for key in ("new", "known", "empty", "rejected")} == {
-        "new": 2, "known": 0, "empty": 1, "rejected": 3,
+        "new": 3, "known": 0, "empty": 1, "rejected": 3,
     }  # fmt: skip
     reasons = [json.loads(line)["reason"] for line in Path(first["dead_letters"]).read_text().splitlines()]
     assert ["did you mean 'positive'" in reasons[0], "'gone'" in reasons[1], "control" in reasons[2]] == [True] * 3
     stored = log.read(kind="label")
-    assert json.loads(run(*words))["known"] == 2
+    assert json.loads(run(*words))["known"] == 3
     assert log.read(kind="label") == stored, "taken twice, nothing changes"
-    mine, own = sorted(stored, key=lambda one: one.text, reverse=True)
+    mine, own, other = sorted(stored, key=lambda one: one.text, reverse=True)
     assert (mine.subject, mine.correction) == ("s1", {"sentiment": "positive", "topics": ["earnings"]})
     assert (own.text, own.correction, own.tenant) == ("A text of our own", {"sentiment": "neutral"}, "default")
+    assert own.subject != other.subject, "of one subject they would all teach, or all judge"
 
 
 def test_everything_is_listed_written_and_forgotten(log: FeedbackLog, write: Callable[..., Path]) -> None:
