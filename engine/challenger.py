@@ -28,6 +28,7 @@ from engine.data.split import Parts
 from engine.decision import PLAN, Aside, Taught, decisions, reasons
 from engine.errors import InputError
 from engine.evaluate.own_rows import own_rows
+from engine.feedback import neighbours
 from engine.lessons import Lessons, lessons, without_leaks
 from engine.recipe import Recipe
 from engine.tasks.heads import specs
@@ -87,7 +88,8 @@ def plan(champion: Version, log: FeedbackLog, settings: Sequence[str], folder: P
         feedback,
         mine,
         recipe.retrain,
-        known=parts.train,
+        known=_some(parts.train, recipe.seeds[0]),
+        embed=_embed(recipe),
         learnt=frozenset(id for one in before for id in one["learnt"]),
         judged=frozenset(id for one in before for id in one["held"]),
     )
@@ -232,5 +234,19 @@ def fresh(champion: Version, log: FeedbackLog) -> int:
     used = frozenset(id for one in past for id in (*one.feedback.learnt, *one.feedback.held))
     aside = {found.id for one in past for found in one.aside}
     mine = specs(Recipe.load(champion.folder / "recipe.yaml").task)
-    found = lessons(log.read(model=champion.name), mine, recipe.retrain, learnt=used)
+    found = lessons(log.read(model=champion.name), mine, recipe.retrain, learnt=used, embed=_embed(recipe))
     return sum(not aside.issuperset(lesson.ids) for lesson in (*found.new, *found.judges))
+
+
+def _embed(recipe: Recipe) -> neighbours.Embed:
+    if recipe.retrain.neighbours == "letters":
+        return neighbours.by_letters
+    from engine.embedder import Embedder
+
+    return Embedder(recipe.base).embed
+
+
+def _some(rows: Sequence[Row], seed: int) -> list[Row]:
+    """At most MOST_KNOWN of them, drawn by the seed, in their order."""
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MOST_KNOWN])
+    return [rows[number] for number in drawn.tolist()]

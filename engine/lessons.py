@@ -13,7 +13,7 @@ from engine.data import leakage, sources
 from engine.data.rows import BadRow, Row
 from engine.data.split import Parts
 from engine.decision import Aside
-from engine.feedback import Feedback, Vetting, vet
+from engine.feedback import Feedback, Vetting, neighbours, vet
 from engine.recipe import Retrain
 from engine.tasks import kinds
 from engine.tasks.heads import HeadSpec
@@ -51,14 +51,16 @@ def lessons(
     known: Sequence[Row] = (),
     learnt: frozenset[str] = frozenset(),
     judged: frozenset[str] = frozenset(),
+    embed: neighbours.Embed = neighbours.by_letters,
 ) -> Lessons:
     """What vetted feedback teaches a classifier with these heads.
 
     Args:
         known: rows beyond doubt, which speak for and against what is said of texts like them.
         learnt, judged: ids of feedback that taught the champion, and of that which judged it.
+        embed: gives the vectors by which texts are alike.
     """
-    vetted = vet(feedback, Vetting(**settings.vetting.model_dump()), known=known)
+    vetted = vet(feedback, Vetting(**settings.vetting.model_dump()), known=known, embed=embed)
     found = Lessons(tuple(heads), aside=[Aside(one.id, reason) for one, reason in vetted.aside])
     given = [(values, tuple(values["feedback"])) for values in vetted.rows]
     found.heads, found.new_labels = _widened(heads, [values for values, _ in given], settings.new_label)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,9 @@ class Retrain(Section):
     """The champion learns on from where it is, from feedback and from some rows that it knows."""
 
     vetting: Vetting = Vetting()
+    neighbours: Literal["encoder", "letters"] = "encoder"
+    """What tells which texts are alike when feedback is vetted: the vectors of the recipe's base, or pieces of words,
+    which take less time and tell less."""
     replay: Count = 40
     """Old rows of each label that are learnt again beside the new ones."""
     epochs: Count = 2
