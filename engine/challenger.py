@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from engine.feedback import FeedbackLog
     from engine.store import Version
 
+MOST_KNOWN = 5000
+"""Rows of the champion beside which feedback is vetted: each is read by the encoder, and set against every text."""
+
 
 class NothingNew(InputError):
     """There is no feedback that the champion has not learnt."""

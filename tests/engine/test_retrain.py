@@ -49,7 +49,7 @@ def stocked(tmp_path_factory: pytest.TempPathFactory, toy_base: Path, english: l
             "data": {"train": str(file), "columns": {"text": "title"}, "on_leak": "drop"},
             "tuning": {"epochs": 1, "batch_tokens": 512, "max_length": 48},
             "export": {"format": "none"},
-            "retrain": {"epochs": 1, "replay": 15},
+            "retrain": {"epochs": 1, "replay": 15, "neighbours": "letters"},
             "track": [],
         }
     )
