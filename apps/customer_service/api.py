@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 from apps.customer_service import handover
 from apps.customer_service.bot import Bot
 from apps.customer_service.conversations import Conversations, NoConversation, Told
-from apps.customer_service.models import NAME
+from apps.customer_service.models import NAME, promoted
 from apps.customer_service.question import MAX_LETTERS
 from apps.customer_service.talk import turn
 from engine import Store
@@ -95,10 +95,11 @@ class Desks:
             return self._bots[tenant]
 
     def keep_current(self, every_s: float = EVERY_S) -> None:
-        """Let promoted bundles answer in the place of those before, until `close`; for a thread of its own."""
+        """Let promoted bundles, and intents that feedback taught, answer in the place of those before, until `close`;
+        for a thread of its own."""
         while not self._ending.wait(every_s):
             for tenant, bot in list(self._bots.items()):
-                self._look(tenant, bot.models.version)
+                self._look(tenant, bot.models.whole)
 
     def _look(self, tenant: str, old: str) -> None:
         def take() -> None:
@@ -108,15 +109,15 @@ class Desks:
             self._bots[tenant] = bot
 
         try:
-            version = Store().get(NAME)
-            if self._renewal.due(tenant, str(version), old):
-                self._renewal.take(tenant, str(version), old, take)
+            version, whole = promoted()
+            if self._renewal.due(tenant, whole, old):
+                self._renewal.take(tenant, whole, old, take)
         except (KeelError, OSError, ValueError) as fault:
             self._renewal.refuse(tenant, NAME, old, fault)
 
     def readiness(self) -> Readiness:
         """The bots that answer; a newer bundle that was refused is told of."""
-        told = {self._renewal.told(tenant, bot.models.version) for tenant, bot in list(self._bots.items())}
+        told = {self._renewal.told(tenant, bot.models.whole) for tenant, bot in list(self._bots.items())}
         return Readiness(True, {NAME: "; ".join(sorted(told)) or "loaded at the first question"})
 
     def close(self) -> None:

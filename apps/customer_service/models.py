@@ -11,7 +11,7 @@ from apps.customer_service.confidence import Confidence
 from apps.customer_service.finder import Fusion
 from apps.customer_service.logistic import Logistic
 from apps.customer_service.past import Past
-from engine import Embedder, Predictor, Store, load, successor
+from engine import Embedder, Predictor, Store, Version, load, successor
 from engine.errors import StoreError
 
 NAME = "support-bot"
@@ -38,6 +38,8 @@ class Models:
     """Questions asked before, by vectors of the embedder."""
     version: str = ""
     """NAME@NUMBER of the bundle itself."""
+    whole: str = ""
+    """The version, and what feedback has made of its intents since, if anything."""
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -93,9 +95,29 @@ class Models:
             lean = weights.pop("lean", None)
             fusion = Fusion(**weights, lean=None if lean is None else Logistic(**_tuples(lean)))
             past = Past.load(version.folder)
-            return cls(**value, fusion=fusion, confidence=confidence, past=past, version=str(version))
+            return cls(**value, fusion=fusion, confidence=confidence, past=past, version=str(version),
+                       whole=_whole(version, value["intents_name"]))  # fmt: skip
         except (OSError, ValueError, TypeError, KeyError) as fault:
             raise StoreError(f"{version}: {FILE} unreadable ({fault}); see: engine models verify {version}") from None
+
+
+def promoted() -> tuple[Version, str]:
+    """The champion, and what `Models.whole` would be of it now.
+
+    Raises:
+        InputError: there is none.
+    """
+    version = Store().get(NAME)
+    try:
+        named = json.loads((version.folder / FILE).read_text(encoding="utf-8"))["intents_name"]
+    except (OSError, ValueError, TypeError, KeyError):
+        named = None  # whoever loads it is told what is wrong
+    return version, _whole(version, named)
+
+
+def _whole(version: Version, intents: str | None) -> str:
+    learnt = str(successor(intents)) if intents else None
+    return str(version) if learnt == intents else f"{version} with {learnt}"
 
 
 def _tuples(value: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from apps.customer_service.api import Desks
 from apps.customer_service.bot import Bot
-from apps.customer_service.models import NAME
+from apps.customer_service.models import NAME, promoted
 from engine import Store, Version
 from engine.db import Database
 
@@ -24,7 +24,7 @@ class Standin:
     """Stands for a bot with a promoted bundle, as `ready` makes one; it knows what it is of, and nothing else."""
 
     def __init__(self) -> None:
-        self.models = SimpleNamespace(version=str(Store().get(NAME)))
+        self.models = SimpleNamespace(version=str(Store().get(NAME)), whole=promoted()[1])
         self.warmed = False
 
     def stale(self) -> bool:
@@ -36,8 +36,13 @@ class Standin:
 
 def stored(store: Store) -> Version:
     with store.staging(NAME) as place:
-        (place / "bundle.json").write_text("{}", encoding="utf-8")
+        (place / "bundle.json").write_text('{"intents_name": "intents@1"}', encoding="utf-8")
         return store.commit(NAME, place, {})
+
+
+def intents(store: Store, **retrain: str) -> Version:
+    with store.staging("intents") as place:
+        return store.commit("intents", place, {"retrain": retrain} if retrain else {})
 
 
 def until(holds: Callable[[], object]) -> None:
@@ -53,6 +58,7 @@ def test_a_promoted_bundle_answers_and_a_broken_one_does_not(
     store = Store()
     first, second, broken = (stored(store) for _ in range(3))
     store.promote(first)
+    store.promote(intents(store))
     made: list[Any] = []
 
     def bot_of(_: str) -> Bot:
@@ -76,6 +82,8 @@ def test_a_promoted_bundle_answers_and_a_broken_one_does_not(
         store.rollback(NAME)
         until(lambda: desks.readiness().details == {NAME: f"{second} answers"})
         assert len(made) == 2
+        store.promote(intents(store, champion="intents@1"))
+        until(lambda: desks.readiness().details == {NAME: f"{second} with intents@2 answers"})
     finally:
         desks.close()
         watch.join()
