@@ -71,8 +71,8 @@ docs: $(READY)  ## build the documents strictly into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "site/index.html"
 
-docs-test: $(READY)  ## every command of the documents, in order, as a reader gives them (about half an hour, mostly the news models)
-	@$(BIN)/python -m pytest -m docs
+docs-test: $(READY)  ## every command of the documents, in order, as a reader gives them (half an hour); PAGES=tutorial: of one page
+	@$(BIN)/python -m pytest -m docs -k "$(PAGES)"
 
 bench: $(READY)  ## list the benchmarks; make bench NAME=feed runs one
 	@$(BIN)/python -m bench $(NAME)
