@@ -28,7 +28,7 @@ ROWS = (
     ("federated", "accuracy_gap", "... lost against LoRA on all rows"),
     ("federated", "accuracy_head_only", "... of a head alone, on all rows"),
     ("federated", "accuracy_alone", "... of the largest client by itself"),
-    ("loop", "promoted_better", "a week of corrections, a fifth hostile: decisions that rows unseen by the gates bear out"),
+    ("loop", "promoted_better", "a week of corrections, a fifth hostile: decisions that unseen rows bear out"),
     ("loop", "week_gain", "... accuracy that the challenger gained"),
     ("loop", "hostile_learnt", "... hostile corrections that were learnt"),
     ("loop", "poisoned_refused", "... labels of a stolen trusted account: challenger refused"),
