@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import InputError, StoreError
 from engine.generator import Generator
-from engine.predictor import Backend, Predictor
+from engine.predictor import Backend, Predictor, form
 from engine.store import Store
 from engine.tasks.heads import ModelSpec
 
@@ -30,6 +30,7 @@ def opened(folder: Path, *, backend: Backend = "auto", model: str = "") -> Predi
     Raises:
         InputError, StoreError: as `load`.
     """
+    form(folder, backend, model)
     try:
         spec = ModelSpec.read(folder / "model")
         if spec.task == "generate":

@@ -171,6 +171,28 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def form(folder: Path, backend: Backend, model: str) -> tuple[Form, Path]:
+    """The backend that is to answer, and where its files lie.
+
+    Raises:
+        InputError: the version is not exported to it.
+        StoreError: the version holds what may run code as it is read.
+    """
+    chosen = choice.automatic(folder) if backend == "auto" else backend
+    place = forms.locate(folder, chosen)
+    if place is None and chosen == "onnx":
+        raise InputError(
+            f"{model or folder}: has no ONNX export; ask for backend torch, or train with export.format: onnx"
+        )
+    if place is None:
+        raise InputError(
+            f"{model or folder}: not made here as {chosen}; run: engine export convert {model or 'NAME'} {chosen}"
+        )
+    if found := sorted(path.name for path in (folder / "model").rglob("*") if path.suffix in PICKLES):
+        raise StoreError(f"{model or folder}: holds {found[0]}, which may run code as it is read; it is not loaded")
+    return chosen, place
+
+
 class Predictor:
     """Answers texts by one stored version. Made by `opening.load`, or `Predictor.open` for a folder."""
 
@@ -192,18 +214,7 @@ class Predictor:
             InputError: the version is not exported to the backend, or its library is not installed.
             StoreError: a file of the version is missing or unreadable.
         """
-        chosen = choice.automatic(folder) if backend == "auto" else backend
-        place = forms.locate(folder, chosen)
-        if place is None and chosen == "onnx":
-            raise InputError(
-                f"{model or folder}: has no ONNX export; ask for backend torch, or train with export.format: onnx"
-            )
-        if place is None:
-            raise InputError(
-                f"{model or folder}: not made here as {chosen}; run: engine export convert {model or 'NAME'} {chosen}"
-            )
-        if found := sorted(path.name for path in (folder / "model").rglob("*") if path.suffix in PICKLES):
-            raise StoreError(f"{model or folder}: holds {found[0]}, which may run code as it is read; it is not loaded")
+        chosen, place = form(folder, backend, model)
         try:
             spec = ModelSpec.read(folder / "model")
             if spec.task == "generate":
