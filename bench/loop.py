@@ -28,7 +28,7 @@ RECIPE = "recipes/bench/banking77.yaml"
 NEW = "exchange_via_app"
 """The intent that nobody asks about until the last days."""
 NEW_DIALOGUES = 30
-BASE = 25
+BASE = 10
 """Rows of each intent that the first champion learns from."""
 MESSAGES = 200
 """A day; seven days."""
@@ -37,8 +37,8 @@ HOSTILE = 0.2
 STOLEN = "desk-lead"
 STOLEN_LABELS = 400
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
-SETTINGS = ["retrain.vetting.trusted=[desk-lead]", "gates.latency=3"]
-"""Latencies of two models on a machine that does other things too differ now and then."""
+SETTINGS = ["retrain.vetting.trusted=[desk-lead]", "gates.latency=3", "export.max_quality_loss=0.03", "data.columns={}"]
+"""Latencies on a machine that does other things too differ now and then, and so does F1 over 77 labels of 193 rows."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def _asked_new(champion: Version, world: World) -> list[Feedback]:
 
 
 def _feedback(champion: Version, text: str, said: Any, rater: str, number: int) -> Feedback:
-    answer = {"intent": {"label": said.label, "probability": round(float(said.probability), 4)}}
+    answer = {"intent": {"label": said.label, "probability": round(float(said.probabilities[said.label]), 4)}}
     time = (START + timedelta(days=number // MESSAGES, minutes=2 * (number % MESSAGES))).isoformat()
     return Feedback(
         "default", str(champion), f"dialogue-{number}", text, answer, time=time,
@@ -238,5 +238,5 @@ def _read(path: Path) -> list[tuple[str, str]]:
 def _file(path: Path, rows: Sequence[tuple[str, str]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
-        writer.writerows([("text", "category"), *rows])
+        writer.writerows([("text", "intent"), *rows])
     return path
