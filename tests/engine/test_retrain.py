@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def test_killed_at_every_step_it_goes_on_and_does_nothing_twice(
     say(log, english[200:215])
     before = answers()
     for number, step in enumerate(STEPS):
-        assert died_before(step, home, lambda: retrain("toy", log, settings=LENIENT))
+        assert died_before(step, home, str(log.database.engine.url))
         store = Store()
         assert store.get("toy").number == (1 if number < 4 else 2)
         assert answers("toy@1") == before
@@ -165,23 +166,29 @@ def test_killed_at_every_step_it_goes_on_and_does_nothing_twice(
     assert [change.number for change in Store().changes("toy")] == [1, 2]
 
 
-def died_before(name: str, home: Path, work: Callable[[], object]) -> bool:
-    """Do the work in a process that kills itself before it renames a file or folder of Keel's home of this name."""
-    process = os.fork()
-    if process == 0:
+def died_before(name: str, home: Path, database: str) -> bool:
+    """Retrain in a process that kills itself before it renames a file or folder of Keel's home of this name.
 
-        def dies(event: str, arguments: tuple[Any, ...]) -> None:
-            if event == "os.rename" and str(arguments[0]).startswith(str(home)):
-                source, target = Path(arguments[0]).name, Path(arguments[1]).name
-                if target == name or source == name or (name.endswith("-") and source.startswith(name)):
-                    os.kill(os.getpid(), signal.SIGKILL)
+    It is forked from a process without threads: torch's hold locks that a fork of this one would wait for for good.
+    """
+    clean = multiprocessing.get_context("forkserver")
+    clean.set_forkserver_preload(["engine.retraining", "engine.predictor", "engine.tasks.headed"])
+    process = clean.Process(target=_dies_before, args=(name, home, database))
+    process.start()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
 
-        sys.addaudithook(dies)
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return os.waitpid(process, 0)[1] == signal.SIGKILL
+
+def _dies_before(name: str, home: Path, database: str) -> None:
+    def dies(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "os.rename" and str(arguments[0]).startswith(str(home)):
+            source, target = Path(arguments[0]).name, Path(arguments[1]).name
+            if target == name or source == name or (name.endswith("-") and source.startswith(name)):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    os.environ["KEEL_HOME"] = str(home)
+    sys.addaudithook(dies)
+    retrain("toy", opened(database), settings=LENIENT)
 
 
 def test_what_was_promoted_before_a_kill_and_taken_back_by_a_person_stays_back(
