@@ -34,6 +34,8 @@ ROWS = (
     ("loop", "poisoned_refused", "... labels of a stolen trusted account: challenger refused"),
     ("loop", "new_class_recall", "... a new intent from 30 corrected dialogues: recall"),
     ("loop", "old_loss", "... accuracy lost on the others"),
+    ("crash_retrain", "valid", "retrain, promote and rollback killed ninety times: one whole champion afterwards"),
+    ("crash_retrain", "continued", "... the same command ends the work"),
     ("serve", "http_share", "sixteen clients on /v1/predict, a text a request: texts/s over the offline Predictor's"),
     ("serve", "http_share_lists", "... eight texts a request"),
     ("serve", "failed_requests", "... failed requests, a promotion and a rollback among them"),
