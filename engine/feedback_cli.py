@@ -70,23 +70,17 @@ def list_(
     found = opened(database).read(tenant=tenant, app=app, model=model, kind=kind, since=since, until=until)
     counts = Counter((one.app, one.model, one.kind) for one in found)
     newest = found[::-1][:limit]
+    rows = [
+        {"app": app, "model": model, "kind": kind, "count": count}
+        for (app, model, kind), count in sorted(counts.items())
+    ]
     if as_json:
-        rows = [
-            {"app": app, "model": model, "kind": kind, "count": count}
-            for (app, model, kind), count in sorted(counts.items())
-        ]
         print_json({"count": len(found), "counts": rows, "newest": [vars(one) for one in newest]})
         return
     if not found:
         typer.echo("nothing was said yet that fits")
         return
-    print_table(
-        f"{len(found)} in all",
-        [
-            {"app": app, "model": model, "kind": kind, "count": count}
-            for (app, model, kind), count in sorted(counts.items())
-        ],
-    )
+    print_table(f"{len(found)} in all", rows)
     print_table("the newest", [_shown(one) for one in newest])
 
 

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, model_validator
 
-from engine.drift import Watch
 from engine.errors import InputError, StoreError
 from engine.predictor import Predictor, Text
 from engine.service import logs, telemetry

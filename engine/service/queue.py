@@ -20,8 +20,6 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 SHARE = 8
 """Items of one request that a thread does before another request has its turn."""
-
-
 TAKEN = 4
 """Shares that a thread does before it hands their results back."""
 
