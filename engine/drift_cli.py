@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine import errors
+from engine.db.option import Url
 from engine.printing import Json, print_json, print_table
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ def drift(
     embedding: Annotated[
         bool, typer.Option("--embedding", help="With --texts: compare vectors by the model's own encoder too.")
     ] = False,
-    database: Annotated[
-        str | None, typer.Option(help="Where the servers write [default: KEEL_DATABASE, or keel.db in KEEL_HOME].")
-    ] = None,
+    database: Url = None,
     as_json: Json = False,
 ) -> None:
     """Inputs, answers and, where people labelled, accuracy of a served model against its own test rows.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from engine.db.option import Url
 from engine.errors import InputError
 from engine.printing import Json, print_json, print_table
 
@@ -19,14 +20,6 @@ feedback = typer.Typer(
     rich_markup_mode=None,
     help="What people said about predictions.\n\nExample: engine feedback list --model finance-news",
 )
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        metavar="URL",
-        help="sqlite:///FILE or postgresql+psycopg://...; else KEEL_DATABASE, or keel.db in Keel's home.",
-    ),
-]
 Tenant = Annotated[str | None, typer.Option(help="Whose; everyone's without it.")]
 Model = Annotated[str | None, typer.Option(help="NAME for all its versions, or NAME@NUMBER.")]
 App = Annotated[str | None, typer.Option(help="customer_service, finance_monitor, recommender, console or import.")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.db.option import Url
 from engine.printing import Json, print_json, print_table
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def retrain(
         bool, typer.Option("--dry-run", help="Say what it would learn from, and change nothing.")
     ] = False,
     fresh: Annotated[bool, typer.Option(help="Begin anew, whatever a killed retrain left.")] = False,
-    database: Annotated[str | None, typer.Option(help="URL of the feedback's database; by default Keel's own.")] = None,
+    database: Url = None,
     settings: Settings = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:

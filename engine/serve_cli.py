@@ -6,15 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.db.option import Url
 from engine.service import keys_cli
 
 if TYPE_CHECKING:
     from engine.db import Database
-
-Url = Annotated[
-    str | None,
-    typer.Option("--database", metavar="URL", help="sqlite:///FILE or postgresql+psycopg://...; else in Keel's home."),
-]
 
 
 def add(app: typer.Typer) -> None:

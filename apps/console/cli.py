@@ -9,6 +9,7 @@ import typer
 from apps.console import keys_cli
 from apps.console.names import App
 from engine import errors
+from engine.db.option import Url
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,7 +38,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     per_minute: Annotated[int, typer.Option(min=1, help="Requests of one key a minute.")] = 6000,
-    database: keys_cli.Url = None,
+    database: Url = None,
 ) -> None:
     """Serve the console under /, the applications under /support, /news and /recommend, and /v1/predict/MODEL.
 

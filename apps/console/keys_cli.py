@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from apps.console.names import App
+from engine.db.option import Url
 from engine.service import keys_cli
 
 if TYPE_CHECKING:
     from engine.db import Database
-
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        metavar="URL",
-        help="sqlite:///FILE or postgresql+psycopg://...; else KEEL_DATABASE, or keel.db in Keel's home.",
-    ),
-]
 
 
 def opened(url: str | None) -> Database:

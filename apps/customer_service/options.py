@@ -8,15 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.db.option import Url as Url
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        metavar="URL",
-        help="sqlite:///FILE or postgresql+psycopg://...; else KEEL_DATABASE, or keel.db in Keel's home.",
-    ),
-]
 Tenant = Annotated[str, typer.Option(help="Whose articles and conversations.")]
 ErrorRate = Annotated[
     float, typer.Option(help="Share of questions without an answer that may be answered all the same.")

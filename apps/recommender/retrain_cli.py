@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from apps.recommender.options import NAME, Json, Lists, Others, print_json
-from apps.recommender.serve_cli import Tenant, Url
+from apps.recommender.serve_cli import Tenant
+from engine.db.option import Url
 
 
 def add(app: typer.Typer) -> None:

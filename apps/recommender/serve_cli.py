@@ -9,19 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from engine.db.option import Url
 from engine.service import keys_cli
 
 if TYPE_CHECKING:
     from engine.db import Database
 
-Url = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        metavar="URL",
-        help="sqlite:///FILE or postgresql+psycopg://...; else KEEL_DATABASE, or keel.db in Keel's home.",
-    ),
-]
 Tenant = Annotated[str, typer.Option(help="Whose models, users and events.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 
