@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import cycle
+from typing import cast
+
+import uvloop
 
 
 @dataclass
@@ -36,40 +39,56 @@ def request(path: str, body: bytes, key: str, host: str) -> bytes:
 
 def load(port: int, requests: list[bytes], clients: int, seconds: float, hears: Hears) -> Heard:
     """Each client sends one request after the other, the next in turn of all, until the seconds are over."""
-    heard = Heard()
-    asyncio.run(_all(port, requests, clients, seconds, hears, heard))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_all(port, requests, clients, seconds, hears))
+
+
+async def _all(port: int, requests: list[bytes], clients: int, seconds: float, hears: Hears) -> Heard:
+    heard, began = Heard(), time.monotonic()
+    turns = cycle(enumerate(requests))
+    all_ = [_Client(turns, began + seconds, hears, heard) for _ in range(clients)]
+    loop = asyncio.get_running_loop()
+    while going := [one for one in all_ if not one.done]:  # who lost the connection makes a new one
+        await asyncio.gather(*(loop.create_connection(lambda one=one: one, "127.0.0.1", port) for one in going))
+        await asyncio.gather(*(one.gone.wait() for one in going))
+    heard.lasted = time.monotonic() - began
     return heard
 
 
-async def _all(port: int, requests: list[bytes], clients: int, seconds: float, hears: Hears, heard: Heard) -> None:
-    numbers, began = count(), time.monotonic()
-    until = began + seconds
+class _Client(asyncio.Protocol):
+    def __init__(self, turns: Iterator[tuple[int, bytes]], until: float, hears: Hears, heard: Heard) -> None:
+        self.turns, self.until, self.hears, self.heard = turns, until, hears, heard
+        self.done, self.gone = False, asyncio.Event()
 
-    async def one() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while time.monotonic() < until:
-            number = next(numbers) % len(requests)
-            sent = time.monotonic()
-            try:
-                writer.write(requests[number])
-                status, body = await _answer(reader)
-            except (OSError, EOFError, ValueError) as fault:
-                heard.faults.append(f"{type(fault).__name__}: {fault}")
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                continue
-            now = time.monotonic()
-            if status == 200:
-                heard.seconds.append(now - sent)
-                hears(number, body, now)
-            else:
-                heard.faults.append(f"{status}: {body[:200]!r}")
-        writer.close()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport, self.answer = cast(asyncio.Transport, transport), b""
+        self.gone.clear()
+        self._ask()
 
-    await asyncio.gather(*(one() for _ in range(clients)))
-    heard.lasted = time.monotonic() - began
+    def data_received(self, data: bytes) -> None:
+        self.answer += data
+        head, ended, body = self.answer.partition(b"\r\n\r\n")
+        if not ended or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]):
+            return
+        self.answer, now = b"", time.monotonic()
+        if head[9:12] == b"200":
+            self.heard.seconds.append(now - self.sent)
+            self.hears(self.number, body, now)
+        else:
+            self.heard.faults.append(f"{head[9:12].decode()}: {body[:200]!r}")
+        self._ask()
 
+    def connection_lost(self, fault: Exception | None) -> None:
+        if not self.done:
+            self.heard.faults.append(f"the connection ended: {fault}")
+            self.done = time.monotonic() >= self.until
+        self.gone.set()
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-    return int(head[9:12]), await reader.readexactly(int(length))
+    def _ask(self) -> None:
+        self.sent = time.monotonic()
+        if self.sent >= self.until:
+            self.done = True
+            self.transport.close()
+            return
+        self.number, request = next(self.turns)
+        self.transport.write(request)

@@ -73,7 +73,7 @@ class House:
             local=True,
             ready=self._readiness,
         )
-        self.app.include_router(predict.routes(self.champions, self.queue, self.watch))
+        predict.add(self.app, self.champions, self.queue, self.watch)
         for part in self.parts:
             self.app.add_api_route(part.path, _to(f"{part.path}/"), include_in_schema=False)
             self.app.mount(part.path, part.app)

@@ -33,7 +33,7 @@ def application(
         local=True,
         ready=champions.readiness,
     )
-    app.include_router(predict.routes(champions, queue, watch))
+    predict.add(app, champions, queue, watch)
     return app
 
 

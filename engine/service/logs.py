@@ -9,15 +9,20 @@ then with personal data masked.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
-REQUESTS = logging.getLogger("keel.requests")
 TEXTS = "KEEL_LOG_TEXTS"
+LATE_S = 0.1
+"""By which a line may come late: those of that time are written at once, as each writing makes a server's threads wait
+for one another. From warnings on a line comes without delay; one of a killed process may be lost."""
 _NOTES: ContextVar[dict[str, Any] | None] = ContextVar("notes", default=None)
 
 
@@ -39,9 +44,18 @@ def note(*, texts: Any = None, **what: Any) -> None:
 
 
 def told(**fields: Any) -> None:
-    """Write the line of a request."""
-    if REQUESTS.isEnabledFor(logging.INFO):
-        REQUESTS.info("request", extra=fields)
+    """Write the line of a request, where `configure` has been."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Gathered):  # without a record of logging's: that costs more than all the rest
+            now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+            line = {"time": now, "level": "info", "event": "request", **fields}
+            handler.add(json.dumps(line, ensure_ascii=False, default=str))
+
+
+def flush() -> None:
+    """Write what waits."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def configure(stream: TextIO | None = None) -> None:
@@ -56,7 +70,7 @@ def configure(stream: TextIO | None = None) -> None:
         structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
         _ordered,
     ]
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Gathered(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=processors,
@@ -70,6 +84,39 @@ def configure(stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("keel").setLevel(logging.INFO)
+
+
+class _Gathered(logging.StreamHandler[TextIO]):
+    """Writes its lines together."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        self._shared = threading.RLock()
+
+    def add(self, line: str) -> None:
+        with self._shared:
+            self._lines.append(line)
+            first = len(self._lines) == 1
+        if first:
+            later = threading.Timer(LATE_S, self.flush)
+            later.daemon = True  # at the end of a process logging flushes by itself
+            later.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.add(self.format(record))
+            if record.levelno >= logging.WARNING:
+                self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        with self._shared:
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("".join(f"{line}{self.terminator}" for line in lines))
+            super().flush()
 
 
 def _ordered(_: Any, __: str, event: Mapping[str, Any]) -> dict[str, Any]:

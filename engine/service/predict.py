@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, FastAPI, Path, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from starlette.routing import Route
 
 from engine.errors import InputError, StoreError
 from engine.predictor import Predictor, Text
 from engine.service import logs, telemetry
-from engine.service.app import allow
+from engine.service.app import Parts, calling
 from engine.service.champions import Champions
-from engine.service.keys import Caller
 from engine.service.problems import Problem
 from engine.service.queue import Queue
 
@@ -28,9 +29,10 @@ MOST = 256
 """Texts of a request."""
 LETTERS = 20_000
 """Of a text: far more than any model here reads."""
-Model = Annotated[str, Path(max_length=200, description="name, name@alias or name@number; a bare name: its champion.")]
+NAME = 200
+"""Letters of a model's."""
+Model = Annotated[str, Path(max_length=NAME, description="name, name@alias or name@number; a bare name: its champion.")]
 One = Annotated[str, Field(max_length=LETTERS)]
-Asker = Annotated[Caller, allow("server", "agent", scope="predict")]
 
 
 class Asked(BaseModel):
@@ -47,20 +49,32 @@ class Asked(BaseModel):
         return self
 
 
-def routes(champions: Champions, queue: Queue, watch: Watch | None = None) -> APIRouter:
+def add(app: FastAPI, champions: Champions, queue: Queue, watch: Watch | None = None) -> None:
     """The road to every model in a store. Models are no tenant's: whoever may predict may ask them all.
 
     Args:
+        app: as `create` made it.
         watch: counts what is asked and answered, for `engine drift`; who gave it closes it.
     """
     router = APIRouter(prefix="/v1", tags=["predict"])
 
-    @router.post("/predict/{model}", response_class=Response, responses={200: {"content": {"application/json": {}}}})
-    async def predict(caller: Asker, model: Model, body: Asked) -> Response:
+    @router.post(
+        "/predict/{model}",
+        response_class=Response,
+        responses={200: {"content": {"application/json": {}}}},
+        openapi_extra={"requestBody": {"content": {"application/json": {"schema": Asked.model_json_schema()}}}},
+    )
+    async def predict(request: Request, model: Model) -> Response:
         """Each head's answer with its calibrated probabilities, and the version and backend that gave it.
 
         `text` is answered by `answer`, `texts` by `answers` in their order.
         """
+        return await answered(request)
+
+    # Who calls and what is asked are read here and not as parameters: beside a short call FastAPI's way is long.
+    async def answered(request: Request) -> Response:
+        await calling(request, ("server", "agent"), "predict")
+        body, model = await _asked(request), request.path_params["model"]
         held = champions.held(model)
         predictor = await queue.run(lambda: _loaded(champions, model)) if held is None else held
         heads = [head.name for head in predictor.spec.heads]
@@ -73,13 +87,25 @@ def routes(champions: Champions, queue: Queue, watch: Watch | None = None) -> AP
         names = json.dumps({"model": predictor.model, "backend": predictor.backend})
         return Response(f"{{{told}, {names[1:]}", media_type="application/json")
 
-    return router
+    app.include_router(router)
+    parts: Parts = app.state.service
+    parts.straight.append(Route("/v1/predict/{model}", answered, methods=["POST"]))
+
+
+async def _asked(request: Request) -> Asked:
+    if not request.headers.get("content-type", "").partition(";")[0].strip().endswith("json"):
+        raise Problem(415, "send JSON, and Content-Type: application/json")
+    try:
+        return Asked.model_validate_json(await request.body())
+    except ValidationError as fault:
+        faults = fault.errors(include_url=False)
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in faults]) from None
 
 
 def _loaded(champions: Champions, model: str) -> Predictor:
     """Raises: Problem: 404, there is no such model of texts; 503, it is damaged. Neither tells what else there is."""
     try:
-        if champions.holds(model):
+        if len(model) <= NAME and champions.holds(model):
             return champions.get(model)
     except InputError:
         pass

@@ -7,8 +7,8 @@ routes, models and counts; never a path, a query or a text.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ASKED = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _tracer: Tracer | None = None
+_NOTHING = nullcontext()
 
 
 def configure(provider: TracerProvider | None = None) -> None:
@@ -42,18 +43,17 @@ def configure(provider: TracerProvider | None = None) -> None:
     _tracer = provider.get_tracer("keel") if provider else None
 
 
-@contextmanager
-def span(name: str, headers: Mapping[str, str] | None = None, **attributes: str | int) -> Iterator[Any]:
+def span(
+    name: str, headers: Callable[[], Mapping[str, str]] | None = None, **attributes: str | int
+) -> AbstractContextManager[Any]:
     """A span about what is done inside; None where nobody listens.
 
     Args:
-        headers: of a request, which may say whose part the span is (traceparent).
+        headers: gives those of a request, which may say whose part the span is (traceparent).
     """
     if _tracer is None:
-        yield None
-        return
+        return _NOTHING
     from opentelemetry.propagate import extract
 
-    context = extract(headers) if headers is not None else None
-    with _tracer.start_as_current_span(name, context, attributes=attributes) as found:
-        yield found
+    context = extract(headers()) if headers is not None else None
+    return _tracer.start_as_current_span(name, context, attributes=attributes)

@@ -48,15 +48,16 @@ def detect(text: str) -> str | None:
     Scripts that one language of the list uses tell it outright. Latin texts are told by their common words; a short
     headline with none of them, such as names alone, counts as English.
     """
-    letters = sum(char.isalpha() for char in text)
+    letters = sum(map(str.isalpha, text))
     if not letters:
         return None
-    shares = {language: len(script.findall(text)) / letters for language, script in _SCRIPTS.items()}
-    if shares["ja"] > 0.05 and shares["ja"] + shares["zh"] > SCRIPT_SHARE:
-        return "ja"
-    script, share = max(shares.items(), key=lambda item: item[1])
-    if share > SCRIPT_SHARE:
-        return script
+    if not text.isascii():
+        shares = {language: len(script.findall(text)) / letters for language, script in _SCRIPTS.items()}
+        if shares["ja"] > 0.05 and shares["ja"] + shares["zh"] > SCRIPT_SHARE:
+            return "ja"
+        script, share = max(shares.items(), key=lambda item: item[1])
+        if share > SCRIPT_SHARE:
+            return script
     found = set(words(text))
     counts = {language: sum(word in common for word in found) for language, common in _SETS.items()}
     best = max(counts, key=lambda language: (counts[language], language == "en"))

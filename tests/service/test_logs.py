@@ -51,6 +51,7 @@ def http(home: Path, versions: tuple[Version, Version]) -> Iterator[TestClient]:
 
 
 def lines(log: io.StringIO) -> list[dict[str, Any]]:
+    logs.flush()
     return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
