@@ -48,10 +48,10 @@ def detect(text: str) -> str | None:
     Scripts that one language of the list uses tell it outright. Latin texts are told by their common words; a short
     headline with none of them, such as names alone, counts as English.
     """
-    letters = sum(map(str.isalpha, text))
-    if not letters:
+    if not any(map(str.isalpha, text)):
         return None
     if not text.isascii():
+        letters = sum(map(str.isalpha, text))
         shares = {language: len(script.findall(text)) / letters for language, script in _SCRIPTS.items()}
         if shares["ja"] > 0.05 and shares["ja"] + shares["zh"] > SCRIPT_SHARE:
             return "ja"
@@ -59,7 +59,7 @@ def detect(text: str) -> str | None:
         if share > SCRIPT_SHARE:
             return script
     found = set(words(text))
-    counts = {language: sum(word in common for word in found) for language, common in _SETS.items()}
+    counts = {language: len(found & common) for language, common in _SETS.items()}
     best = max(counts, key=lambda language: (counts[language], language == "en"))
     if counts[best] >= 2 and counts[best] > counts["en"]:
         return best
