@@ -28,7 +28,7 @@ from apps.finance_monitor.items import MAX_LINE
 from apps.finance_monitor.journal import Journal
 from apps.finance_monitor.run import Models, monitor
 from bench.contract import Figures
-from engine import Progress
+from engine import Answer, Prediction, Progress
 
 MINUTES = float(os.environ.get("KEEL_FUZZ_MINUTES", "10"))
 LINES = 400
@@ -144,8 +144,8 @@ class Words:
     model, version = "words", None
     spec = SimpleNamespace(languages=("en", "zh"))
 
-    def predict(self, titles: Sequence[str]) -> list[Any]:
-        return [Said(title) for title in titles]
+    def predict(self, titles: Sequence[str]) -> list[Prediction]:
+        return [_said(title) for title in titles]
 
     def stream(self, titles: Sequence[str]) -> Iterator[Any]:
         for title in titles:
@@ -154,15 +154,11 @@ class Words:
             yield vector
 
 
-class Said(dict[str, Any]):
-    model = backend = "words"
-
-    def __init__(self, title: str) -> None:
-        bad = "ttack" in title or zlib.crc32(title.encode()) % 3 == 0
-        topics = ("cyber", "earnings") if bad else ("earnings",)
-        super().__init__(
-            sentiment=SimpleNamespace(label="negative" if bad else "neutral"), topics=SimpleNamespace(labels=topics)
-        )
+def _said(title: str) -> Prediction:
+    bad = "ttack" in title or zlib.crc32(title.encode()) % 3 == 0
+    sentiment, topics = ("negative", ("cyber", "earnings")) if bad else ("neutral", ("earnings",))
+    heads = {"sentiment": Answer((sentiment,), {sentiment: 1.0}), "topics": Answer(topics, dict.fromkeys(topics, 1.0))}
+    return Prediction(heads, Words.model, "words")
 
 
 def lines(draw: random.Random, count: int) -> Iterator[bytes]:

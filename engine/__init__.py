@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.decision import Gate as Gate
     from engine.decision import Taught as Taught
     from engine.decision import decisions as decisions
+    from engine.drift import Watch as Watch
     from engine.embedder import Embedder as Embedder
     from engine.generator import Generator as Generator
     from engine.lineage import successor as successor
@@ -56,6 +57,7 @@ _HOMES = {
     "successor": "engine.lineage",
     "Trained": "engine.training",
     "Version": "engine.store",
+    "Watch": "engine.drift",
     "decisions": "engine.decision",
     "learnt_from": "engine.training",
     "train": "engine.training",

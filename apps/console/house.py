@@ -19,9 +19,8 @@ from apps.console import login
 from apps.console.names import App
 from apps.console.parts.part import Part, Settings
 from apps.console.session import Sessions, secret
-from engine import Store
+from engine import Store, Watch
 from engine.db import Database
-from engine.drift import Watch
 from engine.service import Champions, Keys, Queue, Readiness, create, page, predict
 
 if TYPE_CHECKING:
@@ -61,9 +60,9 @@ class House:
         self.database = Database.open(url, name="service", migrations=keys.MIGRATIONS)
         self.keys = Keys(self.database)
         self.queue = Queue()
-        settings = Settings(self.database, url, per_minute, tuple(feeds), ended)
-        self.parts = [_part(name, settings, self.queue) for name in dict.fromkeys(apps)]
         self.champions, self.watch = Champions(self.store), Watch(self.database)
+        settings = Settings(self.database, url, self.watch, per_minute, tuple(feeds), ended)
+        self.parts = [_part(name, settings, self.queue) for name in dict.fromkeys(apps)]
         self.app = create(
             "keel",
             self.keys,

@@ -33,6 +33,7 @@ from engine import Store
 from engine.errors import InputError, KeelError
 
 if TYPE_CHECKING:
+    from engine import Watch
     from engine.db import Database
 
 _LOG = logging.getLogger("keel.support")
@@ -62,14 +63,22 @@ class Bot:
     Args:
         error_rate: share of the questions without an answer that may be answered all the same.
         writer: a chat model that words the answers; without one they are quoted.
+        watch: counts what the intents are asked and answer, for `engine drift`; who gave it closes it.
     """
 
     def __init__(
-        self, knowledge: Knowledge, models: Models, *, error_rate: float = 0.05, writer: Writer | None = None
+        self,
+        knowledge: Knowledge,
+        models: Models,
+        *,
+        error_rate: float = 0.05,
+        writer: Writer | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.knowledge = knowledge
         self.models = models
         self.writer = writer
+        self.watch = watch
         self.templates = Templates(knowledge)
         self.bar = models.confidence.bar(error_rate)
         self.finder = Finder(knowledge, models.embedder, models.fusion, models.past)
@@ -88,7 +97,7 @@ class Bot:
         if not question.text:
             yield Answer(phrase("empty", lang), "talk")
             return
-        understood = understand(question.text, self.models.intents)
+        understood = understand(question.text, self.models.intents, self.watch)
         why: dict[str, Any] = {"intent": understood.intent, "intent_probability": round(understood.probability, 4)}
         if understood.intent == HUMAN:
             yield Answer(phrase("handed_over", lang), "handoff", models=self.models.names(), why=why)
@@ -192,8 +201,10 @@ class Bot:
         return (template, cited) if len(cited) == len(template.sentences) else None
 
 
-def ready(database: Database, tenant: str, error_rate: float, writer: Writer | None = None) -> Bot:
-    """A tenant's bot with the champion's models.
+def ready(
+    database: Database, tenant: str, error_rate: float, writer: Writer | None = None, watch: Watch | None = None
+) -> Bot:
+    """A tenant's bot with the champion's models; what is given is as `Bot` takes it.
 
     Raises:
         InputError: it has no articles, is not trained, or its index is another model's; the message tells the way out.
@@ -206,7 +217,7 @@ def ready(database: Database, tenant: str, error_rate: float, writer: Writer | N
     models = Models.load()
     if (live := knowledge.embedder()) != (wanted := models.embedder.model):
         raise InputError(f"the index was made by {live}, the bot uses {wanted}; run: support-bot reindex")
-    return Bot(knowledge, models, error_rate=error_rate, writer=writer)
+    return Bot(knowledge, models, error_rate=error_rate, writer=writer, watch=watch)
 
 
 __all__ = ["Bot", "Looked", "Understood", "ready"]

@@ -225,9 +225,15 @@ def chat(
 
     Example: support-bot chat
     """
+    from apps.customer_service import settings
+    from apps.customer_service.bot import ready
     from apps.customer_service.talk import talk
+    from apps.customer_service.writer import configured
+    from engine import Watch
 
-    talk(_bot(database, tenant, error_rate, chat_model), customer, consent=consent)
+    opened = settings.database(database)
+    with Watch(opened) as watch:
+        talk(ready(opened, tenant, error_rate, configured(chat_model), watch), customer, consent=consent)
 
 
 @app.command()

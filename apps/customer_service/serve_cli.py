@@ -34,14 +34,15 @@ def serve(
     from apps.customer_service import api, settings
     from apps.customer_service.bot import ready
     from apps.customer_service.writer import configured
+    from engine import Watch
     from engine.service import Keys, Queue
     from engine.service import serve as run
 
     opened = settings.database(database)
-    queue, writer = Queue(workers), configured(chat_model)
+    queue, writer, watch = Queue(workers), configured(chat_model), Watch(opened)
     app, desks = api.application(
         opened,
-        lambda whose: ready(opened, whose, error_rate, writer),
+        lambda whose: ready(opened, whose, error_rate, writer, watch),
         per_minute=per_minute,
         queue=queue,
         mask_personal_data=mask,
@@ -60,6 +61,7 @@ def serve(
     finally:
         desks.close()
         queue.close()
+        watch.close()
 
 
 def _opened(url: str | None) -> Database:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.text.normalise import words
 
 if TYPE_CHECKING:
-    from engine import Predictor
+    from engine import Predictor, Watch
 
 TALK = ("greeting", "thanks", "goodbye", "abuse", "chit_chat")
 """Intents that are answered with a phrase and need no source."""
@@ -47,8 +47,12 @@ class Understood:
         return self.intent in TALK
 
 
-def understand(text: str, intents: Predictor | None) -> Understood:
-    """The intent of a turn. A wish for a human is heard whatever a model says; what remains is the model's."""
+def understand(text: str, intents: Predictor | None, watch: Watch | None = None) -> Understood:
+    """The intent of a turn. A wish for a human is heard whatever a model says; what remains is the model's.
+
+    Args:
+        watch: counts what the model is asked and answers, for `engine drift`.
+    """
     if _HUMAN.search(text):
         return Understood(HUMAN, 1.0)
     said = " ".join(words(text))
@@ -58,6 +62,8 @@ def understand(text: str, intents: Predictor | None) -> Understood:
     if intents is None or not said:
         return Understood(None, 0.0)
     (found,) = intents.predict([text])
+    if watch is not None:
+        watch.seen(found.model, [found], [text])
     answer = found["intent"]
     talk = {label: float(answer.probabilities.get(label, 0.0)) for label in TALK}
     if (sure := sum(talk.values())) >= SURE:

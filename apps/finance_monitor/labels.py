@@ -13,7 +13,7 @@ from apps.finance_monitor.items import NewsItem
 from apps.finance_monitor.repeats import Vectors
 from apps.finance_monitor.stories import Vector
 from apps.finance_monitor.towards import Reader, Towards
-from engine import Embedder, Prediction, Predictor
+from engine import Embedder, Prediction, Predictor, Watch
 from engine.text import languages
 
 PRICE_RECAP = "markets"
@@ -55,6 +55,7 @@ def label(
     models: Sequence[Predictor | Cascade],
     embedder: Embedder | Vectors,
     reader: Reader | None = None,
+    watch: Watch | None = None,
 ) -> list[Labelled]:
     """Items with their labels and vectors, in order.
 
@@ -63,6 +64,7 @@ def label(
     Args:
         models: the first that names the item's language answers.
         reader: names the companies, where there is a model for that.
+        watch: counts what the models are asked and answer, for `engine drift`.
     """
     known = [languages.detect(item.title) or item.lang for item in items]
     answers: dict[int, Label] = {}
@@ -73,8 +75,11 @@ def label(
             if language in model.spec.languages
             and not any(language in earlier.spec.languages for earlier in models[:number])
         ]
-        for place, found in zip(mine, model.predict([items[place].title for place in mine]), strict=True):
-            answers[place] = _label(found)
+        titles = [items[place].title for place in mine]
+        predictions = model.predict(titles)
+        if watch:
+            _count(watch, model.model, predictions, titles)
+        answers |= {place: _label(found) for place, found in zip(mine, predictions, strict=True)}
     whole = {place: found for place, found in answers.items() if found.route != OVERLOAD}
     on_topic = [place for place, found in whole.items() if found.topics]
     vectors = dict(zip(on_topic, embedder.stream([items[place].title for place in on_topic]), strict=True))
@@ -96,6 +101,16 @@ def encoder() -> Embedder:
     return Embedder("minilm", precision="int8")
 
 
+def _count(watch: Watch, model: str, predictions: Sequence[Prediction], titles: Sequence[str]) -> None:
+    """Leaves out what a cheap model answered in the model's place: its probabilities are others without any drift."""
+    own = [(found, title) for found, title in zip(predictions, titles, strict=True) if _route(found) == "model"]
+    if own:
+        watch.seen(model, [found for found, _ in own], [title for _, title in own])
+
+
 def _label(found: Prediction) -> Label:
-    route = found.backend if found.backend in (CHEAP, OVERLOAD) else "model"
-    return Label(found["sentiment"].label, found["topics"].labels, found.model, route)
+    return Label(found["sentiment"].label, found["topics"].labels, found.model, _route(found))
+
+
+def _route(found: Prediction) -> str:
+    return found.backend if found.backend in (CHEAP, OVERLOAD) else "model"

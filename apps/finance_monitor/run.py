@@ -34,7 +34,7 @@ from apps.finance_monitor.sinks import Sink
 from apps.finance_monitor.stories import Stories
 from apps.finance_monitor.towards import Reader
 from apps.finance_monitor.watchlist import WatchList
-from engine import Embedder, Predictor, Progress, Recipe, Store, load, sha256, train
+from engine import Embedder, Predictor, Progress, Recipe, Store, Watch, load, sha256, train
 from engine.errors import InputError
 
 MULTILINGUAL = "finance-news-multilingual"
@@ -166,8 +166,8 @@ def monitor(
     Args:
         log: alerts are written here as they open and end, one JSON object a line.
         state: a file or database's URL that keeps what was read and found: the next run goes on there, even after a
-            kill. Without one a file that is read to its end has its alerts ended, and all its items in order, or the
-            next 100,000 of them.
+            kill; `engine drift` finds there what the models were asked. Without one a file that is read to its end has
+            its alerts ended, and all its items in order, or the next 100,000 of them.
         keep_items: how long the state holds items, in event time; None: for ever.
         sinks: are sent each change of an alert; they need a state, which keeps what they have been told.
         budget: false alarms a day.
@@ -241,6 +241,7 @@ def monitor(
             on_pulse(Pulse(*counted, *timed, firing, now.monitor.alarms.pending, points))
 
     outbox = Outbox(journal.database, sinks) if journal else None
+    watch = Watch(journal.database) if journal else None
     read = chunks(sources, CHUNK, journal.position if journal else None, until=ending)
     ahead = Backlog(read, ending, most=backlog) if follow else None
     reading = ahead.chunks(CHUNK) if ahead else read
@@ -257,7 +258,7 @@ def monitor(
             found = [entry.found for entry in chunk]
             begun = time.perf_counter()
             items = labels.label(
-                [one for one in found if isinstance(one, NewsItem)], models.labellers, models.embedder, reader
+                [one for one in found if isinstance(one, NewsItem)], models.labellers, models.embedder, reader, watch
             )
             seconds = time.perf_counter() - begun
             letters = [one for one in found if isinstance(one, DeadLetter)]
@@ -293,6 +294,8 @@ def monitor(
         told.close()
         dead.close()
         waiting = outbox.end() if outbox else {}
+        if watch:
+            watch.close()
         if journal:
             journal.close()
     lost = dead.path if dead.count else None

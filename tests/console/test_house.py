@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from apps.console.house import House
 from apps.console.names import App
-from apps.console.parts import part
+from apps.console.parts import part, support
 from engine.errors import InputError
 
 WAIT_S = 20.0
@@ -48,6 +49,23 @@ def test_one_application_is_served_apart(home: Path) -> None:
     with TestClient(house.app) as client:
         assert client.get("/recommend/healthz").is_success
         assert client.get("/news/healthz").status_code == 404
+
+
+def test_its_bots_count_what_they_are_asked_where_the_house_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+
+    def ready(*options: Any) -> Any:
+        given.append(options[-1])
+        raise InputError("no articles")
+
+    monkeypatch.setattr(support, "ready", ready)
+    house = House(f"sqlite:///{home}/keel.db", apps=[App.CUSTOMER_SERVICE])
+    with TestClient(house.app):
+        end = time.monotonic() + WAIT_S
+        while not given:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    assert given[0] is house.watch
 
 
 def test_a_feed_that_is_none_is_refused_at_once(home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ from apps.customer_service.dialogues import read_dialogues, read_questions
 from apps.customer_service.ingest import take
 from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.talk import turn
+from engine import Watch
+from engine.drift.sketch import Sketch
+from engine.drift.watch import seen
 from engine.errors import InputError
 from tests.customer_service.conftest import SUPPORT, WordVectors, run
 
@@ -43,6 +47,21 @@ def test_below_the_bar_it_says_so_and_quotes_nothing(bot: Bot) -> None:
     assert (answer.kind, answer.citations) == ("abstain", ())
     assert "human" in answer.text
     assert bot.answer("  ").kind == "talk"
+
+
+def test_what_its_intents_are_asked_is_counted_for_drift_and_no_text_is_kept(bot: Bot) -> None:
+    database, now = bot.knowledge.database, datetime.now(UTC)
+    with Watch(database) as watch:
+        counting = Bot(bot.knowledge, bot.models, error_rate=0.99, watch=watch)
+        counting.warm()
+        for text in ("what is fee F-24?", "hello", "a human please", "and how do I pay it?"):
+            counting.answer(text)
+    name = str(bot.models.intents_name)
+    found = seen(database, name, now, datetime.now(UTC), letters=13)
+    asked = sum(found.values(), Sketch())
+    assert asked.texts == 2, "the model was asked two of the four; what warms it is nobody's question"
+    assert sum(asked.bins("intent: label").values()) == 2
+    assert "F-24" not in str(asked.cells)
 
 
 def test_a_deleted_article_is_not_quoted_again(bot: Bot, tmp_path: Path) -> None:

@@ -16,16 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from apps.finance_monitor import distilled, journal, labels
+from apps.finance_monitor import distilled, journal, labels, tables
 from apps.finance_monitor.cascade import CHEAP, OVERLOAD, Cascade
 from apps.finance_monitor.labels import Label
 from apps.finance_monitor.linear import HEADS, WEIGHTS, Linear
 from apps.finance_monitor.repeats import Repeats
-from engine import Answer, Prediction, Predictor, Progress, Recipe, Store, learnt_from, load, train
+from engine import Answer, Prediction, Predictor, Progress, Recipe, Store, Watch, learnt_from, load, train
 from engine.errors import InputError, StoreError
 from engine.tasks.heads import HeadSpec
 from tests.finance_monitor.test_alarms import item
-from tests.finance_monitor.words import Words
+from tests.finance_monitor.words import Words, counted
 
 SUBJECTS = ["Halden", "Veldt Motors", "the bank", "Nordvik", "海岳银行", "the carrier", "Brackwater"]
 GOOD, BAD, FLAT = ("profit rose", "利润增长"), ("profit fell", "利润下降"), ("profit was unchanged", "利润持平")
@@ -60,9 +60,9 @@ class Teacher:
         for sentiment, topics in zip(found["sentiment"], found["topics"], strict=True):
             label = self.spec.heads[0].labels[int(sentiment.argmax())]
             given = tuple(name for name, p in zip(self.spec.heads[1].labels, topics, strict=True) if p >= 0.5)
-            answers.append(
-                Prediction({"sentiment": Answer((label,), {}), "topics": Answer(given, {})}, "toy@1", "onnx")
-            )
+            named = dict(zip(self.spec.heads[1].labels, topics.tolist(), strict=True))
+            heads = {"sentiment": Answer((label,), {label: float(sentiment.max())}), "topics": Answer(given, named)}
+            answers.append(Prediction(heads, "toy@1", "onnx"))
         return answers
 
 
@@ -177,11 +177,19 @@ def test_overload_asks_the_champion_nothing_and_is_not_remembered(stand_in: Line
     assert {one.backend for one in alone.predict(texts)} == {"onnx"}
 
 
-def test_the_route_is_kept_with_the_label(stand_in: Linear) -> None:
+def test_the_route_is_kept_with_the_label(stand_in: Linear, tmp_path: Path) -> None:
     texts = sentences(30, 7)
     news = [item(minute, text).item for minute, text in enumerate(texts)]
-    found = labels.label(news, [Cascade(champion()[1], half_sure(stand_in, texts))], cast(Any, Words()))
-    assert {one.label.route for one in found if one.label} == {"model", CHEAP}
+    database = tables.opened(str(tmp_path / "monitor.db"))
+    with Watch(database) as watch:
+        cascade = Cascade(champion()[1], half_sure(stand_in, texts))
+        found = labels.label(news, [cascade], cast(Any, Words()), watch=watch)
+        cascade.overloaded = True
+        labels.label(news, [cascade], cast(Any, Words()), watch=watch)
+    routes = [one.label.route for one in found if one.label]
+    assert set(routes) == {"model", CHEAP}
+    assert counted(database, "toy@1").texts == routes.count("model"), "of the stand-in's answers no drift is told"
+    database.close()
     for one in found:
         row = journal._row(one)
         assert journal._labelled(row["data"], row["vector"]).label == one.label

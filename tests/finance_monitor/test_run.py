@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+from apps.finance_monitor import tables
 from apps.finance_monitor.feeds import named
 from apps.finance_monitor.run import Result, monitor
-from tests.finance_monitor.words import models
-from tests.system.test_monitor_killed import feed
+from tests.finance_monitor.words import counted, models
+from tests.system.test_monitor_killed import ITEMS, feed
 
 
 def run(*feeds: str, state: str, log: str) -> Result:
@@ -31,3 +32,9 @@ def test_news_dealt_out_among_feeds_raise_the_alerts_of_one_and_each_feed_goes_o
     assert Path("parts.log").read_bytes() == whole
     assert (found.arrivals.late, found.arrivals.duplicates, found.dead) == (0, 0, 1)
     assert found.tally == one.tally
+    for state in ("whole.db", "parts.db"):
+        database = tables.opened(state)
+        asked = counted(database, "words")
+        assert asked.texts == ITEMS, "each title once, though the second run took some of them again"
+        assert set(asked.bins("topics: label")) == set(one.tally.topics)
+        database.close()

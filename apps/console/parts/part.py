@@ -16,6 +16,7 @@ from engine.errors import InputError, KeelError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from engine import Watch
     from engine.db import Database
 
 _LOG = logging.getLogger("keel.console")
@@ -34,11 +35,13 @@ class Settings:
 
     Args:
         url: the database's.
+        watch: counts what the models are asked; it is closed after the parts.
         ended: whether the server is about to stop.
     """
 
     database: Database
     url: str
+    watch: Watch
     per_minute: int
     feeds: tuple[str, ...]
     ended: Callable[[], bool]

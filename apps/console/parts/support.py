@@ -30,7 +30,7 @@ class Support(Part):
         self.queue = queue
         self.app, self.desks = api.application(
             database,
-            lambda tenant: ready(database, tenant, ERROR_RATE, writer),
+            lambda tenant: ready(database, tenant, ERROR_RATE, writer, settings.watch),
             per_minute=settings.per_minute,
             queue=queue,
         )
