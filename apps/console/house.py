@@ -1,6 +1,7 @@
 """House: the suite in one process, on one database.
 
-/support /news /recommend      the applications' own APIs and pages, as their own commands serve them
+/support /news /recommend      the applications' own APIs and pages, as their own commands serve them; a session at the
+                               console opens them like its key
 /v1/predict/{model}            any stored model
 /                              the console, for whoever has a session
 """
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastapi.responses import RedirectResponse, Response
 
 from apps.console import login
+from apps.console.entry import Entry
 from apps.console.names import App
 from apps.console.parts.part import Part, Settings
 from apps.console.session import Sessions, secret
@@ -73,10 +75,10 @@ class House:
             ready=self._readiness,
         )
         predict.add(self.app, self.champions, self.queue, self.watch)
+        self.sessions = Sessions(self.keys, secret(self.home))
         for part in self.parts:
             self.app.add_api_route(part.path, _to(f"{part.path}/"), include_in_schema=False)
-            self.app.mount(part.path, part.app)
-        self.sessions = Sessions(self.keys, secret(self.home))
+            self.app.mount(part.path, Entry(part.app, self.sessions))
         self.app.include_router(login.routes(self.sessions))
         self.app.include_router(page("apps.console"))
         self._within, self.app.router.lifespan_context = self.app.router.lifespan_context, self._lived

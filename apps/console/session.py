@@ -39,12 +39,23 @@ class Sessions:
 
     async def caller(self, connection: HTTPConnection) -> Caller | None:
         """Who asks; None: nobody with a session."""
+        if (told := self._told(connection)) is not None:
+            return await asyncio.to_thread(self._keys.holder, told)
+        here = from_here(connection) and not await asyncio.to_thread(self._keys.any)
+        return LOCAL if here else None
+
+    async def signed(self, connection: HTTPConnection) -> Caller | None:
+        """Whose cookie it is; None: nobody's, be they on this machine or not."""
+        told = self._told(connection)
+        return None if told is None else await asyncio.to_thread(self._keys.holder, told)
+
+    def _told(self, connection: HTTPConnection) -> str | None:
+        """The fingerprint that the cookie names, if it is one of ours and not too old."""
         try:
-            told = self._signer.loads(connection.cookies.get(COOKIE, ""), max_age=LASTS_S)
+            told: str = self._signer.loads(connection.cookies.get(COOKIE, ""), max_age=LASTS_S)
         except BadSignature:
-            here = from_here(connection) and not await asyncio.to_thread(self._keys.any)
-            return LOCAL if here else None
-        return await asyncio.to_thread(self._keys.holder, told)
+            return None
+        return told
 
 
 def secret(home: Path) -> bytes:

@@ -41,6 +41,8 @@ PER_MINUTE = 600
 """Requests of one key; of a widget's key, of one address that uses it."""
 NUMBER = "keel.request"
 """Of the request, in its scope and in the log."""
+KNOWN = "keel.known"
+"""A caller, in a request's scope, whom what stands around the application knows already: no key is asked for."""
 LOCAL = Caller("local", "default", "server", (), "", (ADMIN,))
 """Whoever is on this machine while there is no key."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -161,6 +163,8 @@ async def calling(request: Request, roles: tuple[Role, ...], scope: str = "") ->
     found = None
     if scheme.lower() == "bearer":
         found = parts.keys.remembered(key.strip()) or await run_in_threadpool(parts.keys.caller, key.strip())
+    elif not scheme and KNOWN in request.scope:
+        found = request.scope[KNOWN]
     elif not scheme and parts.local and from_here(request) and not await run_in_threadpool(parts.keys.any):
         found = LOCAL
     if found is None:

@@ -167,6 +167,13 @@ def test_with_a_key_nothing_opens_without_a_session_which_ends_with_it(browser: 
     _until(browser, "h1", "toy")
     assert "desk · agent" in browser.find_element(By.CSS_SELECTOR, ".who").text
     assert not [one for one in browser.find_elements(By.CSS_SELECTOR, "main button") if one.text == "Promote"]
+    for path, loaded in (("/news/", "#figures dd"), ("/recommend/", "#sliders input")):
+        browser.get(f"{site.address}{path}")
+        _until(browser, loaded, "")
+        assert not browser.find_elements(By.CSS_SELECTOR, "#ask[open]"), "the session is enough"
+        assert browser.execute_script("return sessionStorage.length") == 0
+    browser.get(f"{site.address}/models/toy")
+    _until(browser, "h1", "toy")
     site.keel("keys", "revoke", "desk")
     # The socket notices within seconds, and the page, loaded anew, is the login.
     WebDriverWait(browser, WAIT_S).until(lambda page: _reloaded(page).find_elements(By.CSS_SELECTOR, ".login"))
