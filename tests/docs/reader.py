@@ -16,6 +16,7 @@ OF_THE_CLONE = ("data", "recipes", "deploy.env.example")
 _BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>[^\n]+) -->\n)?^```bash\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+_HEAD = 'head() { command head "$@"; if [ -p /dev/stdin ]; then cat > /dev/null; fi; }'
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ def blocks(page: Path) -> list[Block]:
 
 
 def script(page: Path) -> str:
-    """All of them as one bash script that ends where one fails."""
-    parts = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
+    """All of them as one bash script that ends where one fails; it is no fault where `head` has had enough."""
+    parts = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT", _HEAD]
     for block in blocks(page):
         if block.reason is None:
             parts += [f"echo '## {page.name}, line {block.line}' >&2", block.code]
@@ -65,6 +66,7 @@ def follow(page: Path, folder: Path, home: Path) -> str:
             "HF_HUB_OFFLINE": "1",
             "COLUMNS": "120",
         },
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
