@@ -24,9 +24,10 @@ class Trend:
         self._chart = ui.echart({}).classes("chart trend")
         self._chart.props["role"] = "img"
 
-    def show(self, key: str, times: Sequence[datetime], series: Mapping[str, Sequence[float]]) -> None:
+    def show(self, named: str, times: Sequence[datetime], series: Mapping[str, Sequence[float]]) -> None:
         """
         Args:
+            named: whose trend it is, for those who do not see it.
             times: ends of the spans.
             series: stories, negative, expected, of each span.
         """
@@ -34,7 +35,7 @@ class Trend:
         at = [int(time.timestamp() * 1000) for time in times]
         lines = {names[name]: [list(point) for point in zip(at, series[name], strict=True)] for name in COLOURS}
         sums = ", ".join(f"{names[name]} {sum(series[name]):.0f}" for name in COLOURS)
-        self._chart.props["aria-label"] = f"{key}: {sums}"
+        self._chart.props["aria-label"] = f"{named}: {sums}"
         self._chart.options.clear()
         self._chart.options.update(_options(lines))
         self._chart.update()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import yaml
 
+from apps.console import retold
+
 if TYPE_CHECKING:
     from fastapi.requests import HTTPConnection
 
@@ -30,6 +32,15 @@ class Words:
 
     def has(self, key: str) -> bool:
         return key in catalogue()
+
+    def label(self, name: str) -> str:
+        """A label or topic of a model, as people say it; its own name where nobody has said."""
+        key = f"named.{name}"
+        return self(key) if self.has(key) else name.replace("_", " ")
+
+    def retold(self, text: str) -> str:
+        """A sentence of the engine's or an application's."""
+        return retold.chinese(text) if self.tongue == "zh" else text
 
     @classmethod
     def of(cls, connection: HTTPConnection) -> Words:

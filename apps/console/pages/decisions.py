@@ -9,6 +9,7 @@ from engine.decision import Decision, decisions, reasons
 
 if TYPE_CHECKING:
     from apps.console.visit import Visit
+    from apps.console.words import Words
     from engine import Store
 
 SHOWN = 50
@@ -34,6 +35,17 @@ def newest(store: Store, most: int) -> list[Decision]:
     return sorted(found, key=lambda one: one.time, reverse=True)[:most]
 
 
+def why(say: Words, one: Decision) -> str:
+    """In a sentence, as `Decision.why`."""
+    failed = [f"{_gate(say, gate.name)} ({say.retold(gate.note)})" for gate in one.gates if not gate.held]
+    told = say(f"decisions.why.{'refused' if failed else 'promoted'}", challenger=one.challenger, champion=one.champion)
+    return f"{told} {'; '.join(failed)}" if failed else told
+
+
+def _gate(say: Words, name: str) -> str:
+    return say(f"gate.{name}") if say.has(f"gate.{name}") else name
+
+
 def _decision(visit: Visit, one: Decision) -> None:
     from nicegui import ui
 
@@ -43,7 +55,7 @@ def _decision(visit: Visit, one: Decision) -> None:
         ui.link(one.challenger, f"/models/{one.name}").classes("title")
         ui.label(say("decisions.promoted" if one.promoted else "decisions.refused")).classes(f"state {state}")
     ui.label(moment(one.time)).classes("soft")
-    ui.label(one.why).classes("prose")
+    ui.label(why(say, one)).classes("prose")
     taught = one.feedback
     counts = {"read": taught.read, "learnt": len(taught.learnt), "rows": taught.rows, "replayed": taught.replayed}
     ui.label(say("decisions.taught", **{name: f"{count:,}" for name, count in counts.items()})).classes("soft")
@@ -52,12 +64,12 @@ def _decision(visit: Visit, one: Decision) -> None:
     columns = ("gate", "held", "figure", "bound", "interval", "what")
     rows = [
         (
-            gate.name,
+            _gate(say, gate.name),
             say("decisions.yes" if gate.held else "decisions.no"),
             f"{gate.figure:.4f}",
             f"{gate.bound:.4f}",
             f"{gate.interval[0]:+.4f} – {gate.interval[1]:+.4f}" if gate.interval else "",
-            gate.note,
+            say.retold(gate.note),
         )
         for gate in one.gates
     ]
@@ -66,5 +78,5 @@ def _decision(visit: Visit, one: Decision) -> None:
     ):
         table([say(f"decisions.{name}") for name in columns], rows)
         if one.aside:
-            listed = [(f"{count:,}", reason) for reason, count in reasons(one.aside)]
+            listed = [(f"{count:,}", say.retold(reason)) for reason, count in reasons(one.aside)]
             table((say("decisions.count"), say("decisions.reason")), listed, say("decisions.aside"))

@@ -114,7 +114,7 @@ class Desk:
                 with button:
                     if number <= OFFERED:
                         ui.html(f"<kbd aria-hidden=true>{number}</kbd>", sanitize=False)
-                    ui.label(name)
+                    ui.label(say.label(name))
                     if name in of:
                         ui.label(f"{of[name]:.2f}").classes("soft")
         with ui.element("div").classes("choices"):

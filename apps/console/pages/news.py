@@ -83,7 +83,9 @@ class Desk:
             read = await self._visit.asked(self._read)
             self._draw_keys(read["keys"])
             self._draw_alerts(read["alerts"], read["verdicts"])
-            self._chart.show(self._key, read["times"], read["series"])
+            kind, _, value = self._key.partition(":")
+            named = _named(self._visit.words, {"type": kind, "value": value})
+            self._chart.show(named, read["times"], read["series"])
 
     def _newest(self) -> tuple[int, datetime | None]:
         with self._news.database.read() as connection:
@@ -180,4 +182,4 @@ class Desk:
 def _named(say: Any, key: dict[str, str]) -> str:
     if key["type"] == "all":
         return str(say("news.all"))
-    return key["value"].replace("_", " ") if key["type"] == "topic" else key["value"]
+    return str(say.label(key["value"])) if key["type"] == "topic" else key["value"]

@@ -151,7 +151,7 @@ class Trial:
         with ui.element("ul").classes("evidence"):
             for reason in reasons(one):
                 with ui.element("li"):
-                    ui.label(reason)
+                    ui.label(say.retold(reason))
         likely = " · ".join(f"{event} {share:.1%}" for event, share in one.probabilities.items())
         with ui.expansion(f"{say('ranking.why')} · {likely}").props("dense").classes("sources"):
             for event, parts in one.contributions.items():
