@@ -29,6 +29,8 @@ CHAMPION = "champion"
 MANIFEST = "manifest.json"
 ALIASES = "aliases.json"
 CHANGES = "changes"
+FORMER = "champions.jsonl"
+"""Of earlier stores; read where there are no changes yet, and never written."""
 UNFINISHED = ".unfinished-"
 
 
@@ -88,7 +90,9 @@ class Store:
         """The changes of champion, the oldest first."""
         found = self._pointers(name)
         if CHAMPION in found and CHANGES not in found:  # as stores were written before changes were
-            return [Change(found[CHAMPION], "promoted", "")]
+            return [
+                Change(number, "promoted", "") for number in (*self._former(name, found[CHAMPION]), found[CHAMPION])
+            ]
         return [Change(**one) for one in found.get(CHANGES, [])]
 
     def get(self, reference: str) -> Version:
@@ -201,6 +205,13 @@ class Store:
             if name in expected and resources.sha256(path) != expected[name]
         ]
         return faults
+
+    def _former(self, name: str, champion: int) -> list[int]:
+        """Champions before this one, the oldest first, as earlier stores kept them: a line each."""
+        path = self.root / name / FORMER
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        found = [int(json.loads(line)["number"]) for line in lines]
+        return found[:-1] if found[-1:] == [champion] else found  # a promotion was killed between the two files
 
     def _pointers(self, name: str) -> dict[str, Any]:
         path = self.root / name / ALIASES

@@ -161,3 +161,18 @@ def test_a_store_from_before_changes_were_written_goes_back_to_what_it_had(store
     (store.root / "news" / "aliases.json").write_text('{"champion": 1}')
     store.promote(second)
     assert store.rollback("news") == first
+
+
+def test_the_champions_of_an_earlier_stores_history_are_gone_back_to_one_by_one(store: Store) -> None:
+    first, second, third = put(store), put(store), put(store)
+    (store.root / "news" / "aliases.json").write_text('{"champion": 3}')
+    former = store.root / "news" / "champions.jsonl"
+    former.write_text('{"number": 1}\n{"number": 2}\n{"number": 3}\n')  # as a promotion that was killed left it
+    assert [change.number for change in store.changes("news")] == [1, 2, 3]
+    assert store.rollback("news") == second
+    former.unlink()
+    assert store.rollback("news") == first
+    store.promote(third)
+    assert [(change.number, change.way) for change in store.changes("news")][-2:] == [
+        (1, "rolled back"), (3, "promoted"),
+    ]  # fmt: skip
