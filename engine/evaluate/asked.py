@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InputError
+from engine.evaluate.intervals import of_mean, wilson
 from engine.evaluate.metrics import THRESHOLD
 from engine.predictor import Arrays, Text
 from engine.tasks.heads import HeadSpec, ModelSpec
@@ -85,6 +86,24 @@ def given(head: HeadSpec, probs: NDArray[np.float64]) -> NDArray[np.bool_]:
     if head.multi_label:
         return np.asarray(probs >= THRESHOLD)
     return np.asarray(np.arange(probs.shape[1])[None] == probs.argmax(1)[:, None])
+
+
+def apart(head: HeadSpec, before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far answers lie apart, 0 to 1, shape (texts,): of one label 0 or 1, of several the Jaccard distance of sets.
+
+    That is the share of the labels of either that the other has not (Jaccard 1901; for multi-label answers Godbole &
+    Sarawagi 2004). Whether two sets are the very same is a question that gets harder with each label there is; the
+    share of all labels that flip is next to nothing, as nearly all are off before and after.
+    """
+    first, second = given(head, before), given(head, after)
+    return np.asarray((first ^ second).sum(1) / np.maximum((first | second).sum(1), 1))
+
+
+def interval(distances: NDArray[np.float64]) -> tuple[float, float]:
+    """95%, of their mean: Wilson 1927 where each is 0 or 1, else by the bootstrap."""
+    if np.isin(distances, (0.0, 1.0)).all():
+        return wilson(int(distances.sum()), len(distances))
+    return of_mean(distances)[1:]
 
 
 def said(head: HeadSpec, probs: NDArray[np.float64]) -> str:

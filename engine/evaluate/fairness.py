@@ -15,8 +15,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.evaluate.asked import LEAST, Answering, Example, given, head_of
-from engine.evaluate.intervals import of_mean, wilson
+from engine.evaluate.asked import LEAST, Answering, Example, apart, head_of, interval
+from engine.evaluate.intervals import of_mean
 from engine.evaluate.words import Words, of
 from engine.predictor import Text
 from engine.recipe.checks import Fairness
@@ -44,9 +44,9 @@ class Gap:
     interval: tuple[float, float]
     """95% bootstrap interval over the texts."""
     flips: float
-    """Share of the texts whose label changes."""
+    """Share of the texts whose label changes; of a multi-label head how far its labels do, as `asked.apart`."""
     flips_interval: tuple[float, float]
-    """95%, Wilson 1927."""
+    """95%, as `asked.interval`."""
     lean: str
     """The label that the exchange favours or costs most, by how much and with its interval; empty where none does."""
     max_gap: float
@@ -209,7 +209,7 @@ def _gap(predictor: Answering, head: HeadSpec, name: str, pairs: Sequence[Pair],
     before, after = probs[::2], probs[1::2]
     moved = np.abs(after - before)
     distances = moved.max(1) if head.multi_label else moved.sum(1) / 2
-    flipped = (given(head, before) != given(head, after)).any(1)
+    flipped = apart(head, before, after)
     gap, low, high = of_mean(distances)
     shown = np.argsort(-distances - flipped, kind="stable")[:EXAMPLES].tolist()
     examples = [Example.of(head, (pairs[one].first, pairs[one].second), (before[one], after[one])) for one in shown]
@@ -222,7 +222,7 @@ def _gap(predictor: Answering, head: HeadSpec, name: str, pairs: Sequence[Pair],
         gap,
         (low, high),
         float(flipped.mean()),
-        wilson(int(flipped.sum()), len(pairs)),
+        interval(flipped),
         _lean(head, after - before),
         bounds.max_gap,
         bounds.max_flips,

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from engine.data.rows import Row
 from engine.errors import InputError
-from engine.evaluate.asked import LEAST, Answering, Example, given, head_of
-from engine.evaluate.intervals import wilson
+from engine.evaluate.asked import LEAST, Answering, Example, apart, head_of, interval
 from engine.evaluate.probes import DIRECTED, INVARIANT, Change
 from engine.predictor import Text
 from engine.recipe.checks import Directional, Robustness
@@ -40,10 +39,11 @@ class Probe:
     tried: int
     """Texts that it fits."""
     failed: int
+    """Of them those that fail; of a multi-label head those with any other label."""
     rate: float
-    """Share of them that fail; 0 of none."""
+    """Share of them that fail; of a multi-label head how far its labels change, as `asked.apart`; 0 of none."""
     interval: tuple[float, float]
-    """95%, Wilson 1927."""
+    """95%, as `asked.interval`."""
     bound: float
     examples: tuple[Example, ...]
 
@@ -59,8 +59,7 @@ def robustness(
     """The probes of one label head, in the same order and of the same texts for the same rows and seed.
 
     The directional ones are asked where `bounds.directional` orders the head's labels. In a pair its first text is
-    changed. Rows need no labels: a wrong answer too should stay what it is. That of a multi-label head has changed
-    when any of its labels has.
+    changed. Rows need no labels: a wrong answer too should stay what it is.
 
     Raises:
         InputError: the model has no such head of labels, or the head no such label.
@@ -75,8 +74,8 @@ def robustness(
     for name, built in INVARIANT.items():
         pairs = _changed(texts, built.change, f"{seed}/{name}", bounds.most)
         before, after = _asked(predictor, spec, pairs)
-        failed = (given(spec, before) != given(spec, after)).any(1)
-        found.append(_probe(name, "invariance", spec, built.told, pairs, (before, after), failed, bounds.bound(name)))
+        faults = apart(spec, before, after)
+        found.append(_probe(name, "invariance", spec, built.told, pairs, (before, after), faults, bounds.bound(name)))
     for directed, built in DIRECTED.items() if order else ():
         everywhere = directed in ("bad_clause", "good_clause")
         pairs = _changed(texts, built.change, f"{seed}/{directed}", bounds.most if everywhere else None)
@@ -91,7 +90,7 @@ def robustness(
                 built.told,
                 [pairs[number] for number in chosen],
                 (before[chosen], after[chosen]),
-                failed[chosen],
+                failed[chosen].astype(np.float64),
                 bounds.bound(directed),
             )
         )
@@ -150,13 +149,14 @@ def _probe(
     told: str,
     pairs: Sequence[tuple[Text, Text]],
     probs: tuple[Scores, Scores],
-    failed: NDArray[np.bool_],
+    faults: Scores,
     bound: float,
 ) -> Probe:
-    tried, wrong = len(pairs), int(failed.sum())
+    """Args: faults: how far each text fails, 0 to 1."""
     # The clearest failures first: those whose probabilities moved most.
     far = np.abs(probs[0] - probs[1]).sum(1)
-    shown = sorted(np.flatnonzero(failed).tolist(), key=lambda number: -far[number])[:EXAMPLES]
+    shown = sorted(np.flatnonzero(faults).tolist(), key=lambda number: -far[number])[:EXAMPLES]
     examples = tuple(Example.of(head, pairs[one], (probs[0][one], probs[1][one])) for one in shown)
-    rate = wrong / tried if tried else 0.0
-    return Probe(name, kind, head.name, told, tried, wrong, rate, wilson(wrong, tried), bound, examples)
+    tried, failed = len(pairs), int(np.count_nonzero(faults))
+    rate = float(faults.mean()) if tried else 0.0
+    return Probe(name, kind, head.name, told, tried, failed, rate, interval(faults), bound, examples)

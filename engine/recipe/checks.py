@@ -18,7 +18,8 @@ class Robustness(Section):
     """How often a probe may change, or fail to move, an answer."""
 
     max_failures: Fraction = 0.2
-    """Share of the texts that a probe fits; of each probe without a bound of its own."""
+    """Share of the texts that a probe fits, of a multi-label head the mean Jaccard distance of their labels; of each
+    probe without a bound of its own."""
     bounds: dict[Invariance | Directional, Fraction] = {}
     directional: dict[str, Annotated[list[str], Field(min_length=2)]] = {}
     """Head -> its labels from worst to best; only such heads are asked the directional probes."""
@@ -43,6 +44,6 @@ class Fairness(Section):
     max_gap: Fraction = 0.15
     """Mean distance of the probabilities, 0 to 1."""
     max_flips: Fraction = 0.1
-    """Share of texts whose label changes."""
+    """Share of texts whose label changes; of a multi-label head the mean Jaccard distance of their labels."""
     most: Count = 100
     """Texts an exchange, the first that it fits."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from engine.data.rows import Row
 from engine.errors import InputError
 from engine.evaluate import words
-from engine.evaluate.asked import Answering, Remembering
+from engine.evaluate.asked import Answering, Remembering, apart
 from engine.evaluate.fairness import Gap, _gendered, fairness
 from engine.evaluate.intervals import wilson
 from engine.evaluate.probes import DIRECTED, INVARIANT
@@ -104,6 +104,49 @@ def test_a_planted_flaw_is_found_with_examples(flaw: Callable[[str], float], pro
     assert one.examples
     assert one.examples[0].text != one.examples[0].changed
     assert one.examples[0].before != one.examples[0].after
+
+
+TOPICS = HeadSpec("topics", "multi", ("sales", "debt", "labour", "plants"))
+
+
+@dataclass
+class Topical:
+    """A model of several labels; a full stop takes away the first label of a text that has two."""
+
+    spec = ModelSpec("classify", (TOPICS,), "", 64, ("en",))
+
+    def probabilities(self, texts: Sequence[Text]) -> Arrays:
+        found = []
+        for text in map(str, texts):
+            on = [word in text for word in ("sales", "bank", "strong", "plant")]
+            if text.endswith(".") and sum(on) > 1:
+                on[on.index(True)] = False
+            found.append([0.9 if one else 0.1 for one in on])
+        return {"topics": np.array(found)}
+
+
+def test_of_several_labels_the_share_that_changes_counts_and_not_every_set_alike() -> None:
+    texts = ["sales are strong"] * 30 + ["sales fall"] * 20 + ["nothing new"] * 10
+    (punctuation,) = [one for one in robustness(Topical(), rows(texts), head="topics") if one.name == "punctuation"]
+    assert (punctuation.tried, punctuation.failed) == (60, 30)
+    assert punctuation.rate == pytest.approx(30 * 0.5 / 60)
+    assert punctuation.interval[0] < punctuation.rate < punctuation.interval[1]
+    assert not punctuation.held  # 0.25 is beyond the usual 0.2
+    (case,) = [one for one in robustness(Ruled(sound), rows(texts), head="mood") if one.name == "case"]
+    assert case.interval == wilson(0, 60), "that nothing failed is no proof that nothing fails"
+
+
+@given(st.lists(st.tuples(*[st.tuples(st.floats(0, 1), st.floats(0, 1))] * 4), min_size=1, max_size=8))
+def test_answers_are_apart_by_what_only_one_of_them_has(probs: list[tuple[tuple[float, float], ...]]) -> None:
+    before, after = np.array(probs)[..., 0], np.array(probs)[..., 1]
+    found = apart(TOPICS, before, after)
+    for distance, one, other in zip(found, before >= 0.5, after >= 0.5, strict=True):
+        either = (one | other).sum()
+        assert distance == ((one != other).sum() / either if either else 0)
+    assert (apart(TOPICS, after, before) == found).all()
+    assert not apart(TOPICS, before, before).any()
+    single = HeadSpec("mood", "single", ("a", "b", "c", "d"))
+    assert set(apart(single, before, after)) <= {0.0, 1.0}
 
 
 def test_a_model_that_reads_over_not_fails_the_negation() -> None:
