@@ -49,7 +49,7 @@ async def _all(port: int, requests: list[bytes], clients: int, seconds: float, h
     all_ = [_Client(turns, began + seconds, hears, heard) for _ in range(clients)]
     loop = asyncio.get_running_loop()
     while going := [one for one in all_ if not one.done]:  # who lost the connection makes a new one
-        await asyncio.gather(*(loop.create_connection(lambda one=one: one, "127.0.0.1", port) for one in going))
+        await asyncio.gather(*(loop.create_connection(one.fresh, "127.0.0.1", port) for one in going))
         await asyncio.gather(*(one.gone.wait() for one in going))
     heard.lasted = time.monotonic() - began
     return heard
@@ -60,9 +60,14 @@ class _Client(asyncio.Protocol):
         self.turns, self.until, self.hears, self.heard = turns, until, hears, heard
         self.done, self.gone = False, asyncio.Event()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport, self.answer = cast(asyncio.Transport, transport), b""
+    def fresh(self) -> _Client:
+        """Itself, for a new connection."""
+        self.answer = b""
         self.gone.clear()
+        return self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
         self._ask()
 
     def data_received(self, data: bytes) -> None:

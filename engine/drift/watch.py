@@ -81,7 +81,7 @@ class Watch:
         with self._lock:
             if embeddings is not None:
                 self._add(key, Sketch.of(predictions, texts, embeddings))
-            else:
+            elif predictions:
                 waiting = self._unsketched.setdefault(key, [])
                 waiting.extend(zip(predictions, texts, strict=True))
                 if len(waiting) >= TOGETHER:
