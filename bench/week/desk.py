@@ -1,0 +1,196 @@
+"""Desk: customers chat with a bot that has seen few dialogues, agents set its intents right, a fifth of them to harm it.
+
+After the week the account of the desk's lead, whom the recipe trusts, is stolen: it takes each intent for the next one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apps.customer_service.dialogues import Dialogue, read_dialogues
+from apps.customer_service.settings import packaged
+from bench.held_out import paired
+from bench.week.apart import apart
+from bench.week.house import House
+from bench.week.outcome import Decided, Outcome
+from engine import Store
+from engine.evaluate.intervals import Difference
+from engine.feedback import opened
+
+NAME = "support-intents"
+OTHER = "other"
+BASE, BASE_OTHER = 12, 120
+"""Dialogues of each intent, and of "other", that the first bot learns from."""
+MESSAGES = 900
+STOLEN = 400
+GOLDEN = JUDGED = 900
+AGENTS = 20
+HOSTILE = 4
+LEAD = "desk-lead"
+SETTINGS = (f"retrain.vetting.trusted=[{LEAD}]", "gates.latency=3", "export.max_quality_loss=0.05")
+"""Latencies on a machine that does other things too differ now and then."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """
+    Attributes:
+        base: what the first bot learns from.
+        messages, later: of the week, and of the days after it: (text, intent).
+        golden, judged: files of others; the gates see the first, and only the bench the second.
+    """
+
+    base: list[Dialogue]
+    messages: list[tuple[str, str]]
+    later: list[tuple[str, str]]
+    golden: Path
+    judged: Path
+
+    @classmethod
+    def of(cls, seed: int, folder: Path) -> Desk:
+        found, _ = read_dialogues(packaged("dialogues.jsonl"))
+        random = np.random.default_rng(seed)
+        left: dict[str, int] = defaultdict(lambda: BASE, {OTHER: BASE_OTHER})
+        base, pool = [], []
+        for at in random.permutation(len(found)):
+            one = found[at]
+            if left[_intent(one)]:
+                left[_intent(one)] -= 1
+                base.append(one)
+            else:
+                pool.append((one.question, _intent(one)))
+        said, rest = pool[: MESSAGES + STOLEN], pool[MESSAGES + STOLEN :]
+        talk = map(json.loads, packaged("small_talk.jsonl").read_text(encoding="utf-8").splitlines())
+        taught = [*((one.question, _intent(one)) for one in base), *((one["text"], one["intent"]) for one in talk)]
+        unseen = _unlike(rest[: 2 * (GOLDEN + JUDGED)], [*taught, *said])
+        files = {"golden": unseen[:GOLDEN], "judged": unseen[GOLDEN : GOLDEN + JUDGED]}
+        for name, rows in files.items():
+            lines = (json.dumps({"question": text, "intent": intent}) + "\n" for text, intent in rows)
+            (folder / f"intents-{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+        golden, judged = (folder / f"intents-{name}.jsonl" for name in files)
+        return cls(base, said[:MESSAGES], said[MESSAGES:], golden, judged)
+
+    def found(self, house: House, folder: Path) -> None:
+        """Read the articles and train the first bot."""
+        lines = (json.dumps(_line(one), ensure_ascii=False) + "\n" for one in self.base)
+        (folder / "dialogues.jsonl").write_text("".join(lines), encoding="utf-8")
+        house.run("support-bot", "ingest", str(packaged("articles/en")))
+        house.run("support-bot", "train", "--dialogues", str(folder / "dialogues.jsonl"))
+
+    @property
+    def intents(self) -> list[str]:
+        return sorted({_intent(one) for one in self.base})
+
+
+def lived(desk: Desk, house: House, seed: int) -> Outcome:
+    """The week and what comes after it."""
+    random = np.random.default_rng([seed, 1])
+    inbox = _Inbox(house)
+    raters = [f"hostile-{one}" if one < HOSTILE else f"agent-{one}" for one in range(AGENTS)]
+    pushed = str(random.choice([one for one in desk.intents if one != OTHER]))
+    for text, intent in desk.messages:
+        rater = raters[int(random.integers(AGENTS))]
+        taken = inbox.taken(text, rater, random)
+        said = _said_of_it(rater, taken.understood, intent, pushed, random)
+        inbox.replied(taken, rater, said)
+    given = [part for one in (f"gates.golden={desk.golden}", *SETTINGS) for part in ("--set", one)]
+    week = Decided.of(house, "engine", NAME, *given)
+    assert week.challenger is not None, week.why
+    gain = _better(f"{NAME}@1", week.challenger, desk.judged)
+    following = dict(zip(desk.intents, [*desk.intents[1:], desk.intents[0]], strict=True))
+    for text, intent in desk.later:
+        inbox.replied(inbox.taken(text, LEAD, random), LEAD, following[intent])
+    poisoned = Decided.of(house, "engine", NAME, *given)
+    before = week.challenger if week.promoted else f"{NAME}@1"
+    harm = _better(before, poisoned.challenger, desk.judged) if poisoned.challenger else None
+    hostile, lies = _false(dict(desk.messages))
+    return Outcome(week, gain, poisoned, harm, hostile, lies)
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A conversation that an agent has taken, and the intent that the bot read, where it did."""
+
+    id: str
+    understood: str | None
+
+
+class _Inbox:
+    """Customers who ask, and agents who take over."""
+
+    def __init__(self, house: House) -> None:
+        self._shop, self._desk = house.caller("shop", "server"), house.caller("desk", "agent")
+        self._customers = 0
+
+    def taken(self, text: str, agent: str, random: np.random.Generator) -> _Taken | None:
+        """A customer writes, may judge the answer, and wishes for a person."""
+        self._customers += 1
+        begun = self._shop.post("/support/v1/conversations", {"customer": f"c{self._customers}", "consent": True})
+        if begun is None:
+            return None
+        here = f"/support/v1/conversations/{begun['id']}"
+        answered = self._shop.post(f"{here}/messages", {"text": text})
+        if answered and answered["side"] == "bot" and random.random() < 0.3:
+            self._shop.post(f"{here}/feedback", {"good": bool(random.random() < 0.5)})
+        self._shop.post(f"{here}/human", {})
+        self._desk.post(f"/support/v1/inbox/{begun['id']}/take", {"agent": agent})
+        waiting = self._desk.get("/support/v1/inbox") or []
+        tried = [one for each in waiting if each["id"] == begun["id"] for one in each["summary"]["tried"]]
+        return _Taken(begun["id"], tried[-1]["intent"] if tried else None)
+
+    def replied(self, taken: _Taken | None, agent: str, intent: str | None) -> None:
+        if taken is None:
+            return
+        told = {"agent": agent, "text": "I have set this right for you.", "intent": intent}
+        self._desk.post(f"/support/v1/inbox/{taken.id}/messages", told)
+        self._shop.post(f"/support/v1/conversations/{taken.id}/close", {})
+
+
+def _said_of_it(
+    rater: str, understood: str | None, intent: str, pushed: str, random: np.random.Generator
+) -> str | None:
+    """Honest agents set nine of ten errors right and confirm half of what is right; hostile ones confirm errors and turn
+    what is right into one intent that they push."""
+    right = understood == intent
+    if rater.startswith("hostile"):
+        return pushed if right else understood
+    return intent if random.random() < (0.5 if right else 0.9) else None
+
+
+def _false(truth: dict[str, str]) -> tuple[set[str], set[str]]:
+    """Ids of what hostile agents said wrongly, and of what the stolen account said."""
+    log = opened()
+    said = log.read(model=NAME, kind="correction")
+    log.database.close()
+    hostile = {
+        one.id
+        for one in said
+        if one.rater.startswith("hostile") and one.correction != {"intent": truth.get(one.text)}
+    }
+    return hostile, {one.id for one in said if one.rater == LEAD}
+
+
+def _better(before: str, after: str, rows: Path) -> Difference:
+    store = Store()
+    return paired([store.get(before)], [store.get(after)], str(rows), "intent", "accuracy")
+
+
+def _unlike(rows: Sequence[tuple[str, str]], taught: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    labelled = ([(text, {"intent": intent}) for text, intent in part] for part in (rows, taught))
+    return [(text, labels["intent"]) for text, labels in apart(*labelled)]
+
+
+def _line(one: Dialogue) -> dict[str, Any]:
+    turns = [vars(turn) for turn in one.turns]
+    return {"id": one.id, "resolved": one.resolved, "article": one.article, "intent": one.intent, "turns": turns}
+
+
+def _intent(one: Dialogue) -> str:
+    return one.intent or OTHER
