@@ -50,10 +50,14 @@ class Caller:
     def _asked(self, method: str, path: str, **more: Any) -> Any:
         self._tally.requests += 1
         try:
-            return self._http.request(method, path, **more).raise_for_status().json()
-        except (httpx.HTTPError, ValueError) as fault:
-            self._tally.faults.append(f"{method} {path}: {fault}")
+            answer = self._http.request(method, path, **more)
+        except httpx.HTTPError as fault:
+            self._tally.faults.append(f"{method} {path}: {type(fault).__name__} {fault}")
             return None
+        if answer.is_error:
+            self._tally.faults.append(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
+            return None
+        return answer.json()
 
 
 class House:
