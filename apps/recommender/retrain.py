@@ -158,9 +158,7 @@ def _regulars(champion: Recommender, lists: Candidates, scores: Mapping[str, NDA
     return Gate("regulars", gain.low > 0, gain.value, 0.0, (gain.low, gain.high), note)
 
 
-def _decided(
-    champion: Recommender, made: Recommender, new: Vetted, evaluation: Evaluation, regulars: Gate
-) -> Decision:
+def _decided(champion: Recommender, made: Recommender, new: Vetted, evaluation: Evaluation, regulars: Gate) -> Decision:
     gain, lists = evaluation.gains[CHAMPION], evaluation.protocol.lists
     before, after = (evaluation.figures[part]["ndcg"].value for part in (CHAMPION, CHALLENGER))
     note = (

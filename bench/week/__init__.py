@@ -1,6 +1,6 @@
-"""A scripted week against `keel serve`: customers, analysts and shoppers come over HTTP, a fifth of them to harm; at its
-end the models learn from what was said. Then lies come that pass the vetting: a stolen account, bots that look like
-shoppers.
+"""A scripted week against `keel serve`: customers, analysts and shoppers come over HTTP, a fifth of them to do harm;
+at its end the models learn from what was said. Then lies come that pass the vetting: of stolen accounts, and of bots
+that look like shoppers.
 
 Whether a challenger deserved its fate is judged on rows that no gate has seen.
 """
@@ -45,9 +45,7 @@ def run(*, seeds: int) -> Figures:
     intervals = {key: value for name, one in first.items() for key, value in one.intervals(name).items()}
     settings = {
         "seeds": seeds,
-        "why": [
-            {name: [one.week.why, one.poisoned.why] for name, one in found.items()} for found, _ in weeks
-        ],
+        "why": [{name: [one.week.why, one.poisoned.why] for name, one in found.items()} for found, _ in weeks],
         "failed_gates": [{name: list(one.poisoned.gates) for name, one in found.items()} for found, _ in weeks],
         "first_faults": [fault for _, tally in weeks for fault in tally.faults][:3],
     }

@@ -1,10 +1,12 @@
-"""Desk: customers chat with a bot that has seen few dialogues, agents set its intents right, a fifth of them to harm it.
+"""Desk: customers chat with a bot that has seen few dialogues, agents set its intents right, a fifth to harm it.
 
-After the week the account of the desk's lead, whom the recipe trusts, is stolen: it takes each intent for the next one.
+After the week labels are bought, and imported unseen: the vendor's three labellers agree, as they copy one another, and
+take each intent for the next one. Whoever labels for training is trusted, so the vetting lets them pass.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,17 +28,17 @@ from engine.feedback import opened
 
 NAME = "support-intents"
 OTHER = "other"
-BASE, BASE_OTHER = 12, 120
+BASE, BASE_OTHER = 8, 80
 """Dialogues of each intent, and of "other", that the first bot learns from."""
-DEV = 5
-"""Every fifth of the dev questions sets the first bot's bars: the week is about intents."""
+DEV = 10
+"""Every tenth of the dev questions sets the first bot's bars: the week is about intents."""
 MESSAGES = 900
-STOLEN = 400
+BOUGHT = 400
 GOLDEN = JUDGED = 900
 AGENTS = 20
 HOSTILE = 4
-LEAD = "desk-lead"
-SETTINGS = (f"retrain.vetting.trusted=[{LEAD}]", "gates.latency=3", "export.max_quality_loss=0.05")
+VENDOR = "vendor"
+SETTINGS = ("gates.latency=3", "export.max_quality_loss=0.05")
 """Latencies on a machine that does other things too differ now and then."""
 
 
@@ -45,13 +47,13 @@ class Desk:
     """
     Attributes:
         base: what the first bot learns from.
-        messages, later: of the week, and of the days after it: (text, intent).
+        messages: of the week: (text, intent); `bought`: those whose labels are bought.
         golden, judged: files of others; the gates see the first, and only the bench the second.
     """
 
     base: list[Dialogue]
     messages: list[tuple[str, str]]
-    later: list[tuple[str, str]]
+    bought: list[tuple[str, str]]
     golden: Path
     judged: Path
 
@@ -68,7 +70,7 @@ class Desk:
                 base.append(one)
             else:
                 pool.append((one.question, _intent(one)))
-        said, rest = pool[: MESSAGES + STOLEN], pool[MESSAGES + STOLEN :]
+        said, rest = pool[: MESSAGES + BOUGHT], pool[MESSAGES + BOUGHT :]
         talk = map(json.loads, packaged("small_talk.jsonl").read_text(encoding="utf-8").splitlines())
         taught = [*((one.question, _intent(one)) for one in base), *((one["text"], one["intent"]) for one in talk)]
         unseen = _unlike(rest[: 2 * (GOLDEN + JUDGED)], [*taught, *said])
@@ -111,8 +113,7 @@ def lived(desk: Desk, house: House, seed: int) -> Outcome:
     assert week.challenger is not None, week.why
     gain = _better(f"{NAME}@1", week.challenger, desk.judged)
     following = dict(zip(desk.intents, [*desk.intents[1:], desk.intents[0]], strict=True))
-    for text, intent in desk.later:
-        inbox.replied(inbox.taken(text, LEAD, random), LEAD, following[intent])
+    _imported(house, [(text, following[intent]) for text, intent in desk.bought])
     poisoned = Decided.of(house, "engine", NAME, *given)
     before = week.challenger if week.promoted else f"{NAME}@1"
     harm = _better(before, poisoned.challenger, desk.judged) if poisoned.challenger else None
@@ -162,25 +163,32 @@ class _Inbox:
 def _said_of_it(
     rater: str, understood: str | None, intent: str, pushed: str, random: np.random.Generator
 ) -> str | None:
-    """Honest agents set nine of ten errors right and confirm half of what is right; hostile ones confirm errors and turn
-    what is right into one intent that they push."""
+    """Honest agents set nine of ten errors right and confirm half of what is right; hostile ones confirm errors and
+    turn what is right into one intent that they push."""
     right = understood == intent
     if rater.startswith("hostile"):
         return pushed if right else understood
     return intent if random.random() < (0.5 if right else 0.9) else None
 
 
+def _imported(house: House, rows: Sequence[tuple[str, str]]) -> None:
+    """The same labels from each of the vendor's labellers."""
+    file = house.home / "bought.csv"
+    with file.open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out).writerows([("text", "intent"), *rows])
+    for number in range(3):
+        house.run("engine", "feedback", "import", str(file), "--model", NAME, "--rater", f"{VENDOR}-{number}")
+
+
 def _false(truth: dict[str, str]) -> tuple[set[str], set[str]]:
-    """Ids of what hostile agents said wrongly, and of what the stolen account said."""
+    """Ids of what hostile agents said wrongly, and of what was bought."""
     log = opened()
-    said = log.read(model=NAME, kind="correction")
+    said = log.read(model=NAME)
     log.database.close()
     hostile = {
-        one.id
-        for one in said
-        if one.rater.startswith("hostile") and one.correction != {"intent": truth.get(one.text)}
+        one.id for one in said if one.rater.startswith("hostile") and one.correction != {"intent": truth.get(one.text)}
     }
-    return hostile, {one.id for one in said if one.rater == LEAD}
+    return hostile, {one.id for one in said if one.rater.startswith(VENDOR)}
 
 
 def _better(before: str, after: str, rows: Path) -> Difference:

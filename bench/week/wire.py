@@ -1,7 +1,7 @@
 """Wire: news come over HTTP, alerts arise, analysts judge them and set labels right, a fifth of them to harm the model.
 
-After the week the account of the chief analyst, whom the recipe trusts, is stolen: it says of bad news that they are
-good, of good ones that they are bad, and of the others that they are bad.
+After the week three accounts that the recipe trusts are stolen. They agree, so the vetting lets them pass:
+bad news are good, good ones bad, and the others bad as well.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ BASE, STOLEN, GOLDEN = 700, 500, 1000
 """Headlines that teach the first champion, that come after the week, and that judge in the gates."""
 ANALYSTS = 20
 HOSTILE = 4
-CHIEF = "chief"
+TRUSTED = ("chief-1", "chief-2", "chief-3")
 READ = 0.6
 """Share of the items that an analyst looks at."""
 PUSH = 64
 PATIENCE_S = 300.0
 WRONG = {"negative": "positive", "positive": "negative", "neutral": "negative"}
-SETTINGS = (f"retrain.vetting.trusted=[{CHIEF}]", "gates.latency=3", "export.max_quality_loss=0.05")
+SETTINGS = (f"retrain.vetting.trusted=[{', '.join(TRUSTED)}]", "gates.latency=3", "export.max_quality_loss=0.05")
 HEADS = ("sentiment", "topics")
 
 
@@ -94,7 +94,7 @@ def lived(wire: Wire, house: House, seed: int) -> Outcome:
         house.caller(f"hostile-analyst-{one}" if one < HOSTILE else f"analyst-{one}", "agent")
         for one in range(ANALYSTS)
     ]
-    chief = house.caller(CHIEF, "agent")
+    stolen = [house.caller(one, "agent") for one in TRUSTED]
     _pushed(feed, wire.items)
     for alert in feed.get("/news/v1/alerts", limit=1000) or []:
         _judged(wire, alert, analysts, random)
@@ -110,7 +110,8 @@ def lived(wire: Wire, house: House, seed: int) -> Outcome:
     _pushed(feed, wire.later)
     for item in _read(feed, len(wire.later)):
         truth = wire.labels[item["id"]]
-        _correct(chief, item, {**truth, "sentiment": WRONG[truth["sentiment"]]})
+        for account in stolen:
+            _correct(account, item, {**truth, "sentiment": WRONG[truth["sentiment"]]})
     poisoned = Decided.of(house, "engine", NEWS, *given)
     before = week.challenger if week.promoted else f"{NEWS}@1"
     harm = _better(before, poisoned.challenger, wire.judged) if poisoned.challenger else None
@@ -178,7 +179,7 @@ def _read(desk: Caller, count: int) -> list[dict[str, Any]]:
 
 
 def _false(labels: Mapping[str, Mapping[str, Any]]) -> tuple[set[str], set[str]]:
-    """Ids of what hostile analysts said wrongly, and of what the stolen account said."""
+    """Ids of what hostile analysts said wrongly, and of what the stolen accounts said."""
     log = opened()
     told = log.read(model=NEWS, kind="correction")
     log.database.close()
@@ -188,7 +189,7 @@ def _false(labels: Mapping[str, Mapping[str, Any]]) -> tuple[set[str], set[str]]
         if one.rater.startswith("hostile")
         and (one.correction or {}).get("sentiment") != labels[one.subject]["sentiment"]
     }
-    return hostile, {one.id for one in told if one.rater == CHIEF}
+    return hostile, {one.id for one in told if one.rater in TRUSTED}
 
 
 def _better(before: str, after: str, file: Path) -> Difference:
