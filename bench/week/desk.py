@@ -48,7 +48,8 @@ class Desk:
     Attributes:
         base: what the first bot learns from.
         messages: of the week: (text, intent); `bought`: those whose labels are bought.
-        golden, judged: files of others; the gates see the first, and only the bench the second.
+        golden, judged: files of others; the gates see the first, and only the bench the second. A challenger's recipe
+            calls the texts otherwise than the first champion's.
     """
 
     base: list[Dialogue]
@@ -76,7 +77,7 @@ class Desk:
         unseen = _unlike(rest[: 2 * (GOLDEN + JUDGED)], [*taught, *said])
         files = {"golden": unseen[:GOLDEN], "judged": unseen[GOLDEN : GOLDEN + JUDGED]}
         for name, rows in files.items():
-            lines = (json.dumps({"question": text, "intent": intent}) + "\n" for text, intent in rows)
+            lines = (json.dumps({"question": text, "text": text, "intent": intent}) + "\n" for text, intent in rows)
             (folder / f"intents-{name}.jsonl").write_text("".join(lines), encoding="utf-8")
         golden, judged = (folder / f"intents-{name}.jsonl" for name in files)
         return cls(base, said[:MESSAGES], said[MESSAGES:], golden, judged)
@@ -106,7 +107,7 @@ def lived(desk: Desk, house: House, seed: int) -> Outcome:
     for text, intent in desk.messages:
         rater = raters[int(random.integers(AGENTS))]
         taken = inbox.taken(text, rater, random)
-        said = _said_of_it(rater, taken.understood, intent, pushed, random)
+        said = _said_of_it(rater, taken.understood if taken else None, intent, pushed, random)
         inbox.replied(taken, rater, said)
     given = [part for one in (f"gates.golden={desk.golden}", *SETTINGS) for part in ("--set", one)]
     week = Decided.of(house, "engine", NAME, *given)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,19 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
+class Visit:
+    """
+    Attributes:
+        kind: of a bot; empty for a shopper.
+    """
+
+    time: datetime
+    user: str
+    candidates: tuple[str, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True)
 class Shop:
     """
     Attributes:
@@ -87,62 +100,69 @@ class Shop:
     def visited(self, caller: Caller, week: int, kinds: tuple[str, ...], bots: int, seed: int) -> set[str]:
         """A week of visits over HTTP; the ids of what bots did."""
         random = np.random.default_rng([seed, week])
-        lists = self.logs[week].lists
+        visits = self.visits(week)
+        each = max(1, round(len(visits) / self.truth.world.users))
+        visits += [
+            replace(visits[at], user=f"visitor-{week}-{number}", kind=kinds[number % len(kinds)])
+            for number in range(bots)
+            for at in random.integers(len(visits), size=each).tolist()
+        ]
         hostile: set[str] = set()
-        names = [f"visitor-{week}-{number}" for number in range(bots)]
-        each = max(1, round(len(lists) / self.truth.world.users))
-        visits = [(row.datetime, row.user_id, "", row.candidates) for row in lists.itertuples()]
-        for number, name in enumerate(names):
-            for at in random.integers(len(lists), size=each):
-                row = lists.iloc[at]
-                visits.append((row["datetime"], name, kinds[number % len(kinds)], row["candidates"]))
-        for number, (time, user, kind, candidates) in enumerate(sorted(visits, key=lambda one: (one[0], one[1]))):
-            if kind:
-                pushed = random.choice(self.pushed, 3, replace=False)
-                candidates = [*pushed, *(one for one in candidates if one not in pushed)][: len(candidates)]
-            asked = {
-                "id": f"w{week}-{number}", "user": user, "timestamp": time.isoformat(), "k": SHOWN,
-                "explore": EXPLORE, "items": [{"id": one} for one in candidates],
-            }  # fmt: skip
-            answered = caller.post(f"/recommend/rank/{NAME}", asked)
-            if answered is None:
-                continue
-            shown = [one["item"] for one in answered["items"]]
-            done = list(self._bot(kind, user, time, asked["id"], shown, random) if kind else
-                        self._shopper(user, time, asked["id"], shown, random))  # fmt: skip
-            if done:
-                caller.post("/recommend/feedback", done)
-            hostile |= {one["id"] for one in done} if kind else set()
+        for number, one in enumerate(sorted(visits, key=lambda one: (one.time, one.user))):
+            done = self._visited(caller, one, f"w{week}-{number}", random)
+            hostile |= {event["id"] for event in done} if one.kind else set()
         return hostile
 
+    def visits(self, week: int) -> list[Visit]:
+        """Those of the shoppers."""
+        table = self.logs[week].lists[["datetime", "user_id", "candidates"]]
+        return [Visit(time, user, tuple(candidates)) for time, user, candidates in table.to_numpy().tolist()]
+
+    def _visited(self, caller: Caller, one: Visit, list_id: str, random: np.random.Generator) -> list[dict[str, Any]]:
+        """What was done, and told."""
+        candidates = list(one.candidates)
+        if one.kind:
+            pushed = random.choice(self.pushed, 3, replace=False).tolist()
+            candidates = [*pushed, *(item for item in candidates if item not in pushed)][: len(candidates)]
+        asked = {
+            "id": list_id, "user": one.user, "timestamp": one.time.isoformat(), "k": SHOWN, "explore": EXPLORE,
+            "items": [{"id": item} for item in candidates],
+        }  # fmt: skip
+        answered = caller.post(f"/recommend/rank/{NAME}", asked)
+        if answered is None:
+            return []
+        shown = [item["item"] for item in answered["items"]]
+        act = self._bot if one.kind else self._shopper
+        done = list(act(one, list_id, shown, random))
+        if done:
+            caller.post("/recommend/feedback", done)
+        return done
+
     def _shopper(
-        self, user: str, time: datetime, list_id: str, shown: list[str], random: np.random.Generator
+        self, one: Visit, list_id: str, shown: list[str], random: np.random.Generator
     ) -> Iterator[dict[str, Any]]:
         """Looks as far as the place lets them, and takes by the truth."""
-        of = ([user] * len(shown), shown, [time] * len(shown))
+        of = ([one.user] * len(shown), shown, [one.time] * len(shown))
         click = self.truth.probabilities(*of, "click")
         seen = random.random(len(shown)) < self.truth.seen(np.arange(1, len(shown) + 1))
         took = seen & (random.random(len(shown)) < click)
         for event in ("click", *self.truth.world.chain):
             chance = np.ones(len(shown)) if event == "click" else self.truth.probabilities(*of, event) / click
-            for at in np.flatnonzero(took & (random.random(len(shown)) < chance)):
-                yield _event(user, shown[at], event, time + timedelta(seconds=5 + 3 * int(at)), list_id)
+            for at in np.flatnonzero(took & (random.random(len(shown)) < chance)).tolist():
+                yield _event(one, shown[at], event, 5 + 3 * at, list_id)
 
-    def _bot(
-        self, kind: str, user: str, time: datetime, list_id: str, shown: list[str], random: np.random.Generator
-    ) -> Iterator[dict[str, Any]]:
-        wanted = [one for one in shown if one in self.pushed]
-        if kind == "frantic":
+    def _bot(self, one: Visit, list_id: str, shown: list[str], random: np.random.Generator) -> Iterator[dict[str, Any]]:
+        if one.kind == "frantic":
             for at in range(FRENZY):
-                yield _event(user, self.pushed[at % PUSHED], "click", time + timedelta(seconds=at), None)
-        elif kind == "forger":
-            for at, item in enumerate(random.choice(self.pushed, 2)):
-                yield _event(user, item, "click", time + timedelta(seconds=9 + at), f"{list_id}-none")
+                yield _event(one, self.pushed[at % PUSHED], "click", at, None)
+        elif one.kind == "forger":
+            for at, item in enumerate(random.choice(self.pushed, 2).tolist()):
+                yield _event(one, item, "click", 9 + at, f"{list_id}-none")
         else:
-            for at, item in enumerate(wanted):
-                yield _event(user, item, "click", time + timedelta(seconds=9 + 7 * at), list_id)
+            for at, item in enumerate(item for item in shown if item in self.pushed):
+                yield _event(one, item, "click", 9 + 7 * at, list_id)
                 if random.random() < 0.2:
-                    yield _event(user, item, "purchase", time + timedelta(seconds=90 + 7 * at), list_id)
+                    yield _event(one, item, "purchase", 90 + 7 * at, list_id)
 
     def better(self, before: str, after: str, seed: int) -> Interval:
         """nDCG on the last week's lists, all their candidates, of what honest users would take; each model knows what
@@ -158,19 +178,23 @@ class Shop:
         return bootstrap({"gain": ndcg["challenger"] - ndcg["champion"]}, lists.user_ids)["gain"]
 
     def _wanted(self, seed: int) -> Candidates:
-        lists = self.logs[JUDGED].lists
-        rows = []
         random = np.random.default_rng([seed, 7])
-        for row in lists.itertuples():
-            ids = list(row.candidates)
-            chance = self.truth.probabilities([row.user_id] * len(ids), ids, [row.datetime] * len(ids), "click")
-            rows.append((row.user_id, ids, (random.random(len(ids)) < chance).astype(float).tolist()))
-        return Candidates.of(rows, lists["datetime"].dt.tz_convert(None).to_numpy("datetime64[us]"))
+        rows, times = [], []
+        for one in self.visits(JUDGED):
+            ids = list(one.candidates)
+            chance = self.truth.probabilities([one.user] * len(ids), ids, [one.time] * len(ids), "click")
+            rows.append((one.user, ids, (random.random(len(ids)) < chance).astype(float).tolist()))
+            times.append(one.time.replace(tzinfo=None))
+        return Candidates.of(rows, np.array(times, "datetime64[us]"))
 
 
-def _event(user: str, item: str, kind: str, time: datetime, list_id: str | None) -> dict[str, Any]:
-    id = f"{user}-{kind}-{item}-{time:%m%d%H%M%S}"
-    told = {"event": "interaction", "id": id, "type": kind, "user": user, "item": item, "timestamp": time.isoformat()}
+def _event(one: Visit, item: str, kind: str, seconds: int, list_id: str | None) -> dict[str, Any]:
+    """What Metarank's clients send."""
+    time = one.time + timedelta(seconds=seconds)
+    told = {
+        "event": "interaction", "id": f"{one.user}-{kind}-{item}-{time:%m%d%H%M%S}", "type": kind, "user": one.user,
+        "item": item, "timestamp": time.isoformat(),
+    }  # fmt: skip
     return told if list_id is None else {**told, "ranking": list_id}
 
 

@@ -76,7 +76,8 @@ class Wire:
         unseen = [one for one in rest if one["title"] in unlike]
         files = {"golden": unseen[:GOLDEN], "judged": unseen[GOLDEN:]}
         for name, rows in files.items():
-            _write(folder / f"news-{name}.jsonl", rows)
+            # A challenger's recipe calls the titles texts.
+            _write(folder / f"news-{name}.jsonl", [{**row, "text": row["title"]} for row in rows])
         golden, judged = (folder / f"news-{name}.jsonl" for name in files)
         return cls(base, items, later, labels, backtest.events(data / "news.events.jsonl"), golden, judged)
 
