@@ -27,7 +27,7 @@ from engine.evaluate.intervals import Difference, paired_bootstrap
 from engine.feedback import opened
 from engine.tasks import kinds
 
-BASE, STOLEN, GOLDEN = 700, 500, 1000
+BASE, STOLEN, GOLDEN = 1500, 500, 900
 """Headlines that teach the first champion, that come after the week, and that judge in the gates."""
 ANALYSTS = 20
 HOSTILE = 4
