@@ -28,9 +28,9 @@ from engine.feedback import opened
 
 NAME = "support-intents"
 OTHER = "other"
-BASE, BASE_OTHER = 40, 400
-"""Dialogues of each intent, and of "other", whose first question the first bot learns from; of every fifth it learns
-what was answered, too."""
+BASE = 40
+"""Dialogues of each intent whose first question the first bot learns from; of every fifth it learns what was answered,
+too. Those of "other" are left out: nobody can say what is not one of thirty things, the bot of all dialogues neither."""
 WHOLE = 5
 DEV = 10
 """Every tenth of the dev questions sets the first bot's bars: the week is about intents."""
@@ -64,18 +64,20 @@ class Desk:
     def of(cls, seed: int, folder: Path) -> Desk:
         found, _ = read_dialogues(packaged("dialogues.jsonl"))
         random = np.random.default_rng(seed)
-        left: dict[str, int] = defaultdict(lambda: BASE, {OTHER: BASE_OTHER})
+        left: dict[str, int] = defaultdict(lambda: BASE)
         base, pool = [], []
         for at in random.permutation(len(found)):
-            one = found[at]
-            if left[_intent(one)]:
-                left[_intent(one)] -= 1
+            one, intent = found[at], found[at].intent
+            if intent is None or intent == OTHER:
+                continue
+            if left[intent]:
+                left[intent] -= 1
                 base.append(one)
             else:
-                pool.append((one.question, _intent(one)))
+                pool.append((one.question, intent))
         said, rest = pool[: MESSAGES + BOUGHT], pool[MESSAGES + BOUGHT :]
         talk = map(json.loads, packaged("small_talk.jsonl").read_text(encoding="utf-8").splitlines())
-        taught = [*((one.question, _intent(one)) for one in base), *((one["text"], one["intent"]) for one in talk)]
+        taught = [*((one.question, str(one.intent)) for one in base), *((one["text"], one["intent"]) for one in talk)]
         unseen = _unlike(rest[: 2 * (GOLDEN + JUDGED)], [*taught, *said])
         files = {"golden": unseen[:GOLDEN], "judged": unseen[GOLDEN : GOLDEN + JUDGED]}
         for name, rows in files.items():
@@ -97,7 +99,7 @@ class Desk:
 
     @property
     def intents(self) -> list[str]:
-        return sorted({_intent(one) for one in self.base})
+        return sorted({str(one.intent) for one in self.base})
 
 
 def lived(desk: Desk, house: House, seed: int) -> Outcome:
@@ -105,7 +107,7 @@ def lived(desk: Desk, house: House, seed: int) -> Outcome:
     random = np.random.default_rng([seed, 1])
     inbox = _Inbox(house)
     raters = [f"hostile-{one}" if one < HOSTILE else f"agent-{one}" for one in range(AGENTS)]
-    pushed = str(random.choice([one for one in desk.intents if one != OTHER]))
+    pushed = str(random.choice(desk.intents))
     for text, intent in desk.messages:
         rater = raters[int(random.integers(AGENTS))]
         taken = inbox.taken(text, rater, random)
@@ -207,7 +209,3 @@ def _unlike(rows: Sequence[tuple[str, str]], taught: Sequence[tuple[str, str]]) 
 def _line(one: Dialogue, at: int) -> dict[str, Any]:
     turns = [vars(turn) for turn in (one.turns if at % WHOLE == 0 else one.turns[:1])]
     return {"id": one.id, "resolved": one.resolved, "article": one.article, "intent": one.intent, "turns": turns}
-
-
-def _intent(one: Dialogue) -> str:
-    return one.intent or OTHER
