@@ -30,7 +30,7 @@ NAME = "support-intents"
 OTHER = "other"
 BASE = 40
 """Dialogues of each intent whose first question the first bot learns from; of every fifth it learns what was answered,
-too. Those of "other" are left out: nobody can say what is not one of thirty things, the bot of all dialogues neither."""
+too. Those of "other" are left out: the bot that learns from all dialogues cannot tell them from the rest."""
 WHOLE = 5
 DEV = 10
 """Every tenth of the dev questions sets the first bot's bars: the week is about intents."""
