@@ -54,6 +54,7 @@ NAMES = {
     "offpolicy": "off-policy estimates of a simulated shop: how often their intervals hold the truth",
     "oracle": "simulated shops: nDCG beside the oracle's, and calibration on the next week",
     "loop": "a scripted week of corrections, a fifth hostile; a stolen account; a new intent: who is promoted",
+    "week": "a scripted week over HTTP: customers, analysts, shoppers, a fifth hostile; then lies that pass vetting",
     "crash_retrain": "retrain, promote and rollback killed at thirty points each: one champion, and they go on",
     "serve": "sixteen clients against engine serve: texts a second beside the Predictor, and a promotion meanwhile",
     "support_load": "sixteen customers at once against support-bot serve",

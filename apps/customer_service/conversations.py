@@ -284,7 +284,7 @@ class Conversations:
         given = [json.loads(row.answer) for row in rows if row.answer]
         return {
             "questions": [row.text for row in rows if row.role == "customer"],
-            "tried": [{"kind": one["kind"], "text": one["text"]} for one in given],
+            "tried": [{"kind": one["kind"], "text": one["text"], "intent": one["why"].get("intent")} for one in given],
             "evidence": [
                 {"document": cited["document"], "quote": cited["quote"]} for one in given for cited in one["citations"]
             ],

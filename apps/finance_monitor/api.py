@@ -3,7 +3,7 @@
 wires ──> POST /v1/items ──> inbox ──> monitor ──> changes, series
                                                      |
 page, dashboards <── /v1/alerts, /v1/series, /v1/keys, /v1/events ┘
-analysts ──> /v1/alerts/{id}/verdict, /v1/items/{id}/correction ──> feedback
+analysts ──> /v1/items, /v1/alerts/{id}/verdict, /v1/items/{id}/correction ──> feedback
 """
 
 from __future__ import annotations

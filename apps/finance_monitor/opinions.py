@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import select
 
@@ -58,6 +58,20 @@ def routes(database: Database) -> APIRouter:
         right = None if body.verdict is None else body.verdict == "right"
         return {"id": Verdicts(database, caller.tenant).add(told[-1].alert, right, caller.name, body.note).id}
 
+    @router.get("/items")
+    def labelled(
+        caller: Desk,
+        before: Annotated[int | None, Query(ge=1, description="Only those of lower numbers: the next page.")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> list[dict[str, Any]]:
+        """News items with the labels that a model gave them, to be judged; the newest first."""
+        table = tables.items
+        query = select(table.c.number, table.c.data).order_by(table.c.number.desc()).limit(limit)
+        if before is not None:
+            query = query.where(table.c.number < before)
+        with database.read() as connection:
+            return [_shown(number, json.loads(data)) for number, data in connection.execute(query)]
+
     @router.post("/items/{id:path}/correction", status_code=201)
     def correct(
         caller: Desk, id: Annotated[str, Path(min_length=1, max_length=500)], body: Correction
@@ -89,3 +103,9 @@ def routes(database: Database) -> APIRouter:
         return {"id": one.id}
 
     return router
+
+
+def _shown(number: int, item: dict[str, Any]) -> dict[str, Any]:
+    told = {name: item[name] for name in ("id", "title", "source", "published", "language")}
+    label = item["label"] and {name: item["label"][name] for name in ("sentiment", "topics", "model")}
+    return {"number": number, **told, "label": label}

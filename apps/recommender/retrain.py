@@ -5,6 +5,9 @@
 
 Lists to be judged lie after all that either knows. The champion is judged as it would serve by then: with the earlier
 events in its histories, popularity and behaviour, its encoders and boosters as they are.
+
+Bots that look like shoppers pass the vetting, and a challenger that learnt from them ranks their lists better. Accounts
+are cheap, a past is not: it must be better on the lists of users whom the champion knew before, too.
 """
 
 from __future__ import annotations
@@ -12,15 +15,21 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from apps.recommender.ablation import FUSED, Ablation
-from apps.recommender.evaluate import Evaluation, Known, Score, evaluate
+from apps.recommender.candidates import Candidates
+from apps.recommender.evaluate import Evaluation, K, Known, Score, evaluate
 from apps.recommender.held_out import HeldOut, Plan
+from apps.recommender.intervals import bootstrap
 from apps.recommender.logbook import Logbook
+from apps.recommender.metrics import Ranking
 from apps.recommender.ranker import Recommender
 from apps.recommender.training import Training
 from apps.recommender.trial import FILE
@@ -33,6 +42,8 @@ JUDGED = 0.5
 """Share of the new events, the newest of them, that only judge."""
 FEWEST = 200
 """New events below which nothing is learnt."""
+FEWEST_REGULAR = 50
+"""Lists of users whom the champion knew below which they do not judge apart: a shop that has just opened has none."""
 LEAST_LISTS = 1000
 """Lists that were shown from which the boosters learn as shown; of fewer, what was taken stands beside items drawn
 evenly."""
@@ -79,8 +90,9 @@ def retrain(
     progress.stage("measuring both")
     now = _taken_in(champion, new, moment)
     known = Known(held.learnt, new.items, held.learnt.added(held.later), challenger.features.text.vectors)
+    scores = {CHAMPION: _scores(now)(held.lists), CHALLENGER: _scores(challenger)(held.lists)}
     evaluation = evaluate(
-        {CHAMPION: _scores(now), CHALLENGER: _scores(challenger)},
+        scores,
         held.lists,
         held.protocol,
         known,
@@ -94,7 +106,7 @@ def retrain(
         figures={part: asdict(own["ndcg"]) for part, own in evaluation.figures.items()},
         files={FILE: json.dumps(asdict(evaluation))},
     )
-    decision = _decided(champion, made, new, evaluation)
+    decision = _decided(champion, made, new, evaluation, _regulars(champion, held.lists, scores))
     decision.keep()
     _carried_out(decision)
     return Retrained(decision, evaluation)
@@ -129,7 +141,24 @@ def _scores(recommender: Recommender) -> Score:
     return Ablation(None, recommender).scores()[FUSED]
 
 
-def _decided(champion: Recommender, made: Recommender, new: Vetted, evaluation: Evaluation) -> Decision:
+def _regulars(champion: Recommender, lists: Candidates, scores: Mapping[str, NDArray[np.floating]]) -> Gate:
+    """Whether the challenger is better on the lists of users whom the champion knew before."""
+    before, after = (Ranking.of(lists, scores[part]).ndcg(K) for part in (CHAMPION, CHALLENGER))
+    ours = np.isin(lists.user_ids.astype(str), champion.events.frame["user_id"].unique().astype(str))
+    gains = np.where(ours, after - before, np.nan)
+    count = int((~np.isnan(gains)).sum())
+    if count < FEWEST_REGULAR:
+        note = f"{count} lists are of users whom {champion.version} knew; it takes {FEWEST_REGULAR} to judge by them"
+        return Gate("regulars", True, 0.0, 0.0, None, note)
+    gain = bootstrap({"gain": gains}, lists.user_ids)["gain"]
+    note = (
+        f"nDCG of the first {K} on the {count:,} of these lists that are of users whom {champion.version} knew; the "
+        "interval of the difference must lie above 0: newcomers may be bots"
+    )
+    return Gate("regulars", gain.low > 0, gain.value, 0.0, (gain.low, gain.high), note)
+
+
+def _decided(champion: Recommender, made: Recommender, new: Vetted, evaluation: Evaluation, regulars: Gate) -> Decision:
     gain, lists = evaluation.gains[CHAMPION], evaluation.protocol.lists
     before, after = (evaluation.figures[part]["ndcg"].value for part in (CHAMPION, CHALLENGER))
     note = (
@@ -149,8 +178,8 @@ def _decided(champion: Recommender, made: Recommender, new: Vetted, evaluation: 
         now.isoformat(timespec="seconds"),
         champion.version,
         made.version,
-        gate.held,
-        (gate,),
+        gate.held and regulars.held,
+        (gate, regulars),
         taught,
         tuple(Aside(id, reason) for id, reason in new.aside.items()),
         {"rows": lists},

@@ -103,11 +103,12 @@ def test_a_conversation_keeps_turns_evidence_and_verdict(database: Database) -> 
     talks = Conversations(database)
     id = talks.open("c-1")
     talks.happen(id, "customer_speaks", text="is it free? my mail is a@b.example, card 4242 4242 4242 4242")
-    talks.answered(id, CITED)
+    talks.answered(id, replace(CITED, why={"intent": "fees"}))
     assert talks.judge(id, True) == 2
     talks.happen(id, "ask")
     (waiting,) = talks.inbox()
     assert waiting.summary["evidence"] == [{"document": "fees", "quote": "It is free."}]
+    assert waiting.summary["tried"] == [{"kind": "extract", "text": "It is free.", "intent": "fees"}]
     assert waiting.summary["questions"] == ["is it free? my mail is [EMAIL], card [CARD]"]
     assert [turn.role for turn in talks.turns(id)] == ["customer", "bot", "bot"]
 

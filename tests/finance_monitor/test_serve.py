@@ -132,6 +132,11 @@ def test_pushed_news_is_told_live_charted_silenced_and_counted_once(tmp_path: Pa
         assert client.post(judged, json={"verdict": "false_alarm", "note": "call a@b.example"}).status_code == 201
         assert client.post(judged, json={}).status_code == 422
         assert client.post("/v1/alerts/0123456789abcdef/verdict", json={"verdict": "right"}).status_code == 404
+        first, second = client.get("/v1/items", params={"limit": 2}).json()
+        assert [one["id"] for one in (first, second)] == [one["id"] for one in pushed[:-3:-1]]
+        assert first["label"] == {"sentiment": "negative", "topics": ["cyber"], "model": alert["model"]["name"]}
+        (older,) = client.get("/v1/items", params={"limit": 1, "before": first["number"]}).json()
+        assert older == second
         told = {"sentiment": "neutral", "topics": ["earnings"]}
         assert client.post(f"/v1/items/{pushed[0]['id']}/correction", json=told).status_code == 201
         assert client.post("/v1/items/none/correction", json=told).status_code == 404

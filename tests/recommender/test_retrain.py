@@ -134,6 +134,24 @@ def test_the_champion_stays_when_what_is_new_is_noise(recommender: Recommender, 
     assert "the interval of the difference must lie above 0" in made.decision.why
 
 
+def test_bots_that_look_like_shoppers_teach_no_challenger_that_goes_live(
+    shop: tuple[Items, Events], quick: Settings, logbook: Logbook
+) -> None:
+    """They are many and new; those whom the champion knew judge beside them."""
+    Recommender.fit(shop[0], shop[1], settings=quick).save("shop")
+    regulars = list(shop[1].frame["user_id"].unique()[:60])
+    random = np.random.default_rng(3)
+    visits = [(user, f"{random.integers(4)}-{random.integers(12)}") for user in regulars for _ in range(4)]
+    visits += [(f"bot{number}", f"0-{place}") for number in range(120) for place in random.permutation(12)[:4]]
+    days = random.permutation(len(visits)) / 40
+    logbook.add([done(user, item, 24 * day) for (user, item), day in zip(visits, days, strict=True)])
+    made = retrain("shop", logbook, plan=PLAN)
+    assert [gate.name for gate in made.decision.gates if not gate.held] == ["regulars"]
+    assert not made.decision.promoted
+    assert "users whom shop@1 knew" in made.decision.why
+    assert str(Store().get("shop")) == "shop@1"
+
+
 def test_too_little_is_no_lesson(recommender: Recommender, logbook: Logbook) -> None:
     recommender.save("shop")
     logbook.add(by_taste(10, 3))
