@@ -82,6 +82,23 @@ def test_what_is_no_question_is_refused(http: TestClient) -> None:
         assert (status, detail) == (404, f"no model of texts is {unknown!r} here")
 
 
+def test_pages_of_other_sites_are_answered_alike_by_the_longer_way(http: TestClient) -> None:
+    """And the faults, but for what tells a page that it may read them."""
+    page = {"Origin": "https://shop.example"}
+    asked = {"text": TEXTS[0]}
+    for model, body in (("toy", asked), ("toy", {}), ("nobody", asked), ("n" * 201, asked)):
+        here, there = (http.post(f"/v1/predict/{model}", json=body, headers=more) for more in ({}, page))
+        assert there.headers["access-control-allow-origin"] == "*"
+        if len(model) > 200:  # the longer way names the field
+            assert (here.status_code, there.status_code) == (404, 422)
+        else:
+            assert (here.status_code, here.content) == (there.status_code, there.content)
+    assert http.post("/v1/predict/toy", content=b"{}", headers={"Content-Type": "text/plain"}).status_code == 415
+    assert http.get("/v1/predict/toy").status_code == 405
+    counted = http.get("/metrics").text
+    assert 'keel_requests_total{method="POST",route="/v1/predict/{model}",status="200"} 2.0' in counted
+
+
 def test_a_bundle_is_no_model_of_texts(http: TestClient, home: Path) -> None:
     store = Store()
     with store.staging("bundle") as place:
