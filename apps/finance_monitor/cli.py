@@ -154,6 +154,10 @@ app.add_typer(silence_cli.silence, name="silence")
 def train_models(
     again: Annotated[bool, typer.Option("--again", help="Train anew what is there already.")] = False,
     base: Annotated[str, typer.Option(help="A base model: a name, a folder or a hub id.")] = "minilm",
+    most: Annotated[
+        int | None,
+        typer.Option(min=100, help="Headlines about several companies to learn from, for a quick try; by default all."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Train the models that the monitor reads with: news, names of companies, sentiment towards each.
@@ -164,7 +168,7 @@ def train_models(
     from engine import Progress
 
     with Progress(quiet=as_json) as progress:
-        made = learn(progress, base=base, again=again)
+        made = learn(progress, base=base, again=again, most=most)
     if as_json:
         options.print_json({"trained": made})
         return

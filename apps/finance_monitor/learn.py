@@ -2,7 +2,7 @@
 
 headlines ───────────────────────────────> finance-news
 headlines, contrasts ─> who stands where ─> finance-names
-headlines in twos and threes, contrasts ──> finance-company (tuned on from finance-news)
+contrasts ─> who is asked about ──────────> finance-company (tuned on from finance-news)
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import random
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +26,6 @@ RECIPES = {
     COMPANY: "recipes/finance_company.yaml",
 }
 FILES = ("headlines.jsonl", "contrasts.jsonl")
-LINKS = ("; ", ". ", ", while ", ", but ", " as ", ", whereas ", " and ", " even as ", ", ", " - ")
-"""Between two headlines that are made one."""
-TOGETHER, JOINED = 4, 3
-"""Stories that are joined with one another, and so stay on one side of a split; joined headlines that they give."""
-CONTRASTS = 2
-"""Times that each headline of opposite news is shown: there are few."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +50,11 @@ class Headline:
         return sorted(taken, key=lambda one: one.start)
 
 
-def learn(progress: Progress, *, base: str = "minilm", again: bool = False) -> dict[str, str]:
+def learn(progress: Progress, *, base: str = "minilm", again: bool = False, most: int | None = None) -> dict[str, str]:
     """Train what the store has not yet, or `again` all of it; the new versions become champions.
+
+    Args:
+        most: headlines about several companies, drawn evenly, that teach names and sentiments towards each; None: all.
 
     Returns:
         Name -> version, of the models that were trained.
@@ -70,18 +66,21 @@ def learn(progress: Progress, *, base: str = "minilm", again: bool = False) -> d
                 progress.stage(f"{number} of {len(RECIPES)}: {name} is there")
                 continue
             progress.stage(f"{number} of {len(RECIPES)}: training {name}")
-            settings = rows(name, Path(folder))
+            settings = rows(name, Path(folder), most)
             if name != COMPANY:  # it goes on from finance-news
                 settings.append(f"base={base}")
             made[name] = str(train(Recipe.load(recipe, settings), promote=True, watcher=progress).version)
     return made
 
 
-def rows(name: str, folder: Path) -> list[str]:
+def rows(name: str, folder: Path, most: int | None = None) -> list[str]:
     """What a recipe must be told: the file of its rows, which are written into the folder."""
     if name == NEWS:
         return []
-    given = names_rows(headlines()) if name == NAMES else company_rows(headlines(FILES[:1]), headlines(FILES[1:]))
+    contrasts = headlines(FILES[1:])
+    if most is not None and most < len(contrasts):
+        contrasts = random.Random(13).sample(contrasts, most)
+    given = names_rows([*headlines(FILES[:1]), *contrasts]) if name == NAMES else company_rows(contrasts)
     file = folder / f"{name}.jsonl"
     file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in given), "utf-8")
     return [f"data.train={file}"]
@@ -106,42 +105,9 @@ def names_rows(given: Iterable[Headline]) -> Iterator[dict[str, Any]]:
         yield {"text": one.title, "entities": entities, "story": one.story}
 
 
-def company_rows(given: Iterable[Headline], contrasts: Iterable[Headline]) -> Iterator[dict[str, str]]:
-    """Rows of a model of sentiment towards a company.
-
-    Few headlines tell of two companies, and a model could do without reading which is asked about. So headlines of
-    unlike sentiment are joined to one, of which both companies are asked.
-    """
-    stories: dict[str, list[Headline]] = defaultdict(list)
+def company_rows(given: Iterable[Headline]) -> Iterator[dict[str, str]]:
+    """Rows of a model of sentiment towards a company, one a company that a headline names."""
     for one in given:
-        if one.companies:
-            stories[one.story].append(one)
-    draw = random.Random(13)
-    order = sorted(stories)
-    draw.shuffle(order)
-    for start in range(0, len(order), TOGETHER):
-        group = [stories[name] for name in order[start : start + TOGETHER]]
-        shown = [tellings[0] for tellings in group]
-        if len(group) > 1:
-            shown += _joined(group, draw)
-        for one in shown:
-            yield from _asked(one, f"together-{start}")
-    for one in contrasts:
-        for row in _asked(one, one.story):
-            yield from [row] * CONTRASTS
-
-
-def _joined(group: list[list[Headline]], draw: random.Random) -> list[Headline]:
-    found: list[Headline] = []
-    for _ in range(10 * JOINED):
-        one, other = (draw.choice(tellings) for tellings in draw.sample(group, 2))
-        both = (*one.companies, *other.companies)
-        if len(found) < JOINED and len(both) == 2 and len(dict(both)) == 2 and both[0][1] != both[1][1]:
-            found.append(Headline(one.title.rstrip(" .") + draw.choice(LINKS) + other.title, "", both))
-    return found
-
-
-def _asked(one: Headline, group: str) -> Iterator[dict[str, str]]:
-    for name, sentiment in one.companies:
-        title, company = asked(one.title, name, one.spans)
-        yield {"title": title, "company": company, "sentiment": sentiment, "story": group}
+        for name, sentiment in one.companies:
+            title, company = asked(one.title, name, one.spans)
+            yield {"title": title, "company": company, "sentiment": sentiment, "story": one.story}

@@ -56,22 +56,20 @@ def test_of_names_nothing_is_left_in_what_the_model_reads(parts: list[str]) -> N
 
 
 def test_training_rows_ask_of_each_company_and_keep_stories_together() -> None:
-    single = [
-        Headline(f"{name} {verb} in {year}", f"{name}-{verb}", ((name, sentiment),))
-        for name in ("Halden", "Ostara", "Quill")
-        for verb, sentiment in (("gains", "positive"), ("loses", "negative"))
-        for year in (2025, 2026)
+    rows = list(learn.company_rows([Headline("Wren up, Tern down", "c", (("Wren", "positive"), ("Tern", "negative")))]))
+    assert [(row["company"], row["sentiment"], row["story"]) for row in rows] == [
+        (f"{THIS} up,", "positive", "c"),
+        (f"{THIS} down", "negative", "c"),
     ]
-    contrast = Headline("Wren up, Tern down", "c", (("Wren", "positive"), ("Tern", "negative")))
-    rows = list(learn.company_rows(single, [contrast]))
-    joined = [row for row in rows if OTHER in row["title"] and row["story"] != "c"]
-    assert joined
-    for first, second in zip(joined[::2], joined[1::2], strict=True):
-        assert {first["sentiment"], second["sentiment"]} == {"positive", "negative"}
-        assert first["story"] == second["story"]
-        for row in (first, second):
-            assert ("gains" in row["company"]) == (row["sentiment"] == "positive")
-    assert [row["sentiment"] for row in rows if row["story"] == "c"] == ["positive"] * 2 + ["negative"] * 2
+
+
+def test_fewer_headlines_can_teach(tmp_path: Path) -> None:
+    counts = {}
+    for most in (None, 100):
+        (given,) = learn.rows(learn.COMPANY, tmp_path, most)
+        rows = Path(given.removeprefix("data.train=")).read_text(encoding="utf-8").splitlines()
+        counts[most] = len({json.loads(row)["story"] for row in rows})
+    assert counts[100] == 100 < counts[None]
 
 
 def test_keels_own_headlines_make_rows_for_every_name() -> None:
