@@ -23,7 +23,7 @@ setup: $(READY)  ## make .venv, which the others do by themselves
 demo: demo-news demo-recommender demo-support  ## all three applications, each on its own data; what is missing is trained first
 	@echo; echo "== all of it in one place, on one page: $(BIN)/keel serve"
 
-# Of the 7,820 headlines about several companies the demo's models learn from $(HEADLINES); `finance-monitor train` takes all.
+# Of the 7,771 headlines about several companies the demo's models learn from $(HEADLINES); `finance-monitor train` takes all.
 HEADLINES ?= 1500
 demo-news: $(READY)  ## train the news models (first time only) and watch a month of news for surges
 	@echo "== finance-monitor on data/finance/news.jsonl (models live in $(KEEL_HOME))"
