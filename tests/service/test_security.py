@@ -36,7 +36,7 @@ from engine import Recipe, Store, Version, load
 from engine.db import Database
 from engine.errors import InputError, KeelError, StoreError
 from engine.service import Champions, Keys, Queue, api
-from engine.service.app import MAX_BODY
+from engine.service.gate import MAX_BODY
 from tests.service.conftest import stored
 
 OPEN = {"/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
