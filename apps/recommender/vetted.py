@@ -71,9 +71,10 @@ class Vetted:
         kinds = frozenset(recommender.events.frame["event"].unique())
         new = [one for one in done if one.time > newest]
         known = items.numbers([one.data["item"] for one in new]) >= 0
+        published = _published(items)
         kept = []
         for entry, there in zip(new, known.tolist(), strict=True):
-            if reason := _fault(entry, there, kinds, lists):
+            if reason := _fault(entry, there, kinds, lists, published):
                 aside[entry.id] = reason
             else:
                 kept.append(entry)
@@ -84,7 +85,7 @@ class Vetted:
         kept = [one for one in kept if one.subject not in frantic]
         rows = [(one.subject, one.data["item"], one.data["event"], one.data["weight"], one.time) for one in kept]
         events = Events.of(pd.DataFrame(rows, columns=list(COLUMNS)))
-        shown = pd.DataFrame(list(_rows(lists.values(), newest, frantic)), columns=_SHOWN)
+        shown = pd.DataFrame(list(_rows(lists.values(), newest, frantic, published)), columns=_SHOWN)
         exposures = Exposures.of(shown) if len(shown) else None
         return cls(events, items, exposures, tuple(one.id for one in kept), aside)
 
@@ -92,12 +93,24 @@ class Vetted:
 _SHOWN = ["list_id", "user_id", "item_id", "position", "datetime"]
 
 
-def _fault(entry: Entry, there: bool, kinds: frozenset[str], lists: dict[str, Shown]) -> str | None:
+def _published(items: Items) -> dict[str, datetime]:
+    """Item -> when, of those that tell it."""
+    if "published" not in items.frame:
+        return {}
+    known = items.frame["published"].dropna()
+    return dict(zip(known.index, known.dt.floor("us").dt.to_pydatetime(), strict=True))
+
+
+def _fault(
+    entry: Entry, there: bool, kinds: frozenset[str], lists: dict[str, Shown], published: dict[str, datetime]
+) -> str | None:
     """Why an event teaches nothing; None: it may."""
     if entry.data["event"] not in kinds:
         return f"an event of the kind {entry.data['event']}, which the recommender does not know"
     if not there:
         return "of an item that is not in the catalogue"
+    if entry.time < published.get(entry.data["item"], entry.time):
+        return "of an item that was published later"
     if (named := entry.data["list"]) is not None:
         shown = lists.get(named)
         if shown is None or entry.data["item"] not in shown.items:
@@ -121,8 +134,12 @@ def _frantic(entries: list[Entry]) -> frozenset[str]:
     return frozenset(busiest.index[0.6745 * from_median / spread > OUTLYING])
 
 
-def _rows(lists: Any, newest: datetime, frantic: frozenset[str]) -> Iterator[tuple[Any, ...]]:
+def _rows(
+    lists: Any, newest: datetime, frantic: frozenset[str], published: dict[str, datetime]
+) -> Iterator[tuple[Any, ...]]:
     for shown in lists:
         if shown.time > newest and shown.user not in frantic:
             for position, item in enumerate(shown.items, 1):
+                if published.get(item, shown.time) > shown.time:
+                    continue
                 yield shown.id, shown.user, item, position, shown.time

@@ -92,6 +92,21 @@ def test_what_nobody_did_of_their_own_accord_is_set_aside_with_its_reason(
     assert found.exposures.frame["item_id"].tolist() == ["0-1", "0-2"]
 
 
+def test_what_is_told_of_an_item_before_it_was_published_is_set_aside(
+    recommender: Recommender, logbook: Logbook
+) -> None:
+    """One such event would make the whole retrain a leak."""
+    coming = Entry("item", "0-1", {"published": (AFTER + timedelta(hours=5)).isoformat()}, AFTER)
+    logbook.show(Shown("l1", "n1", AFTER, "shop@1", ("0-1", "0-2"), (1.0, 0.5), (1.0, 1.0), ("0-1", "0-2")))
+    early, late = done("n1", "0-1", 4), done("n1", "0-1", 6)
+    logbook.add([coming, early, late, done("n1", "0-2", 1)])
+    found = Vetted.of(logbook, recommender)
+    assert found.aside == {early.id: "of an item that was published later"}
+    assert late.id in found.learnt
+    assert found.exposures is not None
+    assert found.exposures.frame["item_id"].tolist() == ["0-2"]
+
+
 def test_the_challenger_goes_live_when_it_ranks_better_and_the_report_says_so(
     shop: tuple[Items, Events], quick: Settings, logbook: Logbook
 ) -> None:
