@@ -38,7 +38,7 @@ ROWS = (
     ("week", "intents_gain", "... accuracy of the bot's intents gained"),
     ("week", "news_gain", "... mean F1 of the news' labels gained"),
     ("week", "recommender_gain", "... nDCG@10 gained by honest shoppers"),
-    ("week", "poisoned_refused", "... taught by lies that passed the vetting: all three challengers refused"),
+    ("week", "poisoned_refused", "... taught by lies that passed the vetting: all three challengers refused (one was better all the same)"),
     ("week", "failed_requests", "... failed requests"),
     ("crash_retrain", "valid", "retrain, promote and rollback killed ninety times: one whole champion afterwards"),
     ("crash_retrain", "continued", "... the same command ends the work"),
