@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 from bench.contract import Figures, public_data
 from bench.held_out import averaged
 from bench.seeds import trained
@@ -39,3 +41,9 @@ def run(*, seeds: int) -> Figures:
         {"accuracy": intervals["accuracy"], "accuracy_lora": between["accuracy"]},
         {"seeds": seeds, "lora_seeds": len(lora), "macro_f1": round(found["macro_f1"], 4)},
     )
+
+
+def questions(part: str) -> list[tuple[str, str]]:
+    """(question, intent) of "train" or "test"."""
+    with (public_data("banking77") / f"{part}.csv").open(encoding="utf-8", newline="") as stream:
+        return [(row["text"], row["category"]) for row in csv.DictReader(stream)]

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.contract import Figures, public_data
+from bench.banking77 import questions
+from bench.contract import Figures
 from bench.held_out import figures as measured
 from bench.held_out import paired
 from engine import Progress, Recipe, Store, load, train
@@ -139,8 +140,7 @@ def _week(seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
 
 
 def _world(folder: Path, random: np.random.Generator) -> World:
-    source = public_data("banking77")
-    rows, test = (_read(source / f"{part}.csv") for part in ("train", "test"))
+    rows, test = (questions(part) for part in ("train", "test"))
     labels = sorted({label for _, label in rows} - {NEW})
     base, pool = [], []
     left = dict.fromkeys(labels, BASE)
@@ -228,11 +228,6 @@ def _write(log: FeedbackLog, feedback: Sequence[Feedback]) -> None:
     with log.database.write() as connection:
         for one in feedback:
             log.add(connection, one)
-
-
-def _read(path: Path) -> list[tuple[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return [(row["text"], row["category"]) for row in csv.DictReader(stream)]
 
 
 def _file(path: Path, rows: Sequence[tuple[str, str]]) -> Path:

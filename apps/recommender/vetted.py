@@ -79,9 +79,7 @@ class Vetted:
             else:
                 kept.append(entry)
         frantic = _frantic(kept)
-        aside |= {
-            one.id: "of a user who did far more in a day than all others" for one in kept if one.subject in frantic
-        }
+        aside |= {one.id: FRANTIC for one in kept if one.subject in frantic}
         kept = [one for one in kept if one.subject not in frantic]
         rows = [(one.subject, one.data["item"], one.data["event"], one.data["weight"], one.time) for one in kept]
         events = Events.of(pd.DataFrame(rows, columns=list(COLUMNS)))

@@ -20,7 +20,7 @@ import numpy as np
 
 from apps.customer_service.dialogues import Dialogue, read_dialogues
 from apps.customer_service.settings import packaged
-from bench.contract import public_data
+from bench.banking77 import questions
 from bench.held_out import paired
 from bench.week.apart import apart
 from bench.week.house import House
@@ -65,7 +65,7 @@ class Desk:
     @classmethod
     def of(cls, seed: int, folder: Path) -> Desk:
         random = np.random.default_rng(seed)
-        rows, test = (_read(public_data("banking77") / f"{part}.csv") for part in ("train", "test"))
+        rows, test = (questions(part) for part in ("train", "test"))
         left: dict[str, int] = defaultdict(lambda: BASE)
         base, pool = list[tuple[str, str]](), list[tuple[str, str]]()
         for at in random.permutation(len(rows)):
@@ -210,8 +210,3 @@ def _line(one: Dialogue) -> dict[str, Any]:
 
 def _question(text: str, intent: str, at: int) -> dict[str, Any]:
     return {"id": f"b{at}", "resolved": False, "intent": intent, "turns": [{"role": "customer", "text": text}]}
-
-
-def _read(path: Path) -> list[tuple[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return [(row["text"], row["category"]) for row in csv.DictReader(stream)]
