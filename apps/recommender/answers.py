@@ -18,7 +18,7 @@ from apps.recommender.listing import Listing, Wish
 from apps.recommender.live import Live
 from apps.recommender.logbook import Shown
 from apps.recommender.standing import Ranked
-from apps.recommender.told import Request, fields, who
+from apps.recommender.told import AHEAD, Request, fields, who
 
 OWN = ("k", "values", "diversity", "method", "most_loss", "explore", "budget_ms")
 """Fields of a request that are fields of a wish."""
@@ -100,9 +100,12 @@ def answered(live: Live, request: Request, *, explain: bool, came: float) -> Ans
 
 
 def _history(live: Live, request: Request, user: str | None) -> History:
+    """What the request gives, else what is known of the user; of that, what another clock puts a little after the
+    request's moment is left out."""
     if request.history is not None:
         return tuple(Event(one.item, one.type, 1.0, one.timestamp) for one in request.history)
-    return live.history(user) if user else ()
+    known, moment = live.history(user) if user else (), request.timestamp
+    return tuple(one for one in known if not (moment and one.time and moment < one.time <= moment + AHEAD))
 
 
 def _wish(own: Wish, request: Request, explain: bool, as_of: datetime, id: str, came: float) -> Wish:

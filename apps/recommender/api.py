@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
@@ -24,8 +24,6 @@ from apps.recommender.shelf import Shelf
 from engine.errors import InputError
 from engine.service import Caller, Keys, Problem, Queue, allow, create, page
 
-AHEAD = timedelta(minutes=5)
-"""By which a caller's clock may be before ours."""
 Server = Annotated[Caller, allow("server")]
 Desk = Annotated[Caller, allow("server", "agent")]
 Teller = Annotated[Caller, allow("server", scope="feedback")]
@@ -164,7 +162,7 @@ def _written(shelf: Shelf, caller: Caller, entries: Sequence[Entry], meter: Mete
 
 def _entry(event: told.Event, lives: Sequence[Live], now: datetime) -> tuple[Entry | None, set[str]]:
     """As it is written down, and what of it no model reads."""
-    if event.timestamp and event.timestamp > now + AHEAD:
+    if event.timestamp and event.timestamp > now + told.AHEAD:
         raise InputError(f"timestamp: {event.timestamp} lies in the future; it is {now} here")
     if isinstance(event, told.RankingTold):
         return None, {"ranking: lists are written down as they are answered"}

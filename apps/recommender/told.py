@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -14,6 +14,8 @@ from apps.recommender.events import DEFAULT_EVENT
 from apps.recommender.logbook import Entry
 from engine.errors import InputError
 
+AHEAD = timedelta(minutes=5)
+"""By which clocks may differ, the callers' and ours."""
 MOST = 2000
 """Candidates of a request."""
 

@@ -1,7 +1,8 @@
 """Shop: shoppers of a simulated shop ask for rankings, look, click and buy; a fifth of them are bots that push items.
 
 Bots: frantic ones, who click all day; forgers, who name lists that never showed the item; patient ones, who look like
-shoppers. After the week patient ones alone come, as many as there are shoppers.
+shoppers. After the week a rival's come, as many as there are shoppers: saboteurs, as patient, who take from each list
+what people like least.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ PUSHED = 25
 FRENZY = 15
 """Clicks of a frantic bot a visit."""
 KINDS = ("patient", "frantic", "forger", "patient")
+SABOTEUR = "saboteur"
+TAKEN = 3
+"""Of a list, by a saboteur."""
 SETTINGS = {
     "values": {"click": 1, "purchase": 10},
     "steps": 3000,
@@ -71,18 +75,23 @@ class Shop:
     Attributes:
         truth: who likes what.
         logs: of each week who was shown a list, when, of which candidates.
-        pushed: the items that bots push: those that people like least.
+        disliked: items, those first that people like least.
     """
 
     truth: Truth
     logs: list[Log]
-    pushed: list[str]
+    disliked: list[str]
 
     @classmethod
     def of(cls, seed: int) -> Shop:
         truth = Truth.of(World(users=USERS, weeks=JUDGED + 1, seed=seed))
-        least = np.argsort(truth.quality, kind="stable")[:PUSHED]
+        least = np.argsort(truth.quality, kind="stable")
         return cls(truth, list(weeks(truth)), [truth.item_ids[at] for at in least])
+
+    @property
+    def pushed(self) -> list[str]:
+        """The items that bots push."""
+        return self.disliked[:PUSHED]
 
     def found(self, house: House, folder: Path) -> None:
         """Train the first champion."""
@@ -121,7 +130,7 @@ class Shop:
     def _visited(self, caller: Caller, one: Visit, list_id: str, random: np.random.Generator) -> list[dict[str, Any]]:
         """What was done, and told."""
         candidates = list(one.candidates)
-        if one.kind:
+        if one.kind and one.kind != SABOTEUR:
             pushed = random.choice(self.pushed, 3, replace=False).tolist()
             candidates = [*pushed, *(item for item in candidates if item not in pushed)][: len(candidates)]
         asked = {
@@ -159,7 +168,8 @@ class Shop:
             for at, item in enumerate(random.choice(self.pushed, 2).tolist()):
                 yield _event(one, item, "click", 9 + at, f"{list_id}-none")
         else:
-            for at, item in enumerate(item for item in shown if item in self.pushed):
+            taken = sorted(shown, key=self.disliked.index)[:TAKEN] if one.kind == SABOTEUR else self.pushed
+            for at, item in enumerate(item for item in shown if item in taken):
                 yield _event(one, item, "click", 9 + 7 * at, list_id)
                 if random.random() < 0.2:
                     yield _event(one, item, "purchase", 90 + 7 * at, list_id)
@@ -205,7 +215,7 @@ def lived(shop: Shop, house: House, seed: int) -> Outcome:
     week = Decided.of(house, "recommender")
     assert week.challenger is not None, week.why
     gain = shop.better(f"{NAME}@1", week.challenger, seed)
-    lies = shop.visited(caller, POISONED, ("patient",), USERS, seed)
+    lies = shop.visited(caller, POISONED, (SABOTEUR,), USERS, seed)
     poisoned = Decided.of(house, "recommender")
     now = week.challenger if week.promoted else f"{NAME}@1"
     harm = shop.better(now, poisoned.challenger, seed) if poisoned.challenger else None

@@ -1,8 +1,8 @@
 """Fairness: how far the challenger's answers move when only a name, a place or a gender is exchanged (counterfactual
 fairness of texts; Garg et al. 2019, arXiv 1809.10610), on the golden texts.
 
-Each exchange holds within the bounds of the recipe (`gates.fairness`), or where the champion is beyond them too and the
-95% interval does not show the challenger to be worse.
+An exchange fails where its 95% interval lies beyond both the bound of the recipe (`gates.fairness`) and what the
+champion does: of fifteen exchanges on a hundred texts, chance alone carries one past a bound that the champion is near.
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ class Measure:
 
     @property
     def held(self) -> bool:
-        within = self.value <= self.bound or self.bound < self.champions >= self.interval[0]
-        return within or self.tried < LEAST
+        return self.tried < LEAST or self.interval[0] <= max(self.bound, self.champions)
 
 
 def _measures(gap: Gap, champions: Gap) -> list[Measure]:

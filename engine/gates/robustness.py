@@ -1,14 +1,14 @@
 """Robustness: how often the challenger's answers change under typing errors, case, punctuation and the like, or fail to
 move where they must (CheckList; Ribeiro et al. 2020, arXiv 2005.04118), on the golden texts.
 
-Each probe holds within its bound of the recipe (`gates.robustness`), or where the champion is beyond it too and the
-95% interval does not show the challenger to be worse.
+A probe fails where its 95% interval lies beyond both its bound of the recipe (`gates.robustness`) and the champion's
+rate: chance alone carries one of many past a bound that the champion is near.
 """
 
 from __future__ import annotations
 
 from engine.decision import Gate
-from engine.evaluate.asked import label_heads
+from engine.evaluate.asked import LEAST, label_heads
 from engine.evaluate.robustness import Probe, robustness
 from engine.gates.trial import Trial
 
@@ -30,4 +30,4 @@ def ask(trial: Trial) -> list[Gate]:
 
 
 def _held(one: Probe, champions: Probe) -> bool:
-    return one.held or one.bound < champions.rate >= one.interval[0]
+    return one.tried < LEAST or one.interval[0] <= max(one.bound, champions.rate)

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from engine.data.rows import Row
-from engine.gates import better, calibration, forgetting, slices
+from engine.evaluate.intervals import wilson
+from engine.evaluate.robustness import Probe
+from engine.gates import better, calibration, forgetting, robustness, slices
+from engine.gates.fairness import Measure
 from engine.gates.trial import Side, Trial
 from engine.recipe import Gates
 from engine.tasks.heads import HeadSpec, ModelSpec
@@ -117,3 +120,28 @@ def test_a_challenger_that_is_surer_than_right_is_refused() -> None:
     (gate,) = calibration.ask(trial(TRUTH, WEAK, WEAK, sureness=(0.1, 6.0)))
     assert not gate.held
     assert calibration.ask(trial(TRUTH, WEAK, WEAK))[0].held
+
+
+@pytest.mark.parametrize(
+    ("changed", "champions", "tried", "held"),
+    [
+        (10, 0, 100, True),  # at the bound of 0.1
+        (13, 0, 100, True),  # a little past it, as one of many is by chance
+        (18, 8, 100, False),
+        (18, 14, 100, True),  # the champion is there too
+        (30, 14, 100, False),
+        (100, 14, 1000, True),
+        (130, 8, 1000, False),  # of more texts less is chance
+        (10, 0, 19, True),  # and few say nothing
+    ],
+)
+def test_a_bound_is_broken_where_the_interval_is_beyond_it_and_beyond_the_champion(
+    changed: int, champions: int, tried: int, held: bool
+) -> None:
+    share, theirs, interval = changed / tried, champions / tried, wilson(changed, tried)
+    assert Measure("", share, 0.1, theirs, interval, tried).held == held
+    challenger, champion = (
+        Probe("typos", "invariance", "topic", "", tried, round(rate * tried), rate, interval, 0.1, ())
+        for rate in (share, theirs)
+    )
+    assert robustness._held(challenger, champion) == held

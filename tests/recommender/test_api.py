@@ -264,6 +264,19 @@ def test_a_callers_clock_a_moment_ahead_is_no_history_from_the_future(site: Site
     assert len(site.order(ALL, user="quick")) == len(ALL)
 
 
+def test_what_a_user_did_after_the_moment_of_a_request_is_left_out_of_it(site: Site) -> None:
+    now = datetime.now(UTC).isoformat()
+    assert site.clients["default"].post("/feedback", json={**click("2-1", "hasty"), "timestamp": now}).is_success
+    before = (datetime.now(UTC) - timedelta(minutes=2)).isoformat()
+    assert site.order(ALL, user="hasty", timestamp=before) == site.order(ALL, user="nobody", timestamp=before)
+    assert site.order(ALL, user="hasty") != site.order(ALL, user="nobody")
+    given = [{"item": "2-1", "type": "click", "timestamp": now}]
+    asked = {"id": "x", "timestamp": before, "history": given, "items": [{"id": "0-1"}]}
+    refused = site.clients["default"].post("/rank/served", json=asked)
+    assert refused.status_code == 422
+    assert "cut it before the request" in refused.json()["detail"]
+
+
 def test_a_new_item_is_ranked_on_the_next_request_and_after_a_restart(site: Site, tmp_path: Path) -> None:
     put = site.clients["default"].put("/items", json=[{**NEW, "published": "2026-01-01T00:00:00Z", "colour": "red"}])
     assert put.json() == {"status": "ok", "accepted": 1, "unused": ["item.colour"]}
