@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -21,6 +16,7 @@ from apps.recommender.ranker import Recommender
 from apps.recommender.settings import Settings
 from apps.recommender.simulate import simulate
 from apps.recommender.world import World
+from bench import server
 from bench.contract import Figures
 from engine import Progress, packaged
 from engine.errors import InputError
@@ -53,27 +49,16 @@ def run(*, seeds: int) -> Figures:
         recommender = _recommender(progress)
         users, items = recommender.events.frame["user_id"].unique().tolist(), recommender.items.ids.tolist()
         url = f"sqlite:///{home() / f'ranked-{time.time_ns()}.db'}"
-        program = [sys.executable, "-c", "from apps.recommender.cli import main; main()"]
-        made = subprocess.run(
-            [*program, "keys", "add", "bench", "--database", url, "--json"], capture_output=True, text=True, check=True
-        )
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = int(found.getsockname()[1])
-        serve = [*program, "serve", "--model", NAME, "--port", str(port), "--per-minute", "10000000", "--database", url]
-        with subprocess.Popen(serve, env=dict(os.environ)) as server:
-            try:
-                progress.stage("waiting for the server")
-                asked = _Asked(f"http://127.0.0.1:{port}", json.loads(made.stdout)["key"], users, items)
-                _wait_for(asked.base, server)
-                progress.stage("one client")
-                alone = asked.so_often(ASKED, None)
-                read = asked.so_often(ASKED, BUDGET_MS)
-                progress.stage(f"{CLIENTS} clients for {SECONDS} seconds")
-                many = asked.at_once(BUDGET_MS)
-            finally:
-                server.terminate()
-                server.wait(30)
+        asking = ("--database", url)
+        key, log = server.key("recommender", "bench", *asking), home() / "rank-latency.log"
+        progress.stage("waiting for the server")
+        with server.serving("recommender", "--model", NAME, *asking, log=log) as running:
+            asked = _Asked(running.base, key, users, items)
+            progress.stage("one client")
+            alone = asked.so_often(ASKED, None)
+            read = asked.so_often(ASKED, BUDGET_MS)
+            progress.stage(f"{CLIENTS} clients for {SECONDS} seconds")
+            many = asked.at_once(BUDGET_MS)
     return Figures(
         {
             "p99_ms": alone.at(99),
@@ -175,14 +160,3 @@ def _recommender(progress: Progress) -> Recommender:
     # What is timed is the road with the cross-encoder, whether so short a training helps on these lists or not.
     blend = found.blend and replace(found.blend, weights=dict.fromkeys(found.blend.weights, 0.5))
     return replace(found, blend=blend).save(NAME)
-
-
-def _wait_for(base: str, server: subprocess.Popen[bytes]) -> None:
-    while server.poll() is None:
-        try:
-            httpx.get(f"{base}/healthz").raise_for_status()
-        except httpx.HTTPError:
-            time.sleep(0.2)
-        else:
-            return
-    raise RuntimeError("recommender serve ended")

@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 
-from bench import clients
+from bench import clients, server
 from bench.contract import Figures
 from bench.seeds import trained
+from bench.server import Server
 from engine import Predictor, Progress, Recipe, Store, Version, load, packaged
 
 NAME = "finance-news"
@@ -52,15 +48,18 @@ def run(*, seeds: int) -> Figures:
         store.promote(first)
         texts = _texts()
         said = {str(one): _said(load(str(one), store=store), texts) for one in (first, second)}
-        with _serving(home) as server:
-            singles = [server.request({"text": text}) for text in texts]
-            lists = [server.request({"texts": texts[at : at + LIST]}) for at in range(0, len(texts) - LIST + 1, LIST)]
+        environment = {**os.environ, "KEEL_HOME": home}
+        key = server.key("engine", "bench", environment=environment)
+        with server.serving("engine", "--model", NAME, log=Path(home) / "log", environment=environment) as running:
+            asked = _Asked(running, key)
+            singles = [asked.request({"text": text}) for text in texts]
+            lists = [asked.request({"texts": texts[at : at + LIST]}) for at in range(0, len(texts) - LIST + 1, LIST)]
             predictor, rounds = load(str(first), store=store), []
             for number in range(ROUNDS):
                 progress.stage(f"round {number + 1} of {ROUNDS}")
-                rounds.append(_Round.of(server, predictor, texts, singles, lists, said[str(first)]))
+                rounds.append(_Round.of(asked, predictor, texts, singles, lists, said[str(first)]))
             progress.stage(f"promotion and rollback under {CLIENTS} clients, {SWAP_SECONDS} seconds")
-            swap = _swap(server, store, first, second, singles, said)
+            swap = _swap(running, store, first, second, singles, said)
     share, listed = ([getattr(one, name) / one.offline for one in rounds] for name in ("single", "listed"))
     seconds = [value for one in rounds for value in one.heard.seconds]
     faults = [fault for one in rounds for fault in one.heard.faults] + swap.heard.faults
@@ -105,18 +104,18 @@ class _Round:
     @classmethod
     def of(
         cls,
-        server: _Server,
+        asked: _Asked,
         predictor: Predictor,
         texts: list[str],
         singles: list[bytes],
         lists: list[bytes],
         said: list[str],
     ) -> _Round:
-        done, began, spent = 0, time.monotonic(), server.cpu()
+        done, began, spent = 0, time.monotonic(), asked.cpu()
         while time.monotonic() < began + SECONDS:
             predictor.predict(texts)
             done += len(texts)
-        offline, cpu, different = done / (time.monotonic() - began), (server.cpu() - spent) / done, 0
+        offline, cpu, different = done / (time.monotonic() - began), (asked.cpu() - spent) / done, 0
         model = {"model": predictor.model, "backend": predictor.backend}
 
         def one(number: int, body: bytes, _: float) -> None:
@@ -128,10 +127,10 @@ class _Round:
             expected = ", ".join(said[LIST * number : LIST * number + LIST])
             different += body.decode() != f'{{"answers": [{expected}], {json.dumps(model)[1:]}'
 
-        spent = server.cpu()
-        heard = clients.load(server.port, singles, CLIENTS, SECONDS, one)
-        single = (server.cpu() - spent) / max(1, len(heard.seconds))
-        more = clients.load(server.port, lists, CLIENTS, SECONDS, many)
+        spent = asked.cpu()
+        heard = clients.load(asked.server.port, singles, CLIENTS, SECONDS, one)
+        single = (asked.cpu() - spent) / max(1, len(heard.seconds))
+        more = clients.load(asked.server.port, lists, CLIENTS, SECONDS, many)
         heard.faults += more.faults
         rate = LIST * len(more.seconds) / more.lasted
         return cls(offline, len(heard.seconds) / heard.lasted, rate, heard, different, cpu, single)
@@ -147,7 +146,7 @@ class _Swap:
 
 
 def _swap(
-    server: _Server, store: Store, first: Version, second: Version, singles: list[bytes], said: dict[str, list[str]]
+    running: Server, store: Store, first: Version, second: Version, singles: list[bytes], said: dict[str, list[str]]
 ) -> _Swap:
     """Clients ask on while the second version is promoted and taken back."""
     swap = _Swap(clients.Heard(), told=dict.fromkeys(said, 0))
@@ -172,7 +171,7 @@ def _swap(
         if model != expected:
             swap.noticed = max(swap.noticed, now - moved)
 
-    swap.heard = clients.load(server.port, singles, CLIENTS, SWAP_SECONDS, hears)
+    swap.heard = clients.load(running.port, singles, CLIENTS, SWAP_SECONDS, hears)
     return swap
 
 
@@ -199,51 +198,19 @@ def _said(predictor: Predictor, texts: list[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Server:
-    port: int
+class _Asked:
+    """The server as it is asked, with a key."""
+
+    server: Server
     key: str
-    process: int
 
     def cpu(self) -> float:
         """Processor seconds that the server and this process have used."""
         import psutil
 
-        of = [psutil.Process(one).cpu_times() for one in (self.process, os.getpid())]
+        of = [psutil.Process(one).cpu_times() for one in (self.server.process, os.getpid())]
         return float(sum(one.user + one.system for one in of))
 
     def request(self, body: dict[str, Any]) -> bytes:
-        return clients.request(f"/v1/predict/{NAME}", json.dumps(body).encode(), self.key, f"127.0.0.1:{self.port}")
-
-
-@contextmanager
-def _serving(home: str) -> Iterator[_Server]:
-    program = [sys.executable, "-c", "from engine.cli import main; main()"]
-    environment = {**os.environ, "KEEL_HOME": home}
-    made = subprocess.run(
-        [*program, "keys", "add", "bench", "--json"], capture_output=True, text=True, check=True, env=environment
-    )
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = int(found.getsockname()[1])
-    command = [*program, "serve", "--model", NAME, "--port", str(port), "--per-minute", "10000000"]
-    with (
-        (Path(home) / "log").open("w") as log,
-        subprocess.Popen(command, env=environment, stderr=log, stdout=log) as server,
-    ):
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/readyz", server)
-            yield _Server(port, json.loads(made.stdout)["key"], server.pid)
-        finally:
-            server.terminate()
-            server.wait(30)
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    while server.poll() is None:
-        try:
-            httpx.get(url).raise_for_status()
-        except httpx.HTTPError:
-            time.sleep(0.2)
-        else:
-            return
-    raise RuntimeError("engine serve ended")
+        path, host = f"/v1/predict/{NAME}", f"127.0.0.1:{self.server.port}"
+        return clients.request(path, json.dumps(body).encode(), self.key, host)

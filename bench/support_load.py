@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 import numpy as np
 
 from apps.customer_service.dialogues import read_questions
-from bench import support
+from bench import server, support
 from bench.contract import Figures
 from engine import Progress
 from engine.resources import home
@@ -41,28 +35,12 @@ def run(*, seeds: int) -> Figures:
     with Progress() as progress:
         support.bot(progress)
         texts = [one.text for one in read_questions(support.questions("test"))]
-        program = [str(Path(sys.executable).parent / "support-bot")]
-        url = f"sqlite:///{home() / 'asked.db'}"
-        made = subprocess.run(
-            [*program, "keys", "add", f"load-{time.time()}", "--database", url, "--json"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = int(found.getsockname()[1])
-        serve = [*program, "serve", "--no-page", "--port", str(port), "--per-minute", "1000000", "--database", url]
-        base = f"http://127.0.0.1:{port}"
-        with subprocess.Popen(serve, env=dict(os.environ)) as server:
-            try:
-                progress.stage("waiting for the server")
-                _wait_for(base, server)
-                progress.stage(f"{CLIENTS} customers for {SECONDS} seconds")
-                clients = _load(base, json.loads(made.stdout)["key"], texts)
-            finally:
-                server.terminate()
-                server.wait(30)
+        asking = ("--database", f"sqlite:///{home() / 'asked.db'}")
+        key, log = server.key("support-bot", f"load-{time.time()}", *asking), home() / "support-load.log"
+        progress.stage("waiting for the server")
+        with server.serving("support-bot", "--no-page", *asking, log=log) as running:
+            progress.stage(f"{CLIENTS} customers for {SECONDS} seconds")
+            clients = _load(running.base, key, texts)
     seconds = np.concatenate([one.seconds for one in clients])
     faults = [fault for one in clients for fault in one.faults]
     return Figures(
@@ -111,14 +89,3 @@ def _converse(client: Client, base: str, key: str, texts: list[str], number: int
                 client.mixed += not (len(own) == len(said) and all(own))
             except httpx.HTTPError as fault:
                 client.faults.append(f"{type(fault).__name__}: {fault}")
-
-
-def _wait_for(base: str, server: subprocess.Popen[bytes]) -> None:
-    while server.poll() is None:
-        try:
-            httpx.get(f"{base}/healthz").raise_for_status()
-        except httpx.HTTPError:
-            time.sleep(0.2)
-        else:
-            return
-    raise RuntimeError("support-bot serve ended")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,14 +12,7 @@ from typing import Any
 
 import httpx
 
-PROGRAMS = {
-    "engine": "engine.cli",
-    "finance-monitor": "apps.finance_monitor.cli",
-    "keel": "apps.console.cli",
-    "recommender": "apps.recommender.cli",
-    "support-bot": "apps.customer_service.cli",
-}
-PER_MINUTE = 10_000_000
+from bench import server
 
 
 @dataclass
@@ -76,52 +65,33 @@ class House:
         Raises:
             RuntimeError: it failed; with the end of what it said.
         """
-        done = subprocess.run(_command(program, *arguments), capture_output=True, text=True, env=self._environment)
+        done = subprocess.run(
+            server.command(program, *arguments), capture_output=True, text=True, env=self._environment
+        )
         if done.returncode and check:
             raise RuntimeError(f"{program} {' '.join(arguments)}: {done.stderr[-2000:]}")
         return done.stderr if done.returncode else done.stdout
 
     def caller(self, name: str, role: str) -> Caller:
         """One with a key of their own, against the server that runs."""
-        made = json.loads(self.run("keel", "keys", "add", name, "--role", role, "--json"))
-        return Caller(self._base, made["key"], self.tally)
+        key = server.key("keel", name, "--role", role, environment=self._environment)
+        return Caller(self._base, key, self.tally)
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """`keel serve`, ready."""
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = int(found.getsockname()[1])
-        self._base = f"http://127.0.0.1:{port}"
-        command = _command("keel", "serve", "--port", str(port), "--per-minute", str(PER_MINUTE))
-        with (
-            (self.home / "serve.log").open("a") as log,
-            subprocess.Popen(command, env=self._environment, stdout=log, stderr=log) as server,
-        ):
-            try:
-                self._wait_for(server)
-                yield
-            finally:
-                server.terminate()
-                server.wait(60)
+        """`keel serve`, ready.
+
+        Raises:
+            RuntimeError: it lacks models.
+        """
+        with server.serving("keel", log=self.home / "serve.log", environment=self._environment) as running:
+            told = httpx.get(f"{running.base}/readyz").json()["details"]
+            if missing := {name for name, state in told.items() if state == "missing"}:
+                raise RuntimeError(f"keel serve lacks the models of {', '.join(sorted(missing))}")
+            self._base = running.base
+            yield
 
     @property
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name != "KEEL_DATABASE"}
         return {**kept, "KEEL_HOME": str(self.home)}
-
-    def _wait_for(self, server: subprocess.Popen[bytes]) -> None:
-        while server.poll() is None:
-            try:
-                told = httpx.get(f"{self._base}/readyz", timeout=60).raise_for_status().json()
-            except httpx.HTTPError:
-                time.sleep(0.5)
-            else:
-                if missing := {name for name, state in told["details"].items() if state == "missing"}:
-                    raise RuntimeError(f"keel serve lacks the models of {', '.join(sorted(missing))}")
-                return
-        raise RuntimeError(f"keel serve ended: {(self.home / 'serve.log').read_text(encoding='utf-8')[-2000:]}")
-
-
-def _command(program: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-c", f"from {PROGRAMS[program]} import main; main()", *arguments]
