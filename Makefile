@@ -36,8 +36,8 @@ demo-support: $(READY)  ## train the support bot on a part of the dialogues (fir
 	@echo "== support-bot on data/support (models and database live in $(KEEL_HOME))"
 	@$(BIN)/support-bot ingest data/support/articles/en
 	@test -d $(KEEL_HOME)/models/support-bot || $(BIN)/support-bot train --most $(DIALOGUES)
-	@for question in "somebody stole my purse with the card in it, what now?" "what does F-24 on my statement mean?" \
-	  "how long does a transfer to India take?" "do you sell home insurance?"; do \
+	@for question in "how do I change my PIN?" "what does F-24 on my statement mean?" \
+	  "I forgot my password, how do I get back into the app?" "do you sell home insurance?"; do \
 	  echo; echo "> $$question"; $(BIN)/support-bot ask "$$question"; done
 
 demo-recommender: $(READY)  ## train the recommender (first time only); a user's history, the list with reasons, what each part is worth
