@@ -13,7 +13,7 @@ from datetime import datetime
 
 import numpy as np
 
-from apps.recommender import diversity, exploration, rules
+from apps.recommender import diversity, exploration, placing, rules
 from apps.recommender.events import History
 from apps.recommender.explanation import evidence
 from apps.recommender.pace import Pace
@@ -200,7 +200,7 @@ class Lister:
 
     def _placed(self, standing: Standing, k: int, wanted: Sequence[Rule]) -> Standing:
         item_ids = standing.item_ids.tolist()
-        found = rules.place(wanted, item_ids, standing.scores, self.recommender.items, k)
+        found = placing.place(wanted, item_ids, standing.scores, self.recommender.items, k)
         return standing.moved(found.order, {one.item_id: one.cause for one in found.receipts})
 
     def _explored(self, standing: Standing, k: int, wish: Wish, seed: int) -> Standing:

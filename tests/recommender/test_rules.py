@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from apps.recommender.items import Items
 from apps.recommender.laminar import Bound, best, nested
-from apps.recommender.rules import Boost, Cap, Exclude, Match, Pin, Placed, Quota, Rule, _Problem, boosts, place
+from apps.recommender.placing import Placed, _Problem, place
+from apps.recommender.rules import Boost, Cap, Exclude, Match, Pin, Quota, Rule, boosts
 from engine.errors import InputError
 
 SELLERS, KINDS = "xyz", ("red", "blue")
