@@ -71,6 +71,7 @@ def application(
     queue: Queue,
     sinks: Sequence[Sink] = (),
     secret: bytes | None = None,
+    tenant: str = "default",
     per_minute: int = 600,
     ended: Callable[[], bool] = lambda: False,
 ) -> tuple[FastAPI, Meter]:
@@ -79,12 +80,15 @@ def application(
     Args:
         sinks: those that the monitor sends changes to.
         secret: pushed news must be signed with, beside its sender's key.
+        tenant: whose news these are; for keys of others there are none.
         ended: whether the server is about to stop, which open streams wait for.
     """
     from engine import __version__
 
     keys = Keys(database)
-    app = create("finance-monitor", keys, queue=queue, per_minute=per_minute, version=__version__, local=True)
+    app = create(
+        "finance-monitor", keys, queue=queue, per_minute=per_minute, version=__version__, local=True, tenant=tenant
+    )
     meter = Meter(app.state.service.registry, database, sinks)
     app.include_router(_items(inbox, Signed(secret) if secret else None))
     app.include_router(_alerts(database))

@@ -26,7 +26,7 @@ class Service:
     Args:
         state: as `monitor` takes it.
         feeds: read beside what is pushed.
-        secret: as `application` takes it.
+        secret, tenant: as `application` takes them.
         newer: as `monitor` takes it.
     """
 
@@ -38,6 +38,7 @@ class Service:
         *,
         sinks: Sequence[Sink] = (),
         secret: bytes | None = None,
+        tenant: str = "default",
         newer: Callable[[], Models | None] | None = None,
         host: str = "127.0.0.1",
         port: int = 8090,
@@ -59,6 +60,7 @@ class Service:
             queue=self._queue,
             sinks=sinks,
             secret=secret,
+            tenant=tenant,
             per_minute=per_minute,
             ended=lambda: self._server.should_exit,
         )

@@ -30,6 +30,7 @@ def serve(
     poll: options.Poll = 60.0,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8090,
+    tenant: Annotated[str, typer.Option(help="Whose news these are; keys of other tenants find none.")] = "default",
     per_minute: Annotated[int, typer.Option(min=1, help="Requests of one key a minute.")] = 600,
     alerts: Annotated[
         Path | None, typer.Option(help="Write changes of alerts here too, one JSON object a line.")
@@ -64,6 +65,7 @@ def serve(
     from apps.finance_monitor.signed import ITEMS_SECRET
     from apps.finance_monitor.sinks.webhook import secret
     from engine import Progress
+    from engine.db import shown
     from engine.service import Keys
 
     shape = Mapping.load(mapping) if mapping else None
@@ -72,7 +74,7 @@ def serve(
     if not Keys(tables.opened(state)).any():
         typer.echo(
             "no key yet: whoever is on this machine may call, and nobody else; "
-            f"make one with: finance-monitor keys add NAME --state {state}",
+            f"make one with: finance-monitor keys add NAME --state {shown(state)}",
             err=True,
         )
     with Progress() as progress:
@@ -85,6 +87,7 @@ def serve(
         sinks=told,
         newer=newer.take,
         secret=secret(os.environ.get(ITEMS_SECRET), ITEMS_SECRET),
+        tenant=tenant,
         host=host,
         port=port,
         per_minute=per_minute,

@@ -99,7 +99,8 @@ class Keys:
             The key; it cannot be had again.
 
         Raises:
-            InputError: the name is taken or has a /, the role or a scope is none, or a widget's key has no proper origin.
+            InputError: the name is taken or has a /, the role or a scope is none, or a widget's key has no proper
+                origin.
         """
         from engine.feedback.voice import BY
 
