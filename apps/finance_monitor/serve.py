@@ -26,8 +26,9 @@ class Service:
     Args:
         state: as `monitor` takes it.
         feeds: read beside what is pushed.
-        secret, tenant: as `application` takes them.
+        secret: as `application` takes it.
         newer: as `monitor` takes it.
+        tenant: as `application` takes it.
     """
 
     def __init__(
