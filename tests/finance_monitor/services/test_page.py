@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +16,12 @@ from selenium.webdriver.common.keys import Keys as Key
 from selenium.webdriver.support.ui import WebDriverWait
 
 from apps.finance_monitor import tables
+from apps.finance_monitor.feeds import named
+from apps.finance_monitor.run import Models, monitor
+from engine import Store, load
 from engine.feedback import FeedbackLog
 from tests.finance_monitor.test_serve import START, item, running, surge, usual
+from tests.finance_monitor.test_verify import OneHot, wire  # noqa: F401
 
 SHOTS = Path(os.environ.get("KEEL_SCREENSHOTS", ".keel/screenshots"))
 WAIT_S = 30
@@ -64,6 +69,18 @@ def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(
     assert "expected" in browser.find_element(By.CSS_SELECTOR, "#topic .firing .readout").text
     chart.send_keys(Key.TAB)
 
+    form = browser.find_element(By.ID, "silence")
+    browser.execute_script("arguments[0].closest('details').open = true", form)
+    form.find_element(By.NAME, "key").send_keys("topic:labour", Key.ENTER)
+    hours, weekly = (form.find_element(By.NAME, name) for name in ("hours", "weekly"))
+    assert hours.get_property("validationMessage")  # or the API would refuse it
+    weekly.send_keys("sat 22:00-04:00", Key.ENTER)
+    _until(browser, "#silences", "sat 22:00-04:00, until ended")
+    assert hours.get_property("required")
+    hours.send_keys("2")
+    form.find_element(By.NAME, "key").send_keys("topic:credit", Key.ENTER)
+    _until(browser, "#silences li:nth-child(2)", "topic:labour")
+
     browser.find_element(By.CSS_SELECTOR, "#firing .correct").send_keys("neutral", Key.ENTER)
     _until(browser, "#firing li:first-child", "noted")
     browser.find_element(By.CSS_SELECTOR, "#firing .judge button:last-child").send_keys(Key.ENTER)
@@ -79,7 +96,7 @@ def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(
     _until(browser, "#firing article.silenced", "Silenced until")
     assert browser.title == "finance-monitor"
     assert "topic:cyber" in browser.find_element(By.ID, "silences").text
-    (silence,) = site.get("/v1/silences").json()
+    silence = site.get("/v1/silences").json()[0]
     site.delete(f"/v1/silences/{silence['id']}")  # by another desk
     _until(browser, "#firing article:not(.silenced)", "cyber")
 
@@ -93,6 +110,42 @@ def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(
     _shot(browser, "monitor-page-dark")
     faults = [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
     assert faults == []
+
+
+def test_a_desk_asks_why_an_alarm_fired_and_sees_what_decided_it(
+    browser: Any,
+    wire: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    state = str(tmp_path / "monitor.db")
+    monitor([named(str(wire))], Models([load("toy")], OneHot()), state=state)  # type: ignore[arg-type]
+    with running(state) as site:
+        browser.set_window_size(1280, 900)
+        browser.get(str(site.base_url))
+        ask = _until(browser, "#ended .why", "Why?")
+        assert ask.get_attribute("aria-label") == "Why: cyber"
+        ask.send_keys(Key.ENTER)
+        told = _until(browser, "#why", "stories decide. Without them it does not fire.")
+        decisive = told.find_elements(By.CSS_SELECTOR, ".decisive li")
+        headlines = told.find_elements(By.CSS_SELECTOR, ".words")
+        assert len(decisive) > 4
+        assert len(headlines) == 3
+        for headline in headlines:
+            assert "the cyber of the bank in the quarter" in headline.text
+            strongest = headline.find_element(By.CSS_SELECTOR, "mark.for[style*='100%']")
+            assert strongest.text == "cyber"
+            assert strongest.get_attribute("title").startswith("+")
+        _shot(browser, "monitor-why")
+        browser.switch_to.active_element.send_keys(Key.ESCAPE)
+        WebDriverWait(browser, WAIT_S).until(lambda page: not page.find_element(By.ID, "why").is_displayed())
+        assert browser.switch_to.active_element == ask
+
+        shutil.rmtree(Store().root / "toy")
+        ask.send_keys(Key.ENTER)
+        _until(browser, "#why .fault", "toy@1, the alert's model, is not in")
+    assert [
+        line for line in browser.get_log("browser") if line["level"] == "SEVERE" and "409" not in line["message"]
+    ] == []
 
 
 def _until(browser: Any, where: str, text: str) -> Any:
