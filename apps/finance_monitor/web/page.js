@@ -74,7 +74,7 @@ function alert(one) {
     if (one.silence) card.append(element("p", { className: "soft" }, "silenced"));
   }
   const name = named(one.key);
-  const ask = element("button", { type: "button", className: "why", "aria-label": `Why: ${name}`, "aria-haspopup": "dialog", onclick: () => why(at("why"), one, name, got) }, "Why?");
+  const ask = element("button", { type: "button", className: "why", "aria-label": `Why: ${name}`, "aria-haspopup": "dialog", "data-alert": one.id, onclick: () => why(at("why"), one, name, got) }, "Why?");
   card.append(judgeRow(one, ask));
   return card;
 }
@@ -321,6 +321,9 @@ at("theme").addEventListener("click", () => {
 at("range").addEventListener("change", lookSoon);
 at("filter").addEventListener("input", drawCharts);
 at("large").addEventListener("close", () => { open = null; });
+at("why").addEventListener("close", ({ target }) => {
+  document.querySelector(`.why[data-alert="${target.dataset.alert}"]`)?.focus(); // the one that was pressed may be drawn anew
+});
 at("ask").addEventListener("close", () => {
   sessionStorage.setItem("key", at("ask").querySelector("input").value.trim());
   location.reload();

@@ -11,6 +11,7 @@ const STRONGEST = 5; // words named with their figures, for those who see no col
  */
 export async function why(dialog, one, name, got) {
   const told = element("div", {}, element("p", { className: "soft", role: "status" }, "Reading the news again. After months of news that takes a minute."));
+  dialog.dataset.alert = one.id;
   dialog.replaceChildren(
     element("div", { className: "row" }, element("h2", { id: "why-title" }, `Why ${name} fired`),
       element("button", { type: "button", onclick: () => dialog.close() }, "Close")),
