@@ -3,6 +3,7 @@
 import { element } from "./charts.js";
 
 const FAINT = 0.05; // share of the strongest word under which a word has no colour
+const SHOWN = 8; // stories shown at once
 const STRONGEST = 5; // words named with their figures, for those who see no colour
 
 /**
@@ -21,7 +22,7 @@ export async function why(dialog, one, name, got) {
   while (mine()) {
     try {
       const found = await got(`v1/alerts/${one.id}/explanation`);
-      told.replaceChildren(...decisive(found.decisive), ...headlines(found.words));
+      told.replaceChildren(...decisive(found.decisive).filter(Boolean), ...headlines(found.words));
       return;
     } catch (fault) {
       if (!fault.again) {
@@ -37,9 +38,12 @@ function decisive(found) {
   if (!found) return [element("p", {}, "No count of stories decides it: volume and drift are told by all of them.")];
   const { stories, of, without_them: rest } = found;
   const end = rest.fires ? "it fires all the same, as names and stories that hung on them change too" : "it does not fire";
+  const lines = stories.map((story) => element("li", {}, story.title, " ", element("span", { className: "soft" }, story.id)));
+  const list = (from, to) => element("ol", { className: "decisive", start: from + 1 }, ...lines.slice(from, to));
   return [
     element("p", {}, `${stories.length} of its ${of} stories decide. Without them ${end}.`),
-    element("ol", { className: "decisive" }, ...stories.map((story) => element("li", {}, story.title, " ", element("span", { className: "soft" }, story.id)))),
+    list(0, SHOWN),
+    lines.length > SHOWN ? element("details", {}, element("summary", {}, `${lines.length - SHOWN} more`), list(SHOWN)) : null,
     ...rest.instead.map((other) => element("p", { className: "soft" }, `instead: ${other.key.type} ${other.key.value}, ${other.opened}`)),
   ];
 }
@@ -69,7 +73,7 @@ function headline(one) {
   line.append(letters.slice(at).join(""));
   const strongest = [...one.words].sort((first, other) => Math.abs(other.attribution) - Math.abs(first.attribution)).slice(0, STRONGEST);
   return element("div", { className: "explained" }, line,
-    element("p", { className: "soft" }, `${strongest.map((word) => `${word.text} ${figure(word)}`).join("  ")}; ${(100 * one.answered).toFixed(1)}% ${one.label}`));
+    element("p", { className: "soft" }, `${strongest.map((word) => `${word.text} ${figure(word)}`).join(", ")}; ${(100 * one.answered).toFixed(1)}% ${one.label}`));
 }
 
 function figure(word) {
