@@ -50,7 +50,7 @@ Time = Annotated[datetime, AfterValidator(_utc)]
 class NewSilence(BaseModel):
     key: str = Field(description="topic:NAME, company:NAME, all:all, or * for every key", max_length=300)
     starts: Time | None = Field(None, description="By default now, as the feed tells the time.")
-    hours: float | None = Field(None, gt=0, le=24 * 366)
+    hours: float | None = Field(None, gt=0, le=24 * 366, description="Needed where neither ends nor weekly is given.")
     ends: Time | None = None
     weekly: str | None = Field(None, description="A maintenance window in UTC: sat 22:00-04:00", max_length=40)
     reason: str = Field("", max_length=1000)

@@ -11,7 +11,7 @@ const STRONGEST = 5; // words named with their figures, for those who see no col
  * @param got gives the answer of a path of the API; its error says under `again` after how many seconds to ask again.
  */
 export async function why(dialog, one, name, got) {
-  const told = element("div", {}, element("p", { className: "soft", role: "status" }, "Reading the news again. After months of news that takes a minute."));
+  const told = element("div", {}, element("p", { className: "soft", role: "status" }, "Reading all news of the state again. After months of it that takes a minute or more."));
   dialog.dataset.alert = one.id;
   dialog.replaceChildren(
     element("div", { className: "row" }, element("h2", { id: "why-title" }, `Why ${name} fired`),
