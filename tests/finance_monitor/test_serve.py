@@ -241,6 +241,7 @@ def test_this_machine_needs_no_key_until_there_is_one(database: Database) -> Non
             assert answer.status_code == status
     with asked(database, client=("192.0.2.1", 5)) as client:
         assert client.get("/v1/keys").status_code == 401
+        assert client.get(f"/v1/alerts/{'0' * 16}/explanation").status_code == 401
 
 
 @pytest.mark.parametrize(
