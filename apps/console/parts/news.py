@@ -34,7 +34,7 @@ class News(Part):
         self.database.migrate(tables.NAME, tables.MIGRATIONS)
         self._url, self._ended = settings.url, settings.ended
         self._feeds = [named(one, follow=True) for one in settings.feeds]
-        self._queue = Queue(1)  # its calls write to one inbox
+        self._queue = Queue(2)  # what is pushed, and an alert that is explained
         self._inbox = Inbox(self.database)
         self.app, self.meter = application(
             self.database, self._inbox, queue=self._queue, per_minute=settings.per_minute, ended=settings.ended
