@@ -17,9 +17,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from apps.finance_monitor import changelog, charts, events, opinions
+from apps.finance_monitor import changelog, charts, events, explained, opinions
 from apps.finance_monitor.inbox import Full, Inbox
-from apps.finance_monitor.meter import Meter
+from apps.finance_monitor.meter import ROUTES, Meter
+from apps.finance_monitor.pulse import Pulse
 from apps.finance_monitor.series import rfc3339
 from apps.finance_monitor.signed import Signed
 from apps.finance_monitor.silences import Silences, parsed
@@ -49,7 +50,7 @@ Time = Annotated[datetime, AfterValidator(_utc)]
 class NewSilence(BaseModel):
     key: str = Field(description="topic:NAME, company:NAME, all:all, or * for every key", max_length=300)
     starts: Time | None = Field(None, description="By default now, as the feed tells the time.")
-    hours: float | None = Field(None, gt=0, le=24 * 366)
+    hours: float | None = Field(None, gt=0, le=24 * 366, description="Needed where neither ends nor weekly is given.")
     ends: Time | None = None
     weekly: str | None = Field(None, description="A maintenance window in UTC: sat 22:00-04:00", max_length=40)
     reason: str = Field("", max_length=1000)
@@ -78,6 +79,7 @@ def application(
     """The whole service, and the meter that a monitor tells of its chunks.
 
     Args:
+        queue: of two threads at least, or pushed news waits while an alert is explained.
         sinks: those that the monitor sends changes to.
         secret: pushed news must be signed with, beside its sender's key.
         tenant: whose news these are; for keys of others there are none.
@@ -92,6 +94,7 @@ def application(
     meter = Meter(app.state.service.registry, database, sinks)
     app.include_router(_items(inbox, Signed(secret) if secret else None))
     app.include_router(_alerts(database))
+    app.include_router(explained.routes(database))
     app.include_router(_figures(database, meter))
     app.include_router(_silences(database))
     app.include_router(opinions.routes(database))
@@ -212,10 +215,19 @@ def _figures(database: Database, meter: Meter) -> APIRouter:
             "time": rfc3339(now),
             "newest": rfc3339(pulse.event) if pulse and pulse.event else None,
             **{name: getattr(pulse, name) if pulse else 0 for name in counted},
+            "routes": {route: pulse.routes.get(route, 0) if pulse else 0 for route in ROUTES},
+            "repeats": pulse.repeats if pulse else 0,
+            "pending": _pending(pulse),
             "undelivered": meter.undelivered(),
         }
 
     return routes
+
+
+def _pending(pulse: Pulse | None) -> list[dict[str, Any]]:
+    """Keys that may be about to surge, the likeliest first."""
+    found = sorted(pulse.pending.items(), key=lambda one: one[1]) if pulse else []
+    return [{"key": asdict(key), "p_value": p_value} for key, p_value in found]
 
 
 def _silences(database: Database) -> APIRouter:

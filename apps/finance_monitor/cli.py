@@ -28,9 +28,6 @@ app = typer.Typer(
     "Example: finance-monitor --feed news.jsonl --alerts alerts.jsonl",
 )
 verify_cli.add(app)
-UseCascade = Annotated[
-    bool, typer.Option("--cascade/--no-cascade", help="Leave titles that a cheap model is sure of to it.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -67,13 +64,7 @@ def follow_feed(
             "100,000 items at a time are put in order.",
         ),
     ] = 5.0,
-    keep_items: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Days of the feed's time that --state holds items, for verify and for the next version; 0: for ever.",
-        ),
-    ] = 90.0,
+    keep_items: options.KeepItems = 90.0,
     false_alarms_per_day: options.Budget = 0.5,
     webhook: options.Webhooks = None,
     slack: options.Slacks = None,
@@ -83,7 +74,7 @@ def follow_feed(
     calendar: options.Calendar = None,
     notices: options.Notices = False,
     companies: options.Companies = None,
-    cascade: UseCascade = False,
+    cascade: options.Cascade = False,
     backlog: Annotated[
         int,
         typer.Option(min=64, help="Items that may wait, with --follow, before the cheap model labels all of them."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,6 +40,11 @@ class NewsItem:
     def time(self) -> datetime:
         """Event time: when it was published, or received where the publisher's clock runs ahead."""
         return self.received if self.published > self.received + CLOCK_SKEW else self.published
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields as `item` reads them."""
+        times = {"published": self.published.isoformat(), "received": self.received.isoformat()}
+        return {**asdict(self), **times}
 
 
 @dataclass(frozen=True)

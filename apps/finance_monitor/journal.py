@@ -231,9 +231,7 @@ class Journal:
 def _row(one: Labelled) -> dict[str, Any]:
     item = one.item
     data = {
-        **asdict(item),
-        "published": item.published.isoformat(),
-        "received": item.received.isoformat(),
+        **item.as_dict(),
         "language": one.language,
         "label": asdict(one.label) if one.label else None,
         "companies": None if one.companies is None else [[each.name, each.sentiment] for each in one.companies],
@@ -300,12 +298,21 @@ def recorded_in(where: str) -> list[Labelled]:
         InputError: there is no such state, or the first of its items are no longer kept.
     """
     with _reading(where) as connection:
-        rows = connection.execute(select(tables.items).order_by(tables.items.c.number)).all()
-    if rows and rows[0].number != 1:
+        found = recorded(connection)
+    if found is None:
         raise InputError(
             f"--state {where}: no longer holds the first news that it read, and what came later hangs on it; "
             "use: finance-monitor verify ALERT --feed FILE"
         )
+    return found
+
+
+def recorded(connection: Connection) -> list[Labelled] | None:
+    """All items, in the order that they came in; None: the first of them are no longer kept."""
+    number = tables.items.c.number
+    if connection.execute(select(func.min(number))).scalar_one() not in (None, 1):
+        return None
+    rows = connection.execute(select(tables.items).order_by(number))
     return [_labelled(row.data, row.vector) for row in rows]
 
 

@@ -13,6 +13,16 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout 
 Mapping = Annotated[
     str | None, typer.Option(help="A YAML file that tells how items of another shape are read; or ninjs, or csv.")
 ]
+Cascade = Annotated[
+    bool, typer.Option("--cascade/--no-cascade", help="Leave titles that a cheap model is sure of to it.")
+]
+KeepItems = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="Days of the feed's time that --state holds items, for verify and for the next version; 0: for ever.",
+    ),
+]
 Poll = Annotated[float, typer.Option(min=1, help="Seconds between two looks at a web feed.")]
 Companies = Annotated[
     Path | None,

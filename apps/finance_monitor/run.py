@@ -82,6 +82,11 @@ class Models:
         """The labellers, without what stands before them."""
         return [one.champion if isinstance(one, Cascade) else one for one in self.labellers]
 
+    @property
+    def repeated(self) -> int:
+        """Titles so far that were answered from memory."""
+        return sum(one.repeated for one in self.labellers if isinstance(one, Cascade))
+
     def hurry(self, overloaded: bool) -> None:
         """Leave all titles to the cheap models, or no longer."""
         for one in self.labellers:
@@ -238,7 +243,8 @@ def monitor(
             received = max((one.item.received for one in items), default=None)
             counted = (now.monitor.tally.items, now.arrivals.late, now.arrivals.duplicates, dead.count)
             timed = (now.monitor.tally.last, received, len(items), seconds)
-            on_pulse(Pulse(*counted, *timed, firing, now.monitor.alarms.pending, points))
+            routed = dict(now.monitor.tally.routes), models.repeated
+            on_pulse(Pulse(*counted, *timed, firing, now.monitor.alarms.pending, points, *routed))
 
     outbox = Outbox(journal.database, sinks) if journal else None
     watch = Watch(journal.database) if journal else None

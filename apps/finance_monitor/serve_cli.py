@@ -26,7 +26,13 @@ def serve(
     feed: Annotated[
         list[str] | None, typer.Option(help="Feeds to follow beside what is pushed, as the main command takes them.")
     ] = None,
-    mapping: options.Mapping = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            help="A YAML file that tells how items of another shape are read, from feeds and pushed; or ninjs. "
+            "One of CSV is for files alone: what is pushed keeps Keel's shape."
+        ),
+    ] = None,
     poll: options.Poll = 60.0,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8090,
@@ -36,6 +42,7 @@ def serve(
         Path | None, typer.Option(help="Write changes of alerts here too, one JSON object a line.")
     ] = None,
     lateness: Annotated[float, typer.Option(min=0, help="Minutes of event time that a late item is waited for.")] = 5.0,
+    keep_items: options.KeepItems = 90.0,
     false_alarms_per_day: options.Budget = 0.5,
     calendar: options.Calendar = None,
     notices: options.Notices = False,
@@ -45,6 +52,10 @@ def serve(
     escalate_to: options.EscalateTo = None,
     escalate_after: options.EscalateAfter = 30.0,
     companies: options.Companies = None,
+    cascade: options.Cascade = False,
+    backlog: Annotated[
+        int, typer.Option(min=64, help="Items that may wait before the cheap model labels all of them.")
+    ] = 2000,
     dead_letters: options.Dead = options.DEAD,
 ) -> None:
     """Follow feeds and what is pushed, and answer over HTTP: /, /v1/items, /v1/alerts, /v1/events, /metrics, /docs.
@@ -78,12 +89,13 @@ def serve(
             err=True,
         )
     with Progress() as progress:
-        models = run.models(progress, spare=True)
-    newer = Newer(models, lambda: run.models(Progress(quiet=True), spare=True))
+        models = run.models(progress, cascade=cascade, spare=True)
+    newer = Newer(models, lambda: run.models(Progress(quiet=True), cascade=cascade, spare=True))
     service = Service(
         state,
         models,
         sources,
+        mapping=shape if shape and shape.format == "jsonl" else None,
         sinks=told,
         newer=newer.take,
         secret=secret(os.environ.get(ITEMS_SECRET), ITEMS_SECRET),
@@ -94,10 +106,12 @@ def serve(
         watch_list=companies,
         dead_letters=dead_letters,
         log=alerts,
+        keep_items=timedelta(days=keep_items) if keep_items else None,
         budget=false_alarms_per_day,
         calendar=calendar,
         notices=notices,
         lateness=timedelta(minutes=lateness),
+        backlog=backlog,
     )
     typer.echo(f"http://{host}:{port}/   http://{host}:{port}/docs", err=True)
     threading.Thread(target=newer.watch, name="newer", daemon=True).start()

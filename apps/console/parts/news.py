@@ -7,7 +7,7 @@ import threading
 
 from apps.console.names import App
 from apps.console.parts.part import TENANT, Part, Settings, Told
-from apps.finance_monitor import changelog, run, tables
+from apps.finance_monitor import changelog, run, tables, watchfile
 from apps.finance_monitor.api import application
 from apps.finance_monitor.feeds import named
 from apps.finance_monitor.feeds.pushed import Pushed
@@ -35,14 +35,17 @@ class News(Part):
         super().__init__()
         self.database = settings.database
         self.database.migrate(tables.NAME, tables.MIGRATIONS)
-        self._url, self._ended = settings.url, settings.ended
+        self._settings = settings
         self._feeds = [named(one, follow=True) for one in settings.feeds]
-        self._queue = Queue(1)  # its calls write to one inbox
+        if settings.watch_list:
+            watchfile.read(settings.watch_list)  # a fault in it is told now, not once the models are there
+        self._queue = Queue(2)  # what is pushed, and an alert that is explained
         self._inbox = Inbox(self.database)
         self.app, self.meter = application(
             self.database,
             self._inbox,
             queue=self._queue,
+            sinks=settings.sinks,
             secret=secret(os.environ.get(ITEMS_SECRET), ITEMS_SECRET),
             tenant=self.tenant,
             per_minute=settings.per_minute,
@@ -69,7 +72,10 @@ class News(Part):
             feeds,
             models,
             stopped=self._stopped,
-            state=self._url,
+            state=self._settings.url,
+            sinks=self._settings.sinks,
+            watch_list=self._settings.watch_list,
+            log=self._settings.log,
             on_pulse=self.meter.take,
             newer=self._newer.take,
         )
@@ -86,5 +92,5 @@ class News(Part):
 
     def _stopped(self) -> None:
         fault = self._follower.fault if self._follower else None
-        if not self._ended():
+        if not self._settings.ended():
             self.failed(fault or KeelError("the monitor has ended"))

@@ -46,10 +46,10 @@ def test_what_faces_need_is_there_too(postgresql: str) -> None:
     inbox = Inbox(database)
     inbox.put([b"no news \x00", *(json.dumps(one).encode() for one in usual(5))])
     inbox.put([json.dumps(usual(1)[0]).encode()])
-    numbers = [number for number, _ in inbox.waiting(0, 100)]
+    numbers = [one.number for one in inbox.waiting(0, 100)]
     assert len(numbers) == 6
     inbox.forget(numbers[3])
-    assert [number for number, _ in inbox.waiting(0, 100)] == numbers[4:]
+    assert [one.number for one in inbox.waiting(0, 100)] == numbers[4:]
     with database.write() as connection:
         charts.write(connection, [Point(START + n * STEP, ALL, n, 1, 0.5) for n in range(1, 9)])
         made = Silences(connection).add("*", START, START + STEP)
