@@ -120,8 +120,8 @@ class Database:
         if at is not None and at not in {revision.revision for revision in script.walk_revisions()}:
             url = self.engine.url.render_as_string(hide_password=False)
             raise InputError(
-                f"database {shown(url)}: written by a newer Keel (its tables are at {at}, this "
-                f"one knows {newest}); update Keel"
+                f"database {shown(url)}: written by a newer Keel (its tables are at {at}, this one knows {newest}); "
+                "update Keel"
             )
         with self.write() as connection:
             config.attributes.update(connection=connection, version_table=table)
