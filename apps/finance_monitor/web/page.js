@@ -244,9 +244,10 @@ async function look() {
 }
 
 function figures(status) {
-  const left = Object.values(status.undelivered).reduce((sum, count) => sum + count, 0);
+  const [left, lost] = [status.undelivered, status.given_up].map((counts) => Object.values(counts).reduce((sum, count) => sum + count, 0));
   const all = { "feed at": `${clock(status.newest ?? status.time)} UTC`, items: status.items, late: status.late,
-    twice: status.duplicates, "dead letters": status.dead, undelivered: left };
+    twice: status.duplicates, "dead letters": status.dead, undelivered: left,
+    ...(lost && { "given up": lost }) };
   at("figures").replaceChildren(...Object.entries(all).map(([name, value]) =>
     element("div", {}, element("dt", {}, name), element("dd", {}, typeof value === "number" ? value.toLocaleString("en") : value))));
 }
