@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from apps.finance_monitor import tables
-from apps.finance_monitor.series import rfc3339
 from apps.finance_monitor.silences import Silences, hiding
 
 
@@ -89,7 +88,7 @@ class Hearing:
                 self._firing[name] = self._note(one.number, one.data, time, silence)
 
     def _note(self, number: int, data: str, time: datetime, silence: str | None) -> Heard:
-        insert = tables.heard.insert().values(number=number, time=rfc3339(time), silence=silence)
+        insert = tables.heard.insert().values(number=number, time=time.isoformat(), silence=silence)
         place = self._connection.execute(insert.returning(tables.heard.c.place)).scalar_one()
         return Heard(place, number, data, time, silence)
 
