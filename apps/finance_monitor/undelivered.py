@@ -34,7 +34,8 @@ def counts(connection: Connection, *, again: bool = False) -> dict[str, int]:
 def first(connection: Connection, sink: str) -> int | None:
     """Number of the change that the sink is to be sent again next."""
     table = tables.undelivered
-    return connection.execute(select(func.min(table.c.number)).where(table.c.sink == sink, table.c.again)).scalar_one()
+    found: int | None = connection.scalar(select(func.min(table.c.number)).where(table.c.sink == sink, table.c.again))
+    return found
 
 
 def send_again(connection: Connection) -> list[Undelivered]:

@@ -252,11 +252,15 @@ def test_a_state_that_no_monitor_made_is_refused_and_not_made(words: list[str], 
 
 
 def test_the_silences_and_places_of_an_older_keel_are_read_on(tmp_path: Path) -> None:
+    goes_on_from_older(f"sqlite:///{tmp_path}/monitor.db", tmp_path)
+
+
+def goes_on_from_older(url: str, tmp_path: Path) -> None:
+    """An empty database is written by the Keel before, and read on by this one."""
     older = tmp_path / "older"
     older.mkdir()
     for path in sorted(tables.MIGRATIONS.glob("*.py"))[:5]:
         shutil.copy(path, older)
-    url = f"sqlite:///{tmp_path}/monitor.db"
     database = Database.open(url, name=tables.NAME, migrations=older)
     boss = Escalation(Sink("boss"), timedelta(minutes=30))
     with database.write() as connection:
