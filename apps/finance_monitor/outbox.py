@@ -85,7 +85,10 @@ class Outbox:
             state = connection.execute(select(deliveries).where(deliveries.c.sink == sink.name)).one_or_none()
             told, attempts, due = (state.number, state.attempts, state.due) if state else (0, 0, 0.0)
             again, queue = undelivered.first(connection, sink.name), self._queues[sink.name]
-            change = queue.next(connection, told, clock) if again is None else queue.again(connection, told, again)
+            if again is None:
+                change = queue.next(connection, told, clock)
+            else:
+                change = queue.again(connection, told, again, clock)
         if change is None or time.time() < due:
             return False
         alert = json.loads(change.data) | ({"escalated": change.why} if change.why else {})

@@ -46,8 +46,8 @@ class Queue(Protocol):
         """Changes that it was not told yet."""
         ...
 
-    def again(self, connection: Connection, told: int, number: int) -> Due:
-        """The change of that number once more."""
+    def again(self, connection: Connection, told: int, number: int, clock: datetime | None) -> Due:
+        """The change of that number once more, as it was sent."""
         ...
 
 
@@ -61,7 +61,7 @@ class All(Queue):
     def left(self, connection: Connection, told: int, clock: datetime | None) -> int:
         return int(connection.execute(select(func.count()).select_from(_news(told).subquery())).scalar_one())
 
-    def again(self, connection: Connection, told: int, number: int) -> Due:
+    def again(self, connection: Connection, told: int, number: int, clock: datetime | None) -> Due:
         return _change(connection, number, told=told)
 
 
@@ -81,8 +81,8 @@ class Escalated(Queue):
     def left(self, connection: Connection, told: int, clock: datetime | None) -> int:
         return len(self._look(connection, clock)) - told
 
-    def again(self, connection: Connection, told: int, number: int) -> Due:
-        why = next(one.why for one in self._look(connection, None) if one.number == number)
+    def again(self, connection: Connection, told: int, number: int, clock: datetime | None) -> Due:
+        why = next((one.why for one in self._look(connection, clock) if one.number == number), None)
         return _change(connection, number, told=told, why=why)
 
     def _look(self, connection: Connection, clock: datetime | None) -> Sequence[Moment]:

@@ -193,16 +193,20 @@ def test_what_was_given_up_is_counted_and_sent_again_but_for_what_a_later_change
 def test_an_escalation_that_was_given_up_is_sent_again_as_one(record: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "TRIES", 1)
     fill(record, 1)
-    with server(lambda number: 500 if number == 0 else 200) as found:
-        higher = Escalation(Webhook(found.url), timedelta(0))
+    calm = json.dumps(json.loads(next(record.changes())) | {"id": "calm", "severity": "warning"})
+    record.write({"f": "2"}, [], [], changes([calm]), record.restore(fresh))
+    with server(lambda number: 500 if number == 1 else 200) as found:
+        higher = Escalation(Webhook(found.url), timedelta(minutes=30))
         for _ in range(2):  # started anew
             box = Outbox(record.database, [higher], first=0.0)
             box.clock = datetime(2027, 1, 1, tzinfo=UTC)
-            box.deliver()
+            for _ in range(2):
+                box.deliver()
             with record.database.write() as connection:
                 undelivered.send_again(connection)
-        ((_, body),) = found.taken
-    assert json.loads(body)["commonAnnotations"]["change"] == "escalated"
+    told = [json.loads(body) for _, body in found.taken]
+    assert [one["commonAnnotations"]["change"] for one in told] == ["escalated"] * 2
+    assert "Escalated (firing for 30 minutes), warning" in told[1]["commonAnnotations"]["summary"]
 
 
 def _later(record: Journal, number: int, **more: str) -> str:
