@@ -162,7 +162,7 @@ def _alerts(database: Database) -> APIRouter:
 
     @routes.get("/{id}")
     def alert(caller: Desk, id: Id) -> list[dict[str, Any]]:
-        """All changes of an alert, in order; `silence`: what hid a change from the sinks."""
+        """All changes of an alert, in order; `silence`: what hides a change from the sinks."""
         with database.read() as connection:
             found = changelog.of(connection, id)
         if not found:
@@ -219,6 +219,7 @@ def _figures(database: Database, meter: Meter) -> APIRouter:
             "repeats": pulse.repeats if pulse else 0,
             "pending": _pending(pulse),
             "undelivered": meter.undelivered(),
+            "given_up": meter.given_up(),
         }
 
     return routes
@@ -243,7 +244,7 @@ def _silences(database: Database) -> APIRouter:
 
     @routes.post("", status_code=201)
     def silence(caller: Desk, body: NewSilence) -> dict[str, Any]:
-        """Keep alerts of a key from the sinks for a time."""
+        """Keep alerts of a key from the sinks for a time; what still fires at its end is told then."""
         with database.write() as connection:
             starts = body.starts or charts.now(connection)
             ends = starts + timedelta(hours=body.hours) if body.hours else body.ends

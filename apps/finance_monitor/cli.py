@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.finance_monitor import backtest_cli, options, serve_cli, silence_cli, verify_cli
+from apps.finance_monitor import backtest_cli, options, resend_cli, serve_cli, silence_cli, verify_cli
 from engine import errors
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ app.command()(backtest_cli.backtest)
 app.command("serve")(serve_cli.serve)
 app.add_typer(serve_cli.keys, name="keys")
 app.add_typer(silence_cli.silence, name="silence")
+app.command("resend")(resend_cli.resend)
 
 
 @app.command("train")
@@ -267,6 +268,7 @@ def _document(result: Result) -> dict[str, Any]:
         "duplicates": result.arrivals.duplicates,
         "dead_letters": result.dead,
         "undelivered": result.waiting,
+        "given_up": result.given_up,
     }
 
 

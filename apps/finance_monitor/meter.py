@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from apps.finance_monitor import changelog
+from apps.finance_monitor import changelog, undelivered
 from apps.finance_monitor.cascade import CHEAP, OVERLOAD
 from apps.finance_monitor.queues import queues, waiting
 from apps.finance_monitor.sinks import Sink
@@ -50,6 +50,11 @@ class Meter:
         """Sink -> changes that it has not been told yet."""
         return waiting(self._database, self._queues, self.pulse.event if self.pulse else None)
 
+    def given_up(self) -> dict[str, int]:
+        """Sink -> changes that it refused too often."""
+        with self._database.read() as connection:
+            return undelivered.counts(connection)
+
     def describe(self) -> list[Metric]:
         return []  # or the registry would ask the database for their names
 
@@ -83,3 +88,9 @@ class Meter:
         for sink, count in self.undelivered().items():
             left.add_metric([sink], count)
         yield left
+        lost = GaugeMetricFamily(
+            "keel_news_given_up_changes", "Changes that a sink refused too often.", labels=["sink"]
+        )
+        for sink, count in self.given_up().items():
+            lost.add_metric([sink], count)
+        yield lost

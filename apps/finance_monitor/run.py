@@ -60,6 +60,8 @@ class Result:
     dead_letters: Path | None
     waiting: dict[str, int]
     """Sink -> changes of alerts that it has not taken yet; the next run with the same state sends them."""
+    given_up: dict[str, int]
+    """Sink -> changes that it refused too often."""
 
 
 @dataclass
@@ -300,12 +302,13 @@ def monitor(
         told.close()
         dead.close()
         waiting = outbox.end() if outbox else {}
+        given_up = journal.given_up() if journal else {}
         if watch:
             watch.close()
         if journal:
             journal.close()
     lost = dead.path if dead.count else None
-    return Result(now.monitor.tally, last, now.arrivals, dead.count, lost, waiting)
+    return Result(now.monitor.tally, last, now.arrivals, dead.count, lost, waiting, given_up)
 
 
 def write_alerts(alerts: dict[str, dict[str, Any]], path: Path) -> None:

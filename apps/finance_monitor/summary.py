@@ -92,6 +92,10 @@ def _told(result: Result) -> str:
         )
     for sink, count in result.waiting.items():
         lines.append(f"{sink} has not taken {count:,} changes of alerts; the next run with this state sends them")
+    for sink, count in result.given_up.items():
+        lines.append(
+            f"{sink} has refused {count:,} changes of alerts too often; finance-monitor resend sends them again"
+        )
     if result.dead:
         lines.append(f"{result.dead} lines were no news items: see {result.dead_letters}")
     return "\n".join(lines)

@@ -119,7 +119,7 @@ def test_a_fault_in_the_middle_of_a_chunk_keeps_nothing_of_it(tmp_path: Path) ->
     record = Journal(str(tmp_path / "monitor.db"))
     state = record.restore(fresh)
     one = item(0, "news")
-    twice = [Change("a", 1, "firing", "{}"), Change("a", 1, "firing", "{}")]
+    twice = [Change("a", 1, "firing", changes(taken(fresh(), news()))[0].line)] * 2
     with pytest.raises(Exception, match="UNIQUE"):
         record.write({"f": "1"}, [one], [DeadLetter("f", 1, "why", "text")], twice, state)
     assert record.position("f") is None
@@ -278,7 +278,7 @@ def test_what_other_code_tells_of_an_alert_is_numbered_behind_what_was_told(tmp_
     items = news()
     found = changes(taken(state, items[:-20]))
     last = json.loads(found[-1].line)
-    more = [Change(last["id"], number, "firing", "{}") for number in (50, 51)]
+    more = [Change(last["id"], number, "firing", found[-1].line) for number in (50, 51)]
     record.write({"f": "1"}, items[:-20], [], [*found, *more], state)
     again = record.restore(fresh)
     assert again.monitor.alerts[last["id"]].revision == 51

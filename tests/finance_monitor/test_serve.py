@@ -21,7 +21,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
-from apps.finance_monitor import tables
+from apps.finance_monitor import tables, undelivered
 from apps.finance_monitor.api import application
 from apps.finance_monitor.cli import follow_feed
 from apps.finance_monitor.feeds.file import File
@@ -260,6 +260,14 @@ def test_every_shape_of_body_is_answered_line_by_line(database: Database, body: 
         answer = client.post("/v1/items", content=body.encode("latin-1"))
         assert (answer.status_code, [one["status"] for one in answer.json()]) == (202, statuses)
         assert client.post("/v1/items", content=b" \n").status_code == 422
+
+
+def test_the_status_tells_what_no_sink_took(database: Database) -> None:
+    with asked(database, **HERE) as client:
+        assert client.get("/v1/status").json()["given_up"] == {}
+        with database.write() as connection:
+            undelivered.settle(connection, "desk", 1, "answered 400")
+        assert client.get("/v1/status").json()["given_up"] == {"desk": 1}
 
 
 def test_a_full_inbox_sends_its_senders_away_and_keeps_nothing_of_them(database: Database) -> None:

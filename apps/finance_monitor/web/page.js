@@ -247,9 +247,10 @@ async function look() {
 }
 
 function figures(status) {
-  const left = Object.values(status.undelivered).reduce((sum, count) => sum + count, 0);
+  const [left, lost] = [status.undelivered, status.given_up].map((counts) => Object.values(counts).reduce((sum, count) => sum + count, 0));
   const all = { "feed at": `${clock(status.newest ?? status.time)} UTC`, items: status.items, late: status.late,
-    twice: status.duplicates, "dead letters": status.dead, undelivered: left };
+    twice: status.duplicates, "dead letters": status.dead, undelivered: left,
+    ...(lost && { "given up": lost }) };
   const cheap = status.routes.cheap + status.routes.overload;
   if (cheap) all["by the cheap model"] = cheap;
   at("pending").textContent = status.pending.length ? `May be about to: ${status.pending.map((one) => named(one.key)).join(", ")}` : "";
