@@ -37,12 +37,17 @@ class Arrivals:
         self.late = 0
         self.duplicates = 0
         self._lateness = lateness
-        self._held = held
+        self._most = held
         self._waiting: list[tuple[datetime, str, Labelled]] = []
         self._known: Seen[str] = Seen()
         self._watermark = _BEFORE_ALL
         self._newest: datetime | None = None
         self._leapt: datetime | None = None
+
+    @property
+    def held(self) -> int:
+        """Items that wait for what may come before them."""
+        return len(self._waiting)
 
     def add(self, one: Labelled) -> Iterator[Labelled]:
         """Take an item, and give those that are complete now, by event time and then by id."""
@@ -55,7 +60,7 @@ class Arrivals:
             self._known.add(item.id, item.time)
             heapq.heappush(self._waiting, (item.time, item.id, one))
         if self._lateness is None:
-            while len(self._waiting) > self._held:
+            while len(self._waiting) > self._most:
                 self._watermark, _, first = heapq.heappop(self._waiting)
                 yield first
         else:

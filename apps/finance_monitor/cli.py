@@ -274,6 +274,7 @@ def _document(result: Result) -> dict[str, Any]:
         "overload_items": tally.routes["overload"],
         "late": result.arrivals.late,
         "duplicates": result.arrivals.duplicates,
+        "held": result.arrivals.held,
         "dead_letters": result.dead,
         "undelivered": result.waiting,
     }

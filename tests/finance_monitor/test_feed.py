@@ -263,6 +263,21 @@ def test_new_files_that_match_are_followed(tmp_path: Path, monkeypatch: pytest.M
     assert list(found) == []
 
 
+@pytest.mark.parametrize("feed", ["typo.jsonl", "typo*.jsonl"])
+def test_a_feed_that_is_not_there_yet_is_waited_for_and_that_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, feed: str
+) -> None:
+    monkeypatch.setattr("apps.finance_monitor.feeds.glob.REST", 0)
+    entries = named(feed, follow=True).entries(None)
+    assert [next(entries) for _ in range(3)] == [None] * 3
+    (told_of,) = [one.getMessage() for one in caplog.records]
+    assert told_of.startswith(f"{feed}: ")
+    assert "yet" in told_of
+    (tmp_path / "typo.jsonl").write_text(line(0))
+    assert told([next(entry for entry in entries if entry)]) == "n0"
+    assert len(caplog.records) == 1
+
+
 def feeds_open() -> int:
     return sum(os.readlink(one.path).endswith(".jsonl") for one in os.scandir("/proc/self/fd") if os.path.islink(one))
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from apps.finance_monitor import tables
+import pytest
+
+from apps.finance_monitor import summary, tables
 from apps.finance_monitor.feeds import named
 from apps.finance_monitor.run import Result, monitor
+from tests.finance_monitor.test_feed import line
 from tests.finance_monitor.words import counted, models
 from tests.system.test_monitor_killed import ITEMS, feed
 
@@ -38,3 +41,16 @@ def test_news_dealt_out_among_feeds_raise_the_alerts_of_one_and_each_feed_goes_o
         assert asked.texts == ITEMS, "each title once, though the second run took some of them again"
         assert set(asked.bins("topics: label")) == set(one.tally.topics)
         database.close()
+
+
+def test_what_is_held_for_later_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    feed = Path("news.jsonl")
+    feed.write_text(line(1))
+    for number, held in ((2, "1 item is held"), (3, "2 items are held")):
+        summary.show(run("news.jsonl", state="monitor.db", log="log"))
+        shown = capsys.readouterr().out.replace("\n", " ")
+        assert "0 items telling 0 stories" in shown
+        assert held in shown
+        feed.write_text(feed.read_text() + line(number))
+    summary.show(monitor([named("news.jsonl")], models()))
+    assert "held" not in capsys.readouterr().out
