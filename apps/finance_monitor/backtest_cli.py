@@ -33,7 +33,7 @@ def backtest(
     sweep: Annotated[bool, typer.Option("--sweep", help="Try other budgets too; the news is labelled once.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots here, which needs nothing else.")] = None,
     companies: options.Companies = None,
-    dead_letters: options.Dead = options.DEAD,
+    dead_letters: options.Dead = None,
     as_json: options.Json = False,
 ) -> None:
     """Score the alarms on a feed whose surges and decoys are known.
@@ -54,7 +54,7 @@ def backtest(
     if calendar:
         free_days(calendar)  # a name that is none is told before the news is labelled
     sources = [named(one, mapping=shape) for one in feed]
-    history = _history(sources, companies, dead_letters, calendar, quiet=as_json)
+    history = _history(sources, companies, options.dead_letters(dead_letters), calendar, quiet=as_json)
     trial = Trial.of(history, planted, false_alarms_per_day)
     against = chance(trial.course, trial.score) if trial.score else None
     others = [Trial.of(history, planted, budget) for budget in BUDGETS] if sweep else []

@@ -88,7 +88,7 @@ def follow_feed(
         int,
         typer.Option(min=64, help="Items that may wait, with --follow, before the cheap model labels all of them."),
     ] = 2000,
-    dead_letters: options.Dead = options.DEAD,
+    dead_letters: options.Dead = None,
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="Draw trends and alerts on the terminal while the news is read.")
     ] = False,
@@ -113,7 +113,7 @@ def follow_feed(
         mapping=mapping,
         poll=poll,
         companies=companies,
-        dead_letters=dead_letters,
+        dead_letters=options.dead_letters(dead_letters, state),
         quiet=as_json,
         follow=follow,
         log=alerts if live else None,

@@ -19,7 +19,7 @@ from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.feeds.source import Source, chunks
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.labels import Labelled
-from apps.finance_monitor.lines import Lines
+from apps.finance_monitor.letters import Letters
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.run import CHUNK, Models
 from apps.finance_monitor.stories import Stories
@@ -74,7 +74,7 @@ class History:
             InputError: one cannot be read, or they hold no news.
         """
         arrivals = Arrivals(None, held=sys.maxsize)  # all of it is kept anyway
-        dead, reader = Lines(dead_letters), models.reader(companies)
+        dead, reader = Letters(dead_letters), models.reader(companies)
         ordered: list[Labelled] = []
         try:
             for chunk in chunks(sources, CHUNK):

@@ -10,8 +10,6 @@ from typing import Any
 
 MAX_LINE = 1_000_000
 """Bytes of the longest line read; of a longer one only the start is kept, for the dead letter."""
-MAX_SHOWN = 500
-"""Characters of a dead letter's text."""
 IDS = ("id", "corrects", "retracts")
 """Fields that may be whole numbers."""
 YEARS = (1900, 2200)
@@ -119,9 +117,9 @@ def item(values: dict[str, Any]) -> NewsItem:
 
 
 def letter(file: str, line: int | None, reason: object, raw: bytes | str, entry: str | None = None) -> DeadLetter:
-    """A dead letter with the start of its text."""
-    text = raw if isinstance(raw, str) else raw[:MAX_SHOWN].decode("utf-8", "replace")
-    return DeadLetter(file, line, str(reason), text[:MAX_SHOWN], entry)
+    """A dead letter with its text, whole up to `MAX_LINE`: of what was pushed or queued there is no other copy."""
+    text = raw if isinstance(raw, str) else raw[:MAX_LINE].decode("utf-8", "replace")
+    return DeadLetter(file, line, str(reason), text[:MAX_LINE], entry)
 
 
 def _text(values: dict[str, Any], field: str) -> str:

@@ -44,7 +44,7 @@ def serve(
     escalate_to: options.EscalateTo = None,
     escalate_after: options.EscalateAfter = 30.0,
     companies: options.Companies = None,
-    dead_letters: options.Dead = options.DEAD,
+    dead_letters: options.Dead = None,
 ) -> None:
     """Follow feeds and what is pushed, and answer over HTTP: /, /v1/items, /v1/alerts, /v1/events, /metrics, /docs.
 
@@ -89,7 +89,7 @@ def serve(
         port=port,
         per_minute=per_minute,
         watch_list=companies,
-        dead_letters=dead_letters,
+        dead_letters=options.dead_letters(dead_letters, state),
         log=alerts,
         budget=false_alarms_per_day,
         calendar=calendar,

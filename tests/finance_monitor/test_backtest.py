@@ -18,8 +18,8 @@ from scipy.stats import poisson
 
 from apps.finance_monitor import backtest, replay
 from apps.finance_monitor.alert import Alert
-from apps.finance_monitor.backtest import Event, score
 from apps.finance_monitor.arrivals import Arrivals
+from apps.finance_monitor.backtest import Event, score
 from apps.finance_monitor.backtest_page import page
 from apps.finance_monitor.baseline import Tails
 from apps.finance_monitor.chance import Thrown, chance

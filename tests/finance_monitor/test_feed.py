@@ -21,7 +21,7 @@ from apps.finance_monitor.feeds import named, source
 from apps.finance_monitor.feeds.file import File
 from apps.finance_monitor.feeds.line import Position
 from apps.finance_monitor.feeds.source import Entry, chunks
-from apps.finance_monitor.items import DeadLetter, NewsItem, parse
+from apps.finance_monitor.items import MAX_LINE, DeadLetter, NewsItem, parse
 from apps.finance_monitor.mapping import Mapping
 from engine.errors import InputError
 
@@ -102,7 +102,7 @@ def test_a_bad_line_is_a_dead_letter_and_the_next_is_read(write: Write, bad: byt
     assert dead[0].line == 2
     assert dead[0].file.endswith("f.jsonl")
     assert reason in dead[0].reason
-    assert len(dead[0].text) <= 500
+    assert dead[0].text == (bad + end)[:MAX_LINE].decode("utf-8", "replace")
 
 
 def test_a_truncated_last_line_is_a_dead_letter(write: Write) -> None:
