@@ -35,6 +35,11 @@ class NewsItem:
     """Id of the item that this one takes back."""
 
     @property
+    def revises(self) -> bool:
+        """Whether it corrects an earlier item or takes it back."""
+        return self.corrects is not None or self.retracts is not None
+
+    @property
     def time(self) -> datetime:
         """Event time: when it was published, or received where the publisher's clock runs ahead."""
         return self.received if self.published > self.received + CLOCK_SKEW else self.published
