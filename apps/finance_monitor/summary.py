@@ -90,10 +90,10 @@ def _told(result: Result) -> str:
             f"{result.arrivals.late:,} items came too late to count; with a live feed --lateness waits longer, "
             "a file is best sorted by time"
         )
-    if result.arrivals.held:
-        count, verb = ("1 item", "is") if result.arrivals.held == 1 else (f"{result.arrivals.held:,} items", "are")
+    if held := result.arrivals.held:
+        are = "1 item is" if held == 1 else f"{held:,} items are"
         lines.append(
-            f"{count} {verb} held, as news that is up to --lateness older may come yet; the next run with this state "
+            f"{are} held, as news that is up to --lateness older may come yet; the next run with this state "
             "goes on with what is held"
         )
     for sink, count in result.waiting.items():

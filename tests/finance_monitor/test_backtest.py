@@ -170,7 +170,7 @@ def test_a_sweep_runs_over_news_that_was_labelled_once(history: History) -> None
 def test_a_history_is_read_whole_and_in_order_however_long_it_is(
     write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(Arrivals.__init__.__kwdefaults__, "held", 5)
+    monkeypatch.setattr(Arrivals.__init__, "__kwdefaults__", {"held": 5})
     lines = [news_line(number, published=f"2026-03-02T08:{number:02}:00Z") for number in range(30)]
     path = write("news.jsonl", "".join(lines[::-1] + lines[:1]))
     read = History.read([named(str(path))], models(), WatchList(), None)
