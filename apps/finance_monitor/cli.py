@@ -79,7 +79,7 @@ def follow_feed(
         int,
         typer.Option(min=64, help="Items that may wait, with --follow, before the cheap model labels all of them."),
     ] = 2000,
-    dead_letters: options.Dead = options.DEAD,
+    dead_letters: options.Dead = None,
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="Draw trends and alerts on the terminal while the news is read.")
     ] = False,
@@ -104,7 +104,7 @@ def follow_feed(
         mapping=mapping,
         poll=poll,
         companies=companies,
-        dead_letters=dead_letters,
+        dead_letters=options.dead_letters(dead_letters, state),
         quiet=as_json,
         follow=follow,
         log=alerts if live else None,
@@ -266,6 +266,7 @@ def _document(result: Result) -> dict[str, Any]:
         "overload_items": tally.routes["overload"],
         "late": result.arrivals.late,
         "duplicates": result.arrivals.duplicates,
+        "held": result.arrivals.held,
         "dead_letters": result.dead,
         "undelivered": result.waiting,
         "given_up": result.given_up,

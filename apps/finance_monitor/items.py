@@ -10,8 +10,6 @@ from typing import Any
 
 MAX_LINE = 1_000_000
 """Bytes of the longest line read; of a longer one only the start is kept, for the dead letter."""
-MAX_SHOWN = 500
-"""Characters of a dead letter's text."""
 IDS = ("id", "corrects", "retracts")
 """Fields that may be whole numbers."""
 YEARS = (1900, 2200)
@@ -35,6 +33,11 @@ class NewsItem:
     """Id of the item that this one replaces."""
     retracts: str | None = None
     """Id of the item that this one takes back."""
+
+    @property
+    def revises(self) -> bool:
+        """Whether it corrects an earlier item or takes it back."""
+        return self.corrects is not None or self.retracts is not None
 
     @property
     def time(self) -> datetime:
@@ -124,9 +127,9 @@ def item(values: dict[str, Any]) -> NewsItem:
 
 
 def letter(file: str, line: int | None, reason: object, raw: bytes | str, entry: str | None = None) -> DeadLetter:
-    """A dead letter with the start of its text."""
-    text = raw if isinstance(raw, str) else raw[:MAX_SHOWN].decode("utf-8", "replace")
-    return DeadLetter(file, line, str(reason), text[:MAX_SHOWN], entry)
+    """A dead letter with its text, whole up to `MAX_LINE`: of what was pushed or queued there is no other copy."""
+    text = raw if isinstance(raw, str) else raw[:MAX_LINE].decode("utf-8", "replace")
+    return DeadLetter(file, line, str(reason), text[:MAX_LINE], entry)
 
 
 def _text(values: dict[str, Any], field: str) -> str:

@@ -24,6 +24,7 @@ from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.journal import KEEP_ITEMS, Change, Journal, State
 from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.learn import COMPANY, NAMES, NEWS, RECIPES
+from apps.finance_monitor.letters import Letters
 from apps.finance_monitor.lines import Lines, replace
 from apps.finance_monitor.monitor import Monitor, Tally
 from apps.finance_monitor.outbox import Outbox
@@ -171,6 +172,7 @@ def monitor(
     """Read all feeds to their end (or, with `follow`, until interrupted) and follow their topics and companies.
 
     Args:
+        dead_letters: what is no item is added here with its reason; other runs may do so too.
         log: alerts are written here as they open and end, one JSON object a line.
         state: a file or database's URL that keeps what was read and found: the next run goes on there, even after a
             kill; `engine drift` finds there what the models were asked. Without one a file that is read to its end has
@@ -216,7 +218,7 @@ def monitor(
     # What was kept has the settings of its time.
     now = instructed(journal.restore(fresh)) if journal else fresh()
     told = Lines(log, journal.changes() if journal else (), append=journal is None)
-    dead = Lines(dead_letters, journal.dead() if journal else ())
+    dead = Letters(dead_letters, journal.dead() if journal else ())
     if log:
         log.touch()
 

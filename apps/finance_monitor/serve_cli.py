@@ -56,7 +56,7 @@ def serve(
     backlog: Annotated[
         int, typer.Option(min=64, help="Items that may wait before the cheap model labels all of them.")
     ] = 2000,
-    dead_letters: options.Dead = options.DEAD,
+    dead_letters: options.Dead = None,
 ) -> None:
     """Follow feeds and what is pushed, and answer over HTTP: /, /v1/items, /v1/alerts, /v1/events, /metrics, /docs.
 
@@ -104,7 +104,7 @@ def serve(
         port=port,
         per_minute=per_minute,
         watch_list=companies,
-        dead_letters=dead_letters,
+        dead_letters=options.dead_letters(dead_letters, state),
         log=alerts,
         keep_items=timedelta(days=keep_items) if keep_items else None,
         budget=false_alarms_per_day,
