@@ -52,5 +52,5 @@ def named(feed: str, *, follow: bool = False, poll: float = 60.0, mapping: Mappi
     from apps.finance_monitor.feeds.file import File
 
     if follow and feed != "-" and not Path(feed).exists():
-        _LOG.warning("--feed %s: no such file yet; it is waited for", feed)
+        _LOG.warning("%s: no such file yet; it is waited for", feed)
     return File(feed, follow=follow, mapping=mapping)
