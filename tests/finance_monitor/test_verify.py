@@ -25,6 +25,7 @@ from apps.finance_monitor.windows import Mention
 from engine import Recipe, Store, load, train
 from engine.errors import InputError, KeelError, StoreError
 from tests.finance_monitor.test_alarms import START, item, one_hot, usual
+from tests.finance_monitor.test_journal import fresh
 from tests.finance_monitor.test_serve import HERE, asked
 
 MODEL = {"name": "m", "version": 1, "sha256": "0" * 64}
@@ -260,8 +261,7 @@ def test_a_state_that_no_longer_holds_its_first_news_says_what_to_do(tmp_path: P
         journal.recorded_in(place)
     record = journal.Journal(place)
     items = [changed(one, vector=None) for one in news()[:4]]
-    state = journal.State(journal.Arrivals(None), None)  # type: ignore[arg-type]
-    record.write({"f": "4"}, items, [], [], state)
+    record.write({"f": "4"}, items, [], [], fresh())
     assert journal.recorded_in(place) == items  # beside the monitor that holds the state
     with record.database.write() as connection:
         connection.execute(journal.tables.items.delete().where(journal.tables.items.c.number == 1))
