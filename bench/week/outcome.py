@@ -66,7 +66,10 @@ class Outcome:
         found = {
             "promoted": self.week.promoted,
             "gain": self.gain.value,
-            "promoted_only_when_better": not self.week.promoted or self.gain.low > 0,
+            "promoted_only_when_better": all(
+                not one.promoted or (gain is not None and gain.low > 0)
+                for one, gain in ((self.week, self.gain), (self.poisoned, self.harm))
+            ),
             "hostile_learnt": _share(self.week, self.hostile),
             "poisoned_refused": not self.poisoned.promoted,
             "poison_learnt": _share(self.poisoned, self.lies),
