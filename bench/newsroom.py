@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from apps.finance_monitor import learn
@@ -43,7 +43,7 @@ class Newsroom:
 
     @property
     def folders(self) -> list[Path]:
-        return [one.folder for one in astuple(self)]
+        return [one.folder for one in (self.news, self.names, self.company)]
 
     def models(self) -> Models:
         return models(self.folders)
