@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,12 +68,12 @@ def _server(programs: Path, folder: Path) -> Iterator[str]:
 
 def empty_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> str:
     """URL of a database that nobody else has; `kind` is one of `EITHER`, and SQLite's lies in the folder."""
+    name = f"keel_{uuid.uuid4().hex}"
     if kind == "sqlite":
-        return f"sqlite:///{folder}/keel.db"
+        return f"sqlite:///{folder}/{name}.db"
     import sqlalchemy
 
     server: str = request.getfixturevalue("postgresql")
-    name = f"keel_{uuid.uuid4().hex}"
     engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
@@ -82,9 +82,15 @@ def empty_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> s
 
 
 @pytest.fixture(params=EITHER)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of an empty database; a test that takes it runs on SQLite, and under `-m services` on PostgreSQL."""
-    return empty_database(request.param, tmp_path, request)
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """URL of an empty database at each call; a test that takes it runs on both kinds."""
+    return lambda: empty_database(request.param, tmp_path, request)
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[], str]) -> str:
+    """Of an empty database; a test that takes it runs on both kinds."""
+    return new_database()
 
 
 class RedisServer:
