@@ -28,7 +28,8 @@ USER 10001
 WORKDIR /var/lib/keel
 VOLUME /var/lib/keel
 EXPOSE 8000
-# Ready is who has loaded its models; a container that is not gets no customers.
+# Ready is who loads nothing any more and has not failed; models that are missing do not count, for the first are trained
+# in this container.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=4 \
     CMD ["python", "-c", "import urllib.request as web; web.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
 STOPSIGNAL SIGTERM

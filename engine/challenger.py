@@ -160,13 +160,15 @@ def _taught_by_feedback(champion: Version, settings: Sequence[str] = ()) -> tupl
         parts = ", ".join(champion.manifest().get("components", [])) or "other models"
         raise InputError(
             f"{champion}: a bundle of {parts}. Feedback teaches its classifiers, each by its name, such as: engine "
-            "retrain support-intents. The whole is made anew by: support-bot train, recommender train"
+            "retrain support-intents. A recommender learns from behaviour, by: recommender retrain. The whole is made "
+            "anew by: support-bot train, recommender train"
         )
     recipe = Recipe.load(root.folder / "recipe.yaml", list(settings))
     if recipe.task.kind != "classify":
         raise InputError(
             f"{champion}: task {recipe.task.kind} does not learn from votes and corrections; `engine retrain` is for "
-            "classifiers. Train it anew by its own command, such as: support-bot train, recommender train, engine train"
+            "classifiers. A recommender learns from behaviour, by: recommender retrain; others are trained anew by "
+            "their own command, such as: support-bot train, engine train"
         )
     if "pair" in recipe.data.columns:
         raise InputError(

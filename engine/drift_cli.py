@@ -40,7 +40,7 @@ def drift(
     """
     first = _moment(since)
     if embedding and texts is None:
-        raise errors.InputError("--embedding is for --texts; servers tell the vectors that they have by themselves")
+        raise errors.InputError("--embedding is for --texts: servers count the vectors of embed models alone")
     from engine.progress import Progress
 
     with Progress(quiet=as_json) as progress:

@@ -102,6 +102,10 @@ def export(
     """
     from engine.feedback import opened, table
 
+    if to_label is not None and (app or kind or since or until):
+        raise InputError("--to-label takes texts of --model or --of; leave out --app, --kind, --since and --until")
+    if to_label is None and (challenger or of or by != "all"):
+        raise InputError("--by, --challenger and --of choose what to label; say how much with --to-label N")
     heads: list[str] = []
     with opened(database) as log:
         if to_label is None:

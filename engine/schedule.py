@@ -77,9 +77,9 @@ def due(when: When, champion: Version, log: FeedbackLog) -> Found:
 
 
 def _found(term: Term, champion: Version, log: FeedbackLog) -> Found:
-    if term.rows is not None:
-        from engine.challenger import fresh
+    from engine.challenger import fresh
 
+    if term.rows is not None:
         rows = fresh(champion, log)
         return Found(rows >= term.rows, f"{rows} of {term.rows} new rows")
     if term.days is not None:
@@ -88,6 +88,9 @@ def _found(term: Term, champion: Version, log: FeedbackLog) -> Found:
     from engine.drift import drifted
 
     found = drifted(champion.name, log.database)
+    # Drift lasts for days: what has been refused once would be trained again at every look.
+    if found.drifted and not fresh(champion, log):
+        return Found(False, f"{found.told}, but nothing new to learn from")
     return Found(found.drifted, found.told)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from apps.console import keys_cli
 from apps.console.names import App
+from apps.finance_monitor import options
 from engine import errors
 from engine.db.option import Url
 
@@ -38,6 +40,15 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     per_minute: Annotated[int, typer.Option(min=1, help="Requests of one key a minute.")] = 6000,
+    alerts: Annotated[
+        Path | None, typer.Option(help="Write changes of finance_monitor's alerts here too, one JSON object a line.")
+    ] = None,
+    webhook: options.Webhooks = None,
+    slack: options.Slacks = None,
+    smtp: options.Mail = None,
+    escalate_to: options.EscalateTo = None,
+    escalate_after: options.EscalateAfter = 30.0,
+    companies: options.Companies = None,
     database: Url = None,
 ) -> None:
     """Serve the console under /, the applications under /support, /news and /recommend, and /v1/predict/MODEL.
@@ -45,16 +56,21 @@ def serve(
     Example: keel serve --feed data/finance/news.jsonl
     """
     from apps.console.serve import serve as run
+    from apps.finance_monitor import sinks
     from engine.db import default_url
 
-    url = database or default_url()
-    typer.echo(f"http://{host}:{port}/   http://{host}:{port}/docs", err=True)
+    told = sinks.configured(webhook or (), slack or (), smtp or (), escalate_to or (), escalate_after)
+    if (feed or told or companies or alerts) and App.FINANCE_MONITOR not in (apps or App):
+        raise errors.InputError("feeds, alerts and companies are finance_monitor's; add --app finance_monitor")
     run(
-        url,
-        apps or tuple(App),
-        feed or (),
+        database or default_url(),
         host=host,
         port=port,
+        apps=apps or tuple(App),
+        feeds=feed or (),
+        sinks=told,
+        watch_list=companies,
+        log=alerts,
         per_minute=per_minute,
     )
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from apps.finance_monitor.sinks import Sink
+
 P = TypeVar("P", bound=Part)
 
 
@@ -39,6 +41,7 @@ class House:
         url: the database that everything is kept in.
         apps: which applications there are; all by default.
         feeds: that the monitor follows beside what is pushed.
+        sinks, watch_list, log: as `monitor` takes them.
         ended: whether the server is about to stop.
 
     Attributes:
@@ -52,6 +55,9 @@ class House:
         *,
         apps: Sequence[App] = tuple(App),
         feeds: Sequence[str] = (),
+        sinks: Sequence[Sink] = (),
+        watch_list: Path | None = None,
+        log: Path | None = None,
         per_minute: int = 600,
         ended: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -63,7 +69,9 @@ class House:
         self.keys = Keys(self.database)
         self.queue = Queue()
         self.champions, self.watch = Champions(self.store), Watch(self.database)
-        settings = Settings(self.database, url, self.watch, per_minute, tuple(feeds), ended)
+        settings = Settings(
+            self.database, url, self.watch, per_minute, tuple(feeds), tuple(sinks), watch_list, log, ended
+        )
         self.parts = [_part(name, settings, self.queue) for name in dict.fromkeys(apps)]
         self.app = create(
             "keel",
@@ -114,7 +122,8 @@ class House:
         self.database.close()
 
     def _readiness(self) -> Readiness:
-        """Ready once nothing loads any more: what is missing must not keep the rest from answering."""
+        """Ready once nothing loads any more: what is missing must not keep the rest from answering, nor the first
+        `train` of a container from being run in it."""
         states = {str(part.name): part.state for part in self.parts}
         return Readiness(not {"loading", "failed"} & set(states.values()), states)
 

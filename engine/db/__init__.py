@@ -54,14 +54,14 @@ class Database:
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as fault:
             raise InputError(f"database {url}: {fault}; write sqlite:///FILE or postgresql+psycopg://...") from None
         if engine.dialect.name == "sqlite":
-            if engine.url.database:
-                Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
             event.listen(engine, "connect", _set_up)
             event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_begin(connection)))
         database = cls(engine)
         try:
+            if engine.dialect.name == "sqlite" and engine.url.database:
+                Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
             database.migrate(name, migrations)
-        except SQLAlchemyError as fault:
+        except (SQLAlchemyError, OSError) as fault:
             raise InputError(
                 f"database {engine.url.render_as_string()}: {getattr(fault, 'orig', fault)}; is it there, and may you "
                 "write to it?"

@@ -74,7 +74,8 @@ class Watch:
         Args:
             model: NAME@NUMBER that answered.
             texts: or their lengths in characters, which tell no language.
-            embeddings: of the texts by the model's own encoder, where the server has them, shape (texts, width).
+            embeddings: of the texts by the model's own encoder, for who has them, shape (texts, width); embed models
+                answer with theirs.
             at: when; now.
         """
         key = model, hour(at or datetime.now(UTC))

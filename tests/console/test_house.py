@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
+from apps.console.cli import app
 from apps.console.house import House
 from apps.console.names import App
 from apps.console.parts import part, support
+from apps.finance_monitor import run
+from apps.finance_monitor.learn import NEWS
+from apps.finance_monitor.sinks import Webhook
+from engine import Store
 from engine.errors import InputError
+from tests.finance_monitor.test_outbox import server
+from tests.finance_monitor.test_serve import surge, until, usual
+from tests.finance_monitor.words import models
 
 WAIT_S = 20.0
 
@@ -31,6 +42,9 @@ def test_what_is_missing_is_named_with_its_command_and_the_rest_answers(
         assert "run: support-bot ingest" in notes["customer_service"]
         assert "run: finance-monitor train" in notes["finance_monitor"]
         assert "run: recommender train" in notes["recommender"]
+        ready = client.get("/readyz")
+        assert ready.is_success, "a container that waits for its first train is no faulty one"
+        assert set(ready.json()["details"].values()) == {"missing"}
         for path in ("", "/support", "/news", "/recommend"):
             assert client.get(f"{path}/healthz").json() == {"status": "ok"}
         assert client.get("/recommend/models").json() == []
@@ -71,3 +85,52 @@ def test_its_bots_count_what_they_are_asked_where_the_house_counts(home: Path, m
 def test_a_feed_that_is_none_is_refused_at_once(home: Path) -> None:
     with pytest.raises(InputError):
         House(f"sqlite:///{home}/keel.db", apps=[App.FINANCE_MONITOR], feeds=["redis://"])
+
+
+def test_its_monitor_delivers_alerts_and_watches_the_companies_it_is_told(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store()
+    with store.staging(NEWS) as staged:
+        store.promote(store.commit(NEWS, staged, {}))
+    monkeypatch.setattr(run, "models", lambda *_, **__: models())
+    feed, watched, alerts = (tmp_path / name for name in ("feed.jsonl", "watched.txt", "alerts.jsonl"))
+    feed.write_text("".join(json.dumps(one) + "\n" for one in [*usual(200), *surge(200)]), encoding="utf-8")
+    watched.write_text("Halden Bank\n", encoding="utf-8")
+    with server(lambda _: 200) as hook:
+        house = House(
+            f"sqlite:///{home}/keel.db", apps=[App.FINANCE_MONITOR], feeds=[str(feed)], sinks=[Webhook(hook.url)],
+            watch_list=watched, log=alerts,
+        )  # fmt: skip
+        with TestClient(house.app, base_url="http://127.0.0.1", client=("127.0.0.1", 5000)) as client:
+            until(lambda: hook.taken)
+            assert 'sink="webhook ' in client.get("/news/metrics").text
+    (sent,) = json.loads(hook.taken[0][1])["alerts"]
+    written = json.loads(alerts.read_text(encoding="utf-8").splitlines()[0])
+    assert sent["labels"]["key"] == written["key"]["value"] == "cyber"
+    assert written["settings"]["companies"]["file"] == str(watched)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--webhook", "nowhere"], "--webhook nowhere"),
+        (["--companies", "none.yaml"], "none.yaml"),
+        (["--app", "recommender", "--slack", "https://127.0.0.1/a"], "add --app finance_monitor"),
+        (["--database", "sqlite:////dev/null/keel.db"], "/dev/null"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_before_an_address_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # or the command sets it for all that follows
+    done = CliRunner().invoke(app, ["serve", *words])
+    assert isinstance(done.exception, InputError)
+    assert told in str(done.exception)
+    assert "http" not in done.output
+
+
+def test_a_feed_that_is_not_there_yet_is_waited_for_and_named(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        House(f"sqlite:///{home}/keel.db", apps=[App.FINANCE_MONITOR], feeds=[f"{home}/live.jsonl"])
+    assert f"{home}/live.jsonl: no such file yet; it is waited for" in caplog.text

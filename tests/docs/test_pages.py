@@ -94,7 +94,16 @@ def test_the_compose_file_names_only_what_is_there() -> None:
         assert ":latest" not in service.get("image", "")
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:")
+    assert "env_file" not in services["database"], "the webhooks' and the chat model's secrets are not the database's"
+    assert set(services["database"]["environment"]) == {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"}
     asked = re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text(encoding="utf-8"))
     sample = (ROOT / "deploy.env.example").read_text(encoding="utf-8")
     for name in asked:
         assert f"\n{name}=\n" in sample  # a name without a secret
+
+
+def test_every_command_of_compose_is_given_the_file_that_compose_yaml_stands_on() -> None:
+    """Variables are set in, and a missing one refused, at each command and not at `up` alone."""
+    commands = re.findall(r"^docker compose .+$", (DOCS / "how-to/deploy.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(commands) >= 3
+    assert [one for one in commands if not one.startswith("docker compose --env-file deploy.env ")] == []

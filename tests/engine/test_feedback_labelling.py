@@ -181,12 +181,16 @@ def test_everything_is_listed_written_and_forgotten(log: FeedbackLog, write: Cal
     assert "0 erased" in run("forget", "s1", "--tenant", "other")
     assert log.count() == 3
     assert "--model" in run("export", "--to-label", "3", "-o", "x.csv", code=2)
+    for option in (("--app", "console"), ("--kind", "vote"), ("--since", "2026-01-01T00:00:00Z"), ("--until", "2026")):
+        told = run("export", "--model", "toy", "--to-label", "3", *option, "-o", "x.csv", code=2)
+        assert "leave out --app, --kind, --since and --until" in told
+    for option in (("--by", "diversity"), ("--challenger", "toy@1"), ("--of", "toy")):
+        assert "--to-label N" in run("export", *option, "-o", "x.csv", code=2)
+    assert not Path("x.csv").exists()
     assert ".csv or .jsonl" in run("export", "-o", "x.xlsx", code=2)
     assert "no such file" in run("import", "none.csv", "--model", "toy", "--rater", "ana", code=2)
-    assert (
-        "colour" in run("import", str(write("x.csv", "text,colour\nhi,blue\n")), "--model", "toy", "--rater", "a")
-        or True
-    )
+    odd = str(write("x.csv", "text,colour\nhi,blue\n"))
+    assert "name one of sentiment, topics" in run("import", odd, "--model", "toy", "--rater", "a")
     assert "toy" in run("label", "nothing", "--rater", "ana", code=2)
 
 

@@ -9,13 +9,14 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from engine import Recipe, Store, load, retrain, successor, train
+from engine import Prediction, Recipe, Store, Watch, load, retrain, schedule, successor, train
 from engine.challenger import NothingNew, replay
 from engine.cli import app
 from engine.data.rows import Row
@@ -23,7 +24,9 @@ from engine.decision import Decision, Taught, decisions, find
 from engine.errors import InputError, KeelError
 from engine.feedback import Feedback, FeedbackLog, opened
 from engine.retraining import locked
+from engine.schedule import Found
 from engine.store import Version
+from engine.tasks.labels import Answer
 
 Item = dict[str, Any]
 LENIENT = ["gates.ask=[better, forgetting]", "gates.margin=0.9", "gates.forgetting=0.9"]
@@ -248,17 +251,41 @@ def test_the_command_says_what_it_would_do_and_whether_it_is_due(
     assert "nothing decided on toy yet" in told
 
 
+def test_drift_alone_does_not_teach_the_same_feedback_again(
+    champion: Version, log: FeedbackLog, english: list[Item]
+) -> None:
+    def due(words: str = "drift") -> Found:
+        return schedule.due(schedule.parse(words), champion, log)
+
+    assert due() == Found(False, "nothing seen yet")
+    sure = Answer(("negative",), {"negative": 0.99, "neutral": 0.005, "positive": 0.005})
+    with Watch(log.database) as watch:
+        watch.seen("toy@1", [Prediction({"sentiment": sure}, "toy@1", "onnx")] * 300, [4000] * 300)
+    assert not due().held
+    assert due().told.startswith("drift: length (large")
+    assert due().told.endswith(", but nothing new to learn from")
+
+    said = say(log, english[200:212])
+    assert due().held
+    taught = Taught(len(said), tuple(said), (), 12, 0, (), "")
+    Decision("1", "toy", datetime.now(UTC).isoformat(), "toy@1", "toy@2", False, (), taught, ()).keep()
+    assert not due().held
+    assert not due("12 new rows or drift").held
+    say(log, english[212:213])
+    assert due().held
+
+
 def test_what_feedback_cannot_teach_names_the_command_that_does(log: FeedbackLog) -> None:
     store = Store()
     with store.staging("bot") as staged:
         store.promote(store.commit("bot", staged, {"components": ["support-intents@2"]}))
-    with pytest.raises(InputError, match="a bundle of support-intents@2"):
+    with pytest.raises(InputError, match=r"a bundle of support-intents@2.*: recommender retrain"):
         retrain("bot", log)
     recipe = Recipe.parse({"name": "order", "task": {"kind": "rank"}, "data": {"train": "rows.jsonl"}})
     with store.staging("order") as staged:
         (staged / "recipe.yaml").write_text(recipe.yaml(), encoding="utf-8")
         store.promote(store.commit("order", staged, {}))
-    with pytest.raises(InputError, match="task rank does not learn from votes and corrections"):
+    with pytest.raises(InputError, match=r"task rank does not learn from votes and.*: recommender retrain"):
         retrain("order", log)
 
 

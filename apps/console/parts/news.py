@@ -6,7 +6,7 @@ import threading
 
 from apps.console.names import App
 from apps.console.parts.part import Part, Settings, Told
-from apps.finance_monitor import changelog, run, tables
+from apps.finance_monitor import changelog, run, tables, watchfile
 from apps.finance_monitor.api import application
 from apps.finance_monitor.feeds import named
 from apps.finance_monitor.feeds.pushed import Pushed
@@ -32,12 +32,19 @@ class News(Part):
         super().__init__()
         self.database = settings.database
         self.database.migrate(tables.NAME, tables.MIGRATIONS)
-        self._url, self._ended = settings.url, settings.ended
+        self._settings = settings
         self._feeds = [named(one, follow=True) for one in settings.feeds]
+        if settings.watch_list:
+            watchfile.read(settings.watch_list)  # a fault in it is told now, not once the models are there
         self._queue = Queue(1)  # its calls write to one inbox
         self._inbox = Inbox(self.database)
         self.app, self.meter = application(
-            self.database, self._inbox, queue=self._queue, per_minute=settings.per_minute, ended=settings.ended
+            self.database,
+            self._inbox,
+            queue=self._queue,
+            sinks=settings.sinks,
+            per_minute=settings.per_minute,
+            ended=settings.ended,
         )
         self._follower: Follower | None = None
         self._newer: Newer | None = None
@@ -60,7 +67,10 @@ class News(Part):
             feeds,
             models,
             stopped=self._stopped,
-            state=self._url,
+            state=self._settings.url,
+            sinks=self._settings.sinks,
+            watch_list=self._settings.watch_list,
+            log=self._settings.log,
             on_pulse=self.meter.take,
             newer=self._newer.take,
         )
@@ -77,5 +87,5 @@ class News(Part):
 
     def _stopped(self) -> None:
         fault = self._follower.fault if self._follower else None
-        if not self._ended():
+        if not self._settings.ended():
             self.failed(fault or KeelError("the monitor has ended"))

@@ -7,6 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from apps.console.names import App
@@ -16,6 +17,7 @@ from engine.errors import InputError, KeelError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from apps.finance_monitor.sinks import Sink
     from engine import Watch
     from engine.db import Database
 
@@ -36,6 +38,7 @@ class Settings:
     Args:
         url: the database's.
         watch: counts what the models are asked; it is closed after the parts.
+        feeds, sinks, watch_list, log: the monitor's.
         ended: whether the server is about to stop.
     """
 
@@ -44,6 +47,9 @@ class Settings:
     watch: Watch
     per_minute: int
     feeds: tuple[str, ...]
+    sinks: tuple[Sink, ...]
+    watch_list: Path | None
+    log: Path | None
     ended: Callable[[], bool]
 
 

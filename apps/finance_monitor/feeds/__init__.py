@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from engine.errors import InputError
 if TYPE_CHECKING:
     from apps.finance_monitor.feeds.source import Source
     from apps.finance_monitor.mapping import Mapping
+
+_LOG = logging.getLogger(__name__)
 
 
 def named(feed: str, *, follow: bool = False, poll: float = 60.0, mapping: Mapping | None = None) -> Source:
@@ -48,4 +51,6 @@ def named(feed: str, *, follow: bool = False, poll: float = 60.0, mapping: Mappi
         return Glob(feed, follow=follow, mapping=mapping)
     from apps.finance_monitor.feeds.file import File
 
+    if follow and feed != "-" and not Path(feed).exists():
+        _LOG.warning("--feed %s: no such file yet; it is waited for", feed)
     return File(feed, follow=follow, mapping=mapping)
