@@ -29,7 +29,7 @@ class Block:
     Attributes:
         line: of the page, where it begins.
         how: "not run", and `note` says why; "stopped once", for one command that goes on: when the command `note`
-            succeeds, which finds in told.log what the other has written; "typed": `note` are the lines that it is given.
+            succeeds, which finds in told.log what the other has written; "typed": `note` are the lines it is given.
     """
 
     line: int

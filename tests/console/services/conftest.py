@@ -1,4 +1,5 @@
-"""The whole house in a process of its own, on SQLite and on PostgreSQL, with toy models of everything, news of the past and feedback."""
+"""The whole house in a process of its own, with toy models of everything, news of the past and feedback; on either
+database."""
 
 from __future__ import annotations
 
