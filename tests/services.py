@@ -32,6 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "services" in item.path.parts:
             item.add_marker(pytest.mark.services)
+
+
 EITHER = ("sqlite", pytest.param("postgresql", marks=pytest.mark.services))
 """What the same tests run on: the one of them always, the other where services are."""
 

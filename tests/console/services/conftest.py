@@ -153,4 +153,3 @@ def _wait_for(site: Site, server: subprocess.Popen[bytes]) -> None:
             pass
         time.sleep(0.1)
     pytest.fail((site.home / "log").read_text(encoding="utf-8"))
-
