@@ -14,21 +14,17 @@ from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.towards import Reader
 from apps.finance_monitor.watchlist import WatchList
 from bench.contract import Figures
-from bench.seeds import trained
-from engine import Predictor, Progress, Recipe, packaged
+from bench.newsroom import Newsroom
+from engine import Predictor, Progress, packaged
 from engine.evaluate.intervals import bootstrap
-from engine.resources import home
 
 Names = frozenset[str]
 
 
 def run(*, seeds: int) -> Figures:
     """F1 over a headline's distinct names, exact but for case: on the feed, and on headlines of opposite news."""
-    folder = home() / "bench" / "data"
-    folder.mkdir(parents=True, exist_ok=True)
     with Progress() as progress:
-        recipe = Recipe.load(learn.RECIPES[learn.NAMES], learn.rows(learn.NAMES, folder))
-        versions = trained(recipe, seeds, progress)
+        versions = [one.names for one in Newsroom.trained(seeds, progress)]
     figures, intervals = {}, {}
     for prefix, rows in (("", _feed()), ("opposites_", _opposites())):
         titles, truth = [title for title, _ in rows], [names for _, names in rows]

@@ -11,32 +11,25 @@ from sklearn.metrics import f1_score
 from apps.finance_monitor import learn
 from apps.finance_monitor.towards import asked
 from bench.contract import Figures
-from bench.seeds import FIRST_SEED, trained
-from engine import Predictor, Progress, Recipe
+from bench.newsroom import Newsroom
+from engine import Predictor, Progress
 from engine.evaluate.intervals import bootstrap
-from engine.resources import home
 
 SENTIMENTS = ("negative", "neutral", "positive")
 
 
 def run(*, seeds: int) -> Figures:
     """Means over seeds of the deployed models, over all mentions of companies; intervals over headlines."""
-    folder = home() / "bench" / "data"
-    folder.mkdir(parents=True, exist_ok=True)
     tested = learn.headlines(["opposites.jsonl"])
     mentions = [(one, name) for one in tested for name, _ in one.companies]
     truth = _numbers([dict(one.companies)[name] for one, name in mentions])
     towards, alike = [], []
     with Progress() as progress:
-        news = trained(Recipe.load(learn.RECIPES[learn.NEWS]), seeds, progress)
-        for number, start in enumerate(news):
-            given = [*learn.rows(learn.COMPANY, folder), f"base={start.folder / 'model'}"]
-            recipe = Recipe.load(learn.RECIPES[learn.COMPANY], given)
-            version = trained(recipe, 1, progress, first=FIRST_SEED + number)[0]
+        for newsroom in Newsroom.trained(seeds, progress):
             pairs = [asked(one.title, name, one.spans) for one, name in mentions]
-            answers = Predictor.open(version.folder).predict(pairs)
+            answers = Predictor.open(newsroom.company.folder).predict(pairs)
             towards.append(_numbers([answer["sentiment"].label for answer in answers]))
-            answers = Predictor.open(start.folder).predict([one.title for one, _ in mentions])
+            answers = Predictor.open(newsroom.news.folder).predict([one.title for one, _ in mentions])
             alike.append(_numbers([answer["sentiment"].label for answer in answers]))
 
     def macro_f1(said: Sequence[NDArray[np.int64]], over: NDArray[np.intp]) -> float:

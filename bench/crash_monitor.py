@@ -10,14 +10,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench import newsroom
 from bench.contract import Figures
-from bench.seeds import trained
-from engine import Predictor, Progress, Recipe
+from bench.newsroom import Newsroom
+from engine import Progress
 from engine.resources import find
-from engine.store import Version
 
 KILLS = 100
-CHILD = "import sys; from bench.crash_monitor import follow; follow(sys.argv[1], sys.argv[2])"
+CHILD = "import sys; from bench.crash_monitor import follow; follow(*sys.argv[1:])"
 
 
 def run(*, seeds: int) -> Figures:
@@ -25,25 +25,25 @@ def run(*, seeds: int) -> Figures:
     from apps.finance_monitor.journal import Journal
 
     with Progress() as progress, tempfile.TemporaryDirectory() as place:
-        (version,) = trained(Recipe.load("recipes/finance_news.yaml"), 1, progress)
+        (models,) = Newsroom.trained(1, progress)
         folders = [Path(place) / name for name in ("whole", "cut")]
         for folder in folders:
             folder.mkdir()
         progress.stage("reading the feed without a kill")
-        process = _until_ready(version, folders[0])
+        process = _until_ready(models, folders[0])
         started = time.monotonic()
         process.wait()
         seconds = time.monotonic() - started
         draw, killed = random.Random(13), 0
         while killed < KILLS:
             progress.stage(f"killed {killed} times")
-            with _until_ready(version, folders[1]) as process:
+            with _until_ready(models, folders[1]) as process:
                 time.sleep(draw.uniform(0, 2 * seconds / KILLS))
                 process.send_signal(signal.SIGKILL)
                 if process.wait() == 0:
                     break
                 killed += 1
-        _until_ready(version, folders[1]).wait()
+        _until_ready(models, folders[1]).wait()
         logs = [(folder / "alerts.jsonl").read_bytes() for folder in folders]
         numbers = []
         for folder in folders:
@@ -58,14 +58,13 @@ def run(*, seeds: int) -> Figures:
     )
 
 
-def follow(version: str, folder: str) -> None:
+def follow(folder: str, *versions: str) -> None:
     """What each process does: read the feed to its end, its state in the folder."""
     from apps.finance_monitor.feeds.file import File
-    from apps.finance_monitor.labels import encoder
-    from apps.finance_monitor.run import Models, monitor
+    from apps.finance_monitor.run import monitor
 
     place = Path(folder)
-    models = Models([Predictor.open(Path(version))], encoder())
+    models = newsroom.models([Path(one) for one in versions])
     print("ready", flush=True)
     monitor(
         [File(str(find("data/finance/news.jsonl")))],
@@ -76,10 +75,10 @@ def follow(version: str, folder: str) -> None:
     )
 
 
-def _until_ready(version: Version, folder: Path) -> subprocess.Popen[str]:
+def _until_ready(of: Newsroom, folder: Path) -> subprocess.Popen[str]:
     """A process that has loaded its models."""
     process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(version.folder), str(folder)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CHILD, str(folder), *map(str, of.folders)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
     if process.stdout.readline() != "ready\n":

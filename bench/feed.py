@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from bench.contract import Figures
-from bench.seeds import trained
-from engine import Progress, Recipe, load
+from bench.newsroom import Newsroom
+from engine import Progress
 from engine.resources import find
-from engine.store import Store
 
 
 def run(*, seeds: int) -> Figures:
@@ -15,17 +14,15 @@ def run(*, seeds: int) -> Figures:
     from apps.finance_monitor.alarms import BUDGET
     from apps.finance_monitor.feeds.file import File
     from apps.finance_monitor.history import History
-    from apps.finance_monitor.labels import encoder
-    from apps.finance_monitor.run import Models
     from apps.finance_monitor.watchlist import WatchList
 
     events = backtest.events(find("data/finance/news.events.jsonl"))
     scores = []
     with Progress() as progress:
-        for version in trained(Recipe.load("recipes/finance_news.yaml"), seeds, progress):
-            progress.stage(f"monitoring with {version}")
-            models = Models([load(str(version), store=Store(version.folder.parents[1]))], encoder())
-            history = History.read([File(str(find("data/finance/news.jsonl")))], models, WatchList(), None)
+        for newsroom in Newsroom.trained(seeds, progress):
+            progress.stage(f"monitoring with {newsroom.news}")
+            feed = File(str(find("data/finance/news.jsonl")))
+            history = History.read([feed], newsroom.models(), WatchList(), None)
             scores.append(backtest.score(history.replay(BUDGET).alerts, events))
     figures = {
         "recall": min(score.recall for score in scores),

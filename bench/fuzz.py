@@ -121,7 +121,14 @@ def taken(place: Path, entries: int, blank: int, sources: Callable[[], Sequence[
     """What became of the entries of sources that are read to their end with a state in a folder, twice."""
     state, words = str(place / "monitor.db"), cast(Any, Words())
     first, again = (
-        monitor(sources(), Models([words], words), state=state, dead_letters=place / "dead.jsonl", **options)
+        monitor(
+            sources(),
+            Models([words], words),
+            state=state,
+            dead_letters=place / "dead.jsonl",
+            keep_items=None,
+            **options,
+        )
         for _ in range(2)
     )
     record = Journal(state)

@@ -16,8 +16,9 @@ from apps.finance_monitor.feeds.file import File
 from apps.finance_monitor.history import History
 from apps.finance_monitor.items import NewsItem
 from apps.finance_monitor.labels import Labelled
-from bench.seeds import trained
-from engine import Predictor, Progress, Recipe
+from apps.finance_monitor.watchlist import WatchList
+from bench.newsroom import Newsroom
+from engine import Progress
 from engine.resources import find
 
 DAYS = 28
@@ -77,15 +78,16 @@ class Cut:
 
 
 def cut(progress: Progress) -> Cut:
-    """The feed, labelled by a model trained on Keel's own headlines, and cut by what its writers say is planted."""
-    (version,) = trained(Recipe.load("recipes/finance_news.yaml"), 1, progress)
+    """The feed, labelled by models trained on Keel's own headlines, and cut by what its writers say is planted."""
+    (newsroom,) = Newsroom.trained(1, progress)
     progress.stage("labelling the feed")
     items = [
         entry.found
         for entry in File(str(find("data/finance/news.jsonl"))).entries(None)
         if entry and isinstance(entry.found, NewsItem)
     ]
-    labelled = labels.label(items, [Predictor.open(version.folder)], labels.encoder())
+    models = newsroom.models()
+    labelled = labels.label(items, models.labellers, models.embedder, models.reader(WatchList()))
     lines = find("data/finance/news.labels.jsonl").read_text(encoding="utf-8").splitlines()
     truth = {values["id"]: values for values in map(json.loads, lines)}
     planted: list[tuple[Event, list[Labelled]]] = [

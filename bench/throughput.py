@@ -21,9 +21,9 @@ from apps.finance_monitor.cascade import CHEAP, Cascade
 from apps.finance_monitor.distilled import DISAGREEMENT, distilled
 from apps.finance_monitor.feeds.file import File
 from apps.finance_monitor.labels import encoder
-from apps.finance_monitor.repeats import Vectors
-from apps.finance_monitor.run import Models, monitor
+from apps.finance_monitor.run import monitor
 from bench.contract import Figures, public_data
+from bench.newsroom import Newsroom
 from bench.seeds import trained
 from engine import Prediction, Predictor, Progress, Recipe
 from engine.base_models import resolve
@@ -45,24 +45,22 @@ def run(*, seeds: int) -> Figures:
     """
     file = str(public_data("financial_phrasebank") / "50agree_test.csv")
     with Progress() as progress, TemporaryDirectory() as folder:
-        (news,) = trained(Recipe.load("recipes/finance_news.yaml"), 1, progress)
+        (newsroom,) = Newsroom.trained(1, progress)
         (own,) = trained(Recipe.load("recipes/bench/phrasebank.yaml"), 1, progress)
         rows, _ = labelled(own.folder, file)
         texts = [row.text for row in rows]
         place = Path(folder) / "feed.jsonl"
-        labeller, embedder = Predictor.open(news.folder), encoder()
+        models = newsroom.models()
         champion = Predictor.open(own.folder)
         stand_in = distilled(own, champion, progress)
         bert = _bert_base(Path(folder))
         works: dict[str, Callable[[Sequence[str]], Any]] = {
-            "monitor": lambda some: monitor(
-                [File(str(_feed(place, some)))], Models([Cascade(labeller)], Vectors(embedder))
-            ),
+            "monitor": lambda some: monitor([File(str(_feed(place, some)))], newsroom.models()),
             "bert": lambda some: bert(list(some), batch_size=32),
             "champion": champion.predict,
             "cascade": lambda some: Cascade(champion, stand_in).predict(some),
-            "label": labeller.predict,
-            "embed": embedder.embed,
+            "label": models.champions[0].predict,
+            "embed": encoder().embed,
         }
         seconds = dict.fromkeys(works, 0.0)
         for start in range(0, len(texts), SLICE):

@@ -26,6 +26,7 @@ from apps.customer_service.talk import turn
 from engine import Store
 from engine.db import Database
 from engine.errors import InputError, KeelError
+from engine.feedback import rater_of
 from engine.service import Caller, Keys, Problem, Queue, Readiness, allow, create
 from engine.service.renewal import EVERY_S, Renewal, trusted
 
@@ -233,12 +234,20 @@ def _inbox(desks: Desks) -> APIRouter:
 
     @routes.post("/{id}/messages")
     def say(caller: Agent, id: Id, body: Said) -> dict[str, Any]:
-        """Answer the customer, and teach the bot."""
+        """Answer the customer, and teach the bot. Agents of one key are told apart by the names that they give."""
         desk = desks.conversations(caller.tenant)
         model = "" if body.intent is None else desks.bot(caller.tenant).models.intents_name or ""
         with _faults():
             before = desk.last(id)
-            desk.replied(id, body.agent, body.text, instead_of=body.instead_of, intent=body.intent, model=model)
+            desk.replied(
+                id,
+                body.agent,
+                body.text,
+                rater=rater_of(caller.name, body.agent),
+                instead_of=body.instead_of,
+                intent=body.intent,
+                model=model,
+            )
         return _state(desk, id, before)
 
     @routes.post("/{id}/give_back")

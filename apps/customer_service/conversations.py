@@ -130,6 +130,7 @@ class Conversations:
         agent: str,
         text: str,
         *,
+        rater: str,
         instead_of: int | None = None,
         intent: str | None = None,
         model: str = "",
@@ -137,6 +138,7 @@ class Conversations:
         """An agent's turn, with what it teaches, in one transaction.
 
         Args:
+            rater: whom what it teaches is from: by their key, not by the name alone that they give.
             instead_of: number of the bot's turn that this should have been.
             intent: what the customer asked about, before that turn or last, where the bot took it for something else.
             model: NAME@NUMBER that reads intents.
@@ -152,7 +154,7 @@ class Conversations:
                 answer = self._answer(connection, id, instead_of)
                 self._learn(
                     connection, id, next(iter(answer["models"]), ""), asked.text if asked else "", _said(answer),
-                    kind="edit", rater=agent, correction={"text": text},
+                    kind="edit", rater=rater, correction={"text": text},
                 )  # fmt: skip
             if intent is not None:
                 if asked is None:
@@ -160,7 +162,7 @@ class Conversations:
                 why = self._why(connection, id, asked.number)
                 said = {"intent": {"label": why["intent"], "probability": why["intent_probability"]}} if why else {}
                 told = {"intent": intent}
-                self._learn(connection, id, model, asked.text, said, kind="correction", rater=agent, correction=told)
+                self._learn(connection, id, model, asked.text, said, kind="correction", rater=rater, correction=told)
 
     def _happen(
         self, connection: Connection, id: str, event: Event, text: str = "", agent: str | None = None, lang: str = "en"

@@ -17,9 +17,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from apps.finance_monitor import changelog, charts, events, opinions
+from apps.finance_monitor import changelog, charts, events, explained, opinions
 from apps.finance_monitor.inbox import Full, Inbox
-from apps.finance_monitor.meter import Meter
+from apps.finance_monitor.meter import ROUTES, Meter
+from apps.finance_monitor.pulse import Pulse
 from apps.finance_monitor.series import rfc3339
 from apps.finance_monitor.signed import Signed
 from apps.finance_monitor.silences import Silences, parsed
@@ -49,7 +50,7 @@ Time = Annotated[datetime, AfterValidator(_utc)]
 class NewSilence(BaseModel):
     key: str = Field(description="topic:NAME, company:NAME, all:all, or * for every key", max_length=300)
     starts: Time | None = Field(None, description="By default now, as the feed tells the time.")
-    hours: float | None = Field(None, gt=0, le=24 * 366)
+    hours: float | None = Field(None, gt=0, le=24 * 366, description="Needed where neither ends nor weekly is given.")
     ends: Time | None = None
     weekly: str | None = Field(None, description="A maintenance window in UTC: sat 22:00-04:00", max_length=40)
     reason: str = Field("", max_length=1000)
@@ -71,23 +72,29 @@ def application(
     queue: Queue,
     sinks: Sequence[Sink] = (),
     secret: bytes | None = None,
+    tenant: str = "default",
     per_minute: int = 600,
     ended: Callable[[], bool] = lambda: False,
 ) -> tuple[FastAPI, Meter]:
     """The whole service, and the meter that a monitor tells of its chunks.
 
     Args:
+        queue: of two threads at least, or pushed news waits while an alert is explained.
         sinks: those that the monitor sends changes to.
         secret: pushed news must be signed with, beside its sender's key.
+        tenant: whose news these are; for keys of others there are none.
         ended: whether the server is about to stop, which open streams wait for.
     """
     from engine import __version__
 
     keys = Keys(database)
-    app = create("finance-monitor", keys, queue=queue, per_minute=per_minute, version=__version__, local=True)
+    app = create(
+        "finance-monitor", keys, queue=queue, per_minute=per_minute, version=__version__, local=True, tenant=tenant
+    )
     meter = Meter(app.state.service.registry, database, sinks)
     app.include_router(_items(inbox, Signed(secret) if secret else None))
     app.include_router(_alerts(database))
+    app.include_router(explained.routes(database))
     app.include_router(_figures(database, meter))
     app.include_router(_silences(database))
     app.include_router(opinions.routes(database))
@@ -155,7 +162,7 @@ def _alerts(database: Database) -> APIRouter:
 
     @routes.get("/{id}")
     def alert(caller: Desk, id: Id) -> list[dict[str, Any]]:
-        """All changes of an alert, in order; `silence`: what hid a change from the sinks."""
+        """All changes of an alert, in order; `silence`: what hides a change from the sinks."""
         with database.read() as connection:
             found = changelog.of(connection, id)
         if not found:
@@ -208,10 +215,20 @@ def _figures(database: Database, meter: Meter) -> APIRouter:
             "time": rfc3339(now),
             "newest": rfc3339(pulse.event) if pulse and pulse.event else None,
             **{name: getattr(pulse, name) if pulse else 0 for name in counted},
+            "routes": {route: pulse.routes.get(route, 0) if pulse else 0 for route in ROUTES},
+            "repeats": pulse.repeats if pulse else 0,
+            "pending": _pending(pulse),
             "undelivered": meter.undelivered(),
+            "given_up": meter.given_up(),
         }
 
     return routes
+
+
+def _pending(pulse: Pulse | None) -> list[dict[str, Any]]:
+    """Keys that may be about to surge, the likeliest first."""
+    found = sorted(pulse.pending.items(), key=lambda one: one[1]) if pulse else []
+    return [{"key": asdict(key), "p_value": p_value} for key, p_value in found]
 
 
 def _silences(database: Database) -> APIRouter:
@@ -227,7 +244,7 @@ def _silences(database: Database) -> APIRouter:
 
     @routes.post("", status_code=201)
     def silence(caller: Desk, body: NewSilence) -> dict[str, Any]:
-        """Keep alerts of a key from the sinks for a time."""
+        """Keep alerts of a key from the sinks for a time; what still fires at its end is told then."""
         with database.write() as connection:
             starts = body.starts or charts.now(connection)
             ends = starts + timedelta(hours=body.hours) if body.hours else body.ends

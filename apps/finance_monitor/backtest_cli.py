@@ -29,10 +29,11 @@ def backtest(
     ] = None,
     mapping: options.Mapping = None,
     false_alarms_per_day: options.Budget = 0.5,
+    calendar: options.Calendar = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Try other budgets too; the news is labelled once.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots here, which needs nothing else.")] = None,
     companies: options.Companies = None,
-    dead_letters: options.Dead = options.DEAD,
+    dead_letters: options.Dead = None,
     as_json: options.Json = False,
 ) -> None:
     """Score the alarms on a feed whose surges and decoys are known.
@@ -45,11 +46,15 @@ def backtest(
     from apps.finance_monitor.chance import chance
     from apps.finance_monitor.feeds import named
     from apps.finance_monitor.mapping import Mapping
+    from apps.finance_monitor.season import free_days
     from apps.finance_monitor.trial import BUDGETS, Trial
 
     planted = None if events is None else scoring.events(events)
     shape = Mapping.load(mapping) if mapping else None
-    history = _history([named(one, mapping=shape) for one in feed], companies, dead_letters, quiet=as_json)
+    if calendar:
+        free_days(calendar)  # a name that is none is told before the news is labelled
+    sources = [named(one, mapping=shape) for one in feed]
+    history = _history(sources, companies, options.dead_letters(dead_letters), calendar, quiet=as_json)
     trial = Trial.of(history, planted, false_alarms_per_day)
     against = chance(trial.course, trial.score) if trial.score else None
     others = [Trial.of(history, planted, budget) for budget in BUDGETS] if sweep else []
@@ -66,7 +71,9 @@ def backtest(
         typer.echo(f"plots in {html}", err=as_json)
 
 
-def _history(sources: Sequence[Source], companies: Path | None, dead_letters: Path, *, quiet: bool) -> History:
+def _history(
+    sources: Sequence[Source], companies: Path | None, dead_letters: Path, calendar: str | None, *, quiet: bool
+) -> History:
     from apps.finance_monitor import run, watchfile
     from apps.finance_monitor.history import History
     from apps.finance_monitor.watchlist import WatchList
@@ -76,7 +83,7 @@ def _history(sources: Sequence[Source], companies: Path | None, dead_letters: Pa
         listed = watchfile.read(companies) if companies else WatchList()
         loaded = run.models(progress)
         progress.stage(f"reading {', '.join(source.name for source in sources)}")
-        return History.read(sources, loaded, listed, dead_letters)
+        return History.read(sources, loaded, listed, dead_letters, calendar)
 
 
 def _tell(trial: Trial, against: Chance | None, others: Sequence[Trial]) -> None:

@@ -47,6 +47,11 @@ class Cascade:
     def version(self) -> Version | None:
         return self.champion.version
 
+    @property
+    def repeated(self) -> int:
+        """Texts so far that were answered from memory."""
+        return self._repeats.repeated
+
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One result a text, in order; the same text gets the same result, unless under overload."""
         if self.overloaded and self._linear:

@@ -21,7 +21,7 @@ class Told:
     alert: dict[str, Any]
     """As its `as_dict` gave it."""
     silence: str | None
-    """What hid it from the sinks."""
+    """What hides it from the sinks; None: they are told of it."""
 
     @property
     def time(self) -> datetime:
@@ -66,10 +66,10 @@ def last(connection: Connection) -> int:
 
 
 def _changes() -> Select[Any]:
-    changes, silenced = tables.changes, tables.silenced
-    return select(changes, silenced.c.silence).select_from(
-        changes.outerjoin(silenced, silenced.c.number == changes.c.number)
-    )
+    changes, heard = tables.changes, tables.heard
+    silence = select(heard.c.silence).where(heard.c.number == changes.c.number)
+    silence = silence.order_by(heard.c.silence.is_not(None), heard.c.place).limit(1)  # told later is told
+    return select(changes, silence.scalar_subquery().label("silence"))
 
 
 def _told(row: Row[Any]) -> Told:

@@ -14,7 +14,7 @@ from apps.finance_monitor.replay import Replay, Settings, replay, without
 from apps.finance_monitor.run import CHUNK, Models
 from apps.finance_monitor.verification import Verdict
 from apps.finance_monitor.watchlist import WatchList
-from engine import Progress, Store
+from engine import Progress, Store, load
 from engine.explain import Explainer, Explanation
 
 
@@ -60,16 +60,21 @@ def checked(
     """Alerts of the same models and settings, verified.
 
     Args:
+        sources: none: the news is what is known.
         known: news that keeps the labels that it has here.
         explained: whether to say why they fired.
     """
     reference = verification.check_model(told[0]["model"], Store())
-    progress.stage(f"reading {', '.join(source.name for source in sources)} with {reference}")
     beside = told[0]["model"].get("beside")
-    models = run.loaded(reference, beside and [verification.check_model(one, Store()) for one in beside])
-    items, anew = _labelled(sources, models, known, settings.companies)
+    others = beside and [verification.check_model(one, Store()) for one in beside]
+    items, anew, labeller = known, 0, None
+    if sources:
+        progress.stage(f"reading {', '.join(source.name for source in sources)} with {reference}")
+        models = run.loaded(reference, others)
+        items, anew = _labelled(sources, models, known, settings.companies)
+        labeller = models.champions[0]
     seen = replay(items, settings, told[0]["model"], told[0].get("settings"))
-    explainer = Explainer(models.champions[0]) if explained else None
+    explainer = Explainer(labeller or load(reference)) if explained else None
     found = []
     for one in told:
         deciding, words = None, list[Explanation]()

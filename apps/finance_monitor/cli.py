@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.finance_monitor import backtest_cli, options, serve_cli, silence_cli, verify_cli
+from apps.finance_monitor import backtest_cli, options, resend_cli, serve_cli, silence_cli, verify_cli
 from engine import errors
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ app = typer.Typer(
     "Example: finance-monitor --feed news.jsonl --alerts alerts.jsonl",
 )
 verify_cli.add(app)
-UseCascade = Annotated[
-    bool, typer.Option("--cascade/--no-cascade", help="Leave titles that a cheap model is sure of to it.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -67,13 +64,7 @@ def follow_feed(
             "100,000 items at a time are put in order.",
         ),
     ] = 5.0,
-    keep_items: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Days of the feed's time that --state holds items, for verify and for the next version; 0: for ever.",
-        ),
-    ] = 90.0,
+    keep_items: options.KeepItems = 90.0,
     false_alarms_per_day: options.Budget = 0.5,
     webhook: options.Webhooks = None,
     slack: options.Slacks = None,
@@ -83,12 +74,12 @@ def follow_feed(
     calendar: options.Calendar = None,
     notices: options.Notices = False,
     companies: options.Companies = None,
-    cascade: UseCascade = False,
+    cascade: options.Cascade = False,
     backlog: Annotated[
         int,
         typer.Option(min=64, help="Items that may wait, with --follow, before the cheap model labels all of them."),
     ] = 2000,
-    dead_letters: options.Dead = options.DEAD,
+    dead_letters: options.Dead = None,
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="Draw trends and alerts on the terminal while the news is read.")
     ] = False,
@@ -113,7 +104,7 @@ def follow_feed(
         mapping=mapping,
         poll=poll,
         companies=companies,
-        dead_letters=dead_letters,
+        dead_letters=options.dead_letters(dead_letters, state),
         quiet=as_json,
         follow=follow,
         log=alerts if live else None,
@@ -148,6 +139,7 @@ app.command()(backtest_cli.backtest)
 app.command("serve")(serve_cli.serve)
 app.add_typer(serve_cli.keys, name="keys")
 app.add_typer(silence_cli.silence, name="silence")
+app.command("resend")(resend_cli.resend)
 
 
 @app.command("train")
@@ -274,8 +266,10 @@ def _document(result: Result) -> dict[str, Any]:
         "overload_items": tally.routes["overload"],
         "late": result.arrivals.late,
         "duplicates": result.arrivals.duplicates,
+        "held": result.arrivals.held,
         "dead_letters": result.dead,
         "undelivered": result.waiting,
+        "given_up": result.given_up,
     }
 
 

@@ -40,13 +40,13 @@ class Companies:
         item, label = labelled.item, labelled.label
         if labelled.companies is None:
             bad = label is not None and label.counts_as_negative
-            return dict.fromkeys(self.find(item.title, item.tickers, item.time), bad)
+            return dict.fromkeys(self.find(item.title, item.tickers, labelled.time), bad)
         news = label is not None and label.is_news
         found: dict[str, bool] = {}
         for one in labelled.companies:
             name = one.name if one.name in self._watched else self._long_form(one.name)
             found[name] = found.get(name, False) or (news and one.sentiment == "negative")
-        self._remember(found, item.time)
+        self._remember(found, labelled.time)
         return found
 
     def find(self, title: str, symbols: Iterable[str], now: datetime) -> tuple[str, ...]:

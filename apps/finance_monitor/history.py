@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.feeds.source import Source, chunks
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.labels import Labelled
-from apps.finance_monitor.lines import Lines
+from apps.finance_monitor.letters import Letters
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.run import CHUNK, Models
 from apps.finance_monitor.stories import Stories
@@ -50,41 +51,49 @@ class History:
     Attributes:
         companies: the watch list.
         model: what labelled them, for the alerts.
+        calendar: country whose public holidays are taken for Sundays.
     """
 
     items: Sequence[Labelled]
     companies: WatchList = field(default_factory=WatchList)
     model: dict[str, Any] = field(default_factory=dict)
+    calendar: str | None = None
 
     @classmethod
     def read(
-        cls, sources: Sequence[Source], models: Models, companies: WatchList, dead_letters: Path | None
+        cls,
+        sources: Sequence[Source],
+        models: Models,
+        companies: WatchList,
+        dead_letters: Path | None,
+        calendar: str | None = None,
     ) -> History:
         """Label feeds that are read to their end.
 
         Raises:
             InputError: one cannot be read, or they hold no news.
         """
-        arrivals, dead, reader = Arrivals(None), Lines(dead_letters), models.reader(companies)
+        arrivals = Arrivals(None, held=sys.maxsize)  # all of it is kept anyway
+        dead, reader = Letters(dead_letters), models.reader(companies)
+        ordered: list[Labelled] = []
         try:
             for chunk in chunks(sources, CHUNK):
                 found = [entry.found for entry in chunk]
                 dead.write(json.dumps(vars(one), ensure_ascii=False) for one in found if isinstance(one, DeadLetter))
                 items = [one for one in found if isinstance(one, NewsItem)]
                 for item in labels.label(items, models.labellers, models.embedder, reader):
-                    for _ in arrivals.add(item):
-                        pass  # nothing is complete before the end
+                    ordered += arrivals.add(item)
         finally:
             dead.close()
-        ordered = list(arrivals.rest())
+        ordered += arrivals.rest()
         if not ordered:
             read = ", ".join(source.name for source in sources)
             raise InputError(f"{read}: no news to test on; the lines are in {dead_letters}, each with what is wrong")
-        return cls(ordered, companies, models.lineage())
+        return cls(ordered, companies, models.lineage(), calendar)
 
     def replay(self, budget: float) -> Course:
         """Run the monitor anew under so many false alarms a day."""
-        alarms = _Watched(self.model, budget=budget)
+        alarms = _Watched(self.model, budget=budget, calendar=self.calendar)
         monitor = Monitor(Stories(), Companies(self.companies), alarms)
         alerts = {alert.id: alert for told in (monitor.take(self.items), monitor.end()) for alert in told}
         return Course(list(alerts.values()), alarms.steps, alarms.counts)
@@ -93,8 +102,8 @@ class History:
 class _Watched(Alarms):
     """Alarms that note what they are shown."""
 
-    def __init__(self, model: dict[str, Any], *, budget: float) -> None:
-        super().__init__(model, budget=budget)
+    def __init__(self, model: dict[str, Any], *, budget: float, calendar: str | None) -> None:
+        super().__init__(model, budget=budget, calendar=calendar)
         self.steps: list[datetime] = []
         self.counts: dict[Key, dict[datetime, int]] = defaultdict(dict)
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 
 from apps.finance_monitor import tables
-from apps.finance_monitor.items import Bad, parse
+from apps.finance_monitor.items import Bad, NewsItem, parse
+from apps.finance_monitor.mapping import Mapping
 from engine.db import Database
 
 ROOM = 100_000
@@ -37,16 +38,31 @@ class Verdict:
     reason: str | None = None
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A pushed line.
+
+    Attributes:
+        item: the id of the news item on it, which it holds in Keel's own shape; None: it is kept as it came.
+    """
+
+    number: int
+    line: bytes
+    item: str | None
+
+
 class Inbox:
     """Threads of one process may share it; no other process may write to it.
 
     Args:
         room: lines that may wait.
+        mapping: how items of another shape are read; they are kept in Keel's, whatever the next start's mapping.
     """
 
-    def __init__(self, database: Database, *, room: int = ROOM) -> None:
+    def __init__(self, database: Database, *, room: int = ROOM, mapping: Mapping | None = None) -> None:
         self._database = database
         self._room = room
+        self._mapping = mapping
         self._lock = threading.Lock()  # numbers become visible in their order: a reader passes over none
 
     def put(self, lines: Iterable[bytes]) -> list[Verdict]:
@@ -56,8 +72,8 @@ class Inbox:
             Full: there is no room for them.
         """
         table = tables.inbox
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        judged = [(line, _judge(line)) for line in (_received(line, now) for line in lines)]
+        now = datetime.now(UTC).replace(microsecond=0)
+        judged = [self._judged(line, now) for line in lines]
         with self._lock, self._database.write() as connection:
             waiting = connection.execute(select(func.count()).select_from(table)).scalar_one()
             if waiting + len(judged) > self._room:
@@ -70,20 +86,42 @@ class Inbox:
                 known.add(verdict.id)
         return [verdict for _, verdict in judged]
 
-    def waiting(self, after: int, limit: int) -> list[tuple[int, bytes]]:
-        """The next lines with their numbers."""
+    def waiting(self, after: int, limit: int) -> list[Waiting]:
+        """The next lines."""
         table = tables.inbox
         query = select(table).where(table.c.number > after).order_by(table.c.number).limit(limit)
         with self._database.read() as connection:
-            return [(row.number, bytes(row.data)) for row in connection.execute(query)]
+            return [Waiting(row.number, bytes(row.data), row.item) for row in connection.execute(query)]
+
+    def read(self, one: Waiting) -> NewsItem:
+        """The news item of a line.
+
+        Raises:
+            Bad: there is none, as its sender was told.
+        """
+        return parse(one.line, self._mapping.item if self._mapping and one.item is None else None)
 
     def forget(self, up_to: int) -> None:
         """Delete what was read and committed."""
         with self._database.write() as connection:
             connection.execute(tables.inbox.delete().where(tables.inbox.c.number <= up_to))
 
+    def _judged(self, line: bytes, now: datetime) -> tuple[bytes, Verdict]:
+        """The line as it is kept, with its time of receipt, and what becomes of it."""
+        try:
+            line = _mapped(line, self._mapping, now) if self._mapping else _received(line, now)
+            return line, Verdict(parse(line).id, "accepted")
+        except Bad as fault:
+            return line, Verdict(None, "dead letter", str(fault))
 
-def _received(line: bytes, now: str) -> bytes:
+
+def _mapped(line: bytes, mapping: Mapping, now: datetime) -> bytes:
+    found = parse(line, mapping.item)
+    told = found.received != found.published
+    return json.dumps((found if told else replace(found, received=now)).as_dict(), ensure_ascii=False).encode()
+
+
+def _received(line: bytes, now: datetime) -> bytes:
     """The line with its time of receipt, unless it tells one: a publisher's clock is measured by it."""
     try:
         values = json.loads(line)
@@ -91,11 +129,4 @@ def _received(line: bytes, now: str) -> bytes:
         return line
     if not isinstance(values, dict) or values.get("received"):
         return line
-    return json.dumps({**values, "received": now}).encode()
-
-
-def _judge(line: bytes) -> Verdict:
-    try:
-        return Verdict(parse(line).id, "accepted")
-    except Bad as fault:
-        return Verdict(None, "dead letter", str(fault))
+    return json.dumps({**values, "received": now.isoformat()}).encode()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 MAX_LINE = 1_000_000
 """Bytes of the longest line read; of a longer one only the start is kept, for the dead letter."""
-MAX_SHOWN = 500
-"""Characters of a dead letter's text."""
 IDS = ("id", "corrects", "retracts")
 """Fields that may be whole numbers."""
 YEARS = (1900, 2200)
@@ -37,9 +35,19 @@ class NewsItem:
     """Id of the item that this one takes back."""
 
     @property
+    def revises(self) -> bool:
+        """Whether it corrects an earlier item or takes it back."""
+        return self.corrects is not None or self.retracts is not None
+
+    @property
     def time(self) -> datetime:
         """Event time: when it was published, or received where the publisher's clock runs ahead."""
         return self.received if self.published > self.received + CLOCK_SKEW else self.published
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields as `item` reads them."""
+        times = {"published": self.published.isoformat(), "received": self.received.isoformat()}
+        return {**asdict(self), **times}
 
 
 @dataclass(frozen=True)
@@ -119,9 +127,9 @@ def item(values: dict[str, Any]) -> NewsItem:
 
 
 def letter(file: str, line: int | None, reason: object, raw: bytes | str, entry: str | None = None) -> DeadLetter:
-    """A dead letter with the start of its text."""
-    text = raw if isinstance(raw, str) else raw[:MAX_SHOWN].decode("utf-8", "replace")
-    return DeadLetter(file, line, str(reason), text[:MAX_SHOWN], entry)
+    """A dead letter with its text, whole up to `MAX_LINE`: of what was pushed or queued there is no other copy."""
+    text = raw if isinstance(raw, str) else raw[:MAX_LINE].decode("utf-8", "replace")
+    return DeadLetter(file, line, str(reason), text[:MAX_LINE], entry)
 
 
 def _text(values: dict[str, Any], field: str) -> str:

@@ -29,13 +29,13 @@ from typing import Any, TextIO
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from apps.finance_monitor import changelog, charts, tables
+from apps.finance_monitor import changelog, charts, tables, undelivered
 from apps.finance_monitor.arrivals import Arrivals
+from apps.finance_monitor.hearing import Hearing
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.labels import Label, Labelled
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.series import Point
-from apps.finance_monitor.silences import Silences
 from apps.finance_monitor.towards import Towards
 from engine.errors import InputError
 
@@ -92,6 +92,8 @@ class Journal:
         self._keep_items = keep_items
         self._items = 0
         self._kept = 0
+        self._heard: datetime | None = None
+        """Event time up to which it is noted whether sinks hear of alerts."""
 
     def close(self) -> None:
         if self._held:
@@ -131,6 +133,7 @@ class Journal:
                 self._items = row.number
             if not kept:
                 self._number(connection, state)
+        self._heard = state.monitor.tally.last
         return state
 
     def write(
@@ -156,18 +159,24 @@ class Journal:
                 connection.execute(tables.items.insert(), rows)
             if dead:
                 connection.execute(tables.dead.insert(), [{"data": _json(vars(letter))} for letter in dead])
+            hearing = Hearing(connection, self._heard)
             for change in changes:
                 row = {"alert": change.alert, "revision": change.revision, "status": change.status, "data": change.line}
                 insert = tables.changes.insert().values(**row).returning(tables.changes.c.number)
-                Silences(connection).mark(connection.execute(insert).scalar_one(), json.loads(change.line))
+                hearing.take(connection.execute(insert).scalar_one(), change.line)
+            if now := state.monitor.tally.last:
+                hearing.until(now)
             charts.write(connection, points)
             self._items += len(items)
             if self._items - self._kept >= KEPT_EVERY:
                 self._keep(connection, state)
+        self._heard = now
 
     def keep(self, state: State) -> None:
         """Keep the state as it is now, so that the next start takes no item again."""
         with self.database.write() as connection:
+            if self._heard:
+                Hearing(connection, self._heard).until(self._heard)
             self._keep(connection, state)
 
     def changes(self) -> Iterator[str]:
@@ -181,6 +190,11 @@ class Journal:
                 (one.alert for one in changelog.latest(connection)), key=lambda one: (one["opened"], one["id"])
             )
         return {one["id"]: one for one in told}
+
+    def given_up(self) -> dict[str, int]:
+        """Sink -> changes that it refused too often."""
+        with self.database.read() as connection:
+            return undelivered.counts(connection)
 
     def dead(self) -> Iterator[str]:
         """Lines of all dead letters so far, in order."""
@@ -231,9 +245,7 @@ class Journal:
 def _row(one: Labelled) -> dict[str, Any]:
     item = one.item
     data = {
-        **asdict(item),
-        "published": item.published.isoformat(),
-        "received": item.received.isoformat(),
+        **item.as_dict(),
         "language": one.language,
         "label": asdict(one.label) if one.label else None,
         "companies": None if one.companies is None else [[each.name, each.sentiment] for each in one.companies],
@@ -300,12 +312,21 @@ def recorded_in(where: str) -> list[Labelled]:
         InputError: there is no such state, or the first of its items are no longer kept.
     """
     with _reading(where) as connection:
-        rows = connection.execute(select(tables.items).order_by(tables.items.c.number)).all()
-    if rows and rows[0].number != 1:
+        found = recorded(connection)
+    if found is None:
         raise InputError(
             f"--state {where}: no longer holds the first news that it read, and what came later hangs on it; "
             "use: finance-monitor verify ALERT --feed FILE"
         )
+    return found
+
+
+def recorded(connection: Connection) -> list[Labelled] | None:
+    """All items, in the order that they came in; None: the first of them are no longer kept."""
+    number = tables.items.c.number
+    if connection.execute(select(func.min(number))).scalar_one() not in (None, 1):
+        return None
+    rows = connection.execute(select(tables.items).order_by(number))
     return [_labelled(row.data, row.vector) for row in rows]
 
 
@@ -328,10 +349,7 @@ def alert_in(where: str, name: str) -> dict[str, Any]:
 
 @contextmanager
 def _reading(where: str) -> Iterator[Connection]:
-    file = where.removeprefix("sqlite:///")
-    if "://" not in file and not Path(file).is_file():
-        raise InputError(f"--state {where}: no such file; name the one that the monitor was given")
-    database = tables.opened(file)
+    database = tables.existing(where)
     try:
         with database.read() as connection:
             yield connection

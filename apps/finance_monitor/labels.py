@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from apps.finance_monitor.cascade import CHEAP, OVERLOAD, Cascade
 from apps.finance_monitor.items import NewsItem
@@ -48,6 +49,13 @@ class Labelled:
     """Unit sentence vector, shape (width,), of a title on a topic; none under overload."""
     companies: tuple[Towards, ...] | None = None
     """None: no model reads companies; they are known by capitals, and the label is that of each."""
+    placed: datetime | None = None
+    """Event time that it was given instead of its own."""
+
+    @property
+    def time(self) -> datetime:
+        """Event time at which it counts."""
+        return self.placed or self.item.time
 
 
 def label(

@@ -8,6 +8,8 @@ fields:
   title: [headline, headlines.0.value]    # the first of them that holds something
   tickers: organisations.*.symbols.*.ticker
   source: =Example Wire                   # the same for all
+version: {at: version, values: [1]}       # another version than these corrects the item of the same id
+retracted: {at: pubstatus, values: [canceled]}      # one of these takes it back
 """
 
 from __future__ import annotations
@@ -28,8 +30,21 @@ FORMATS = ("jsonl", "csv")
 FIELDS = tuple(each.name for each in fields(NewsItem))
 REQUIRED = ("id", "published", "title")
 TIMES = ("published", "received")
-_TOP = ("format", "delimiter", "time", "fields")
+_TOP = ("format", "delimiter", "time", "fields", "version", "retracted")
 _BETWEEN_TICKERS = re.compile(r"[\s,;|]+")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that tells what an item does to an earlier one of its id.
+
+    Attributes:
+        at: places that may hold it.
+        values: that it may have, as texts.
+    """
+
+    at: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,16 @@ class Mapping:
     """As `strptime` reads it; None: RFC 3339."""
     zone: tzinfo | None = None
     """Of times that name none."""
+    version: Mark = Mark()
+    """Number of an item's version, and that of the first; a later one corrects what there was of its id before."""
+    retracted: Mark = Mark()
+    """State of an item, and those that take back what there was of its id before."""
+
+    @property
+    def places(self) -> list[str]:
+        """All that an item is read from, without constants."""
+        found = (*self.fields.values(), self.version.at, self.retracted.at)
+        return [place for places in found for place in places if not place.startswith("=")]
 
     @classmethod
     def load(cls, name: str) -> Mapping:
@@ -76,17 +101,39 @@ class Mapping:
             Bad: a field is missing or of another type; with the place that the mapping takes it from.
         """
         try:
-            return item({ours: self._value(ours, places, values) for ours, places in self.fields.items()})
+            found = {ours: self._value(ours, places, values) for ours, places in self.fields.items()}
+            return item(self._revised(found, values))
         except Bad as fault:
             places = self.fields.get(fault.field or "", ())
             raise Bad(f"{fault}; {self.name} takes it from {' or '.join(places)}" if places else str(fault)) from None
 
-    def _value(self, ours: str, places: tuple[str, ...], values: dict[str, Any]) -> Any:
+    def _revised(self, found: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+        """The fields, where they revise what there was of the id before, under an id of their own."""
+        first = found["id"]
+        if first in (None, "") or type(first) not in (str, int):
+            return found  # it has no id, as is told later
+        if self._told(self.retracted, values) in self.retracted.values:
+            title = found["title"] or f"{first} is taken back"
+            return {**found, "id": f"{first}#retracted", "title": title, "corrects": None, "retracts": first}
+        version = self._told(self.version, values)
+        if not version or version in self.version.values:
+            return found
+        return {**found, "id": f"{first}#{version}", "corrects": first}
+
+    def _told(self, mark: Mark, values: dict[str, Any]) -> str:
+        value = self._first(mark.at, values)
+        return "" if value is None else str(value).strip()
+
+    def _first(self, places: tuple[str, ...], values: dict[str, Any]) -> Any:
         value = None
         for place in places:
             value = self._at(place, values)
             if value not in (None, "", []):
                 break
+        return value
+
+    def _value(self, ours: str, places: tuple[str, ...], values: dict[str, Any]) -> Any:
+        value = self._first(places, values)
         if ours == "tickers":
             return _tickers(value)
         if ours in TIMES and isinstance(value, str) and value.strip():
@@ -126,7 +173,9 @@ class _Read:
         places = {ours: self._places(f"fields.{ours}", value) for ours, value in given.items() if ours in FIELDS}
         for missing in (each for each in REQUIRED if each not in given):
             self.faults.append(f"fields.{missing}: missing; every item needs {', '.join(REQUIRED)}")
-        return Mapping(name, places, form, delimiter, self._format(times.get("format")), self._zone(times.get("zone")))
+        shape = self._format(times.get("format")), self._zone(times.get("zone"))
+        marks = [self._mark(key, values[key]) if key in values else Mark() for key in ("version", "retracted")]
+        return Mapping(name, places, form, delimiter, *shape, *marks)
 
     def _keys(self, path: str, value: Any, known: tuple[str, ...]) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -152,6 +201,14 @@ class _Read:
                     f"{path}: {place!r} is no place; write body_text, headlines.0.value, or =text for a constant"
                 )
         return tuple(str(place) for place in places)
+
+    def _mark(self, path: str, value: Any) -> Mark:
+        given = self._keys(path, value, ("at", "values"))
+        known = given.get("values")
+        known = known if isinstance(known, list) else [known]
+        if not known or any(type(one) not in (str, int) for one in known):
+            self.faults.append(f"{path}.values: {known!r}; write the values that count, as [1] or [canceled]")
+        return Mark(self._places(f"{path}.at", given.get("at")), tuple(str(one) for one in known))
 
     def _format(self, value: Any) -> str | None:
         if value is None:

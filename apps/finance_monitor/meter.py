@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from apps.finance_monitor import changelog
+from apps.finance_monitor import changelog, undelivered
+from apps.finance_monitor.cascade import CHEAP, OVERLOAD
 from apps.finance_monitor.queues import queues, waiting
 from apps.finance_monitor.sinks import Sink
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from apps.finance_monitor.pulse import Pulse
     from engine.db import Database
 
+ROUTES = ("model", CHEAP, OVERLOAD)
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -48,6 +50,11 @@ class Meter:
         """Sink -> changes that it has not been told yet."""
         return waiting(self._database, self._queues, self.pulse.event if self.pulse else None)
 
+    def given_up(self) -> dict[str, int]:
+        """Sink -> changes that it refused too often."""
+        with self._database.read() as connection:
+            return undelivered.counts(connection)
+
     def describe(self) -> list[Metric]:
         return []  # or the registry would ask the database for their names
 
@@ -61,6 +68,14 @@ class Meter:
         }
         for name, (text, count) in counts.items():
             yield CounterMetricFamily(f"keel_news_{name}", text, value=count)
+        routes = CounterMetricFamily("keel_news_labelled", "News items by who labelled them.", labels=["route"])
+        for route in ROUTES:
+            routes.add_metric([route], pulse.routes.get(route, 0) if pulse else 0)
+        yield routes
+        text = "Titles answered from memory, since the models were loaded."
+        yield CounterMetricFamily("keel_news_repeats", text, value=pulse.repeats if pulse else 0)
+        text = "Topics and companies that may be about to surge."
+        yield GaugeMetricFamily("keel_news_pending_keys", text, value=len(pulse.pending) if pulse else 0)
         if pulse and pulse.event:
             behind = (datetime.now(UTC) - pulse.event).total_seconds()
             yield GaugeMetricFamily("keel_news_event_lag_seconds", "Clock less newest event time.", value=behind)
@@ -73,3 +88,9 @@ class Meter:
         for sink, count in self.undelivered().items():
             left.add_metric([sink], count)
         yield left
+        lost = GaugeMetricFamily(
+            "keel_news_given_up_changes", "Changes that a sink refused too often.", labels=["sink"]
+        )
+        for sink, count in self.given_up().items():
+            lost.add_metric([sink], count)
+        yield lost

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from apps.finance_monitor.alarms import SURGES, Alarms
 from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.companies import Companies
+from apps.finance_monitor.editions import Editions
 from apps.finance_monitor.labels import PRICE_RECAP, Labelled
 from apps.finance_monitor.notices import Notices
 from apps.finance_monitor.series import Point, Steps
@@ -55,6 +56,7 @@ class Monitor:
         self.points: list[Point] = []
         self.companies = companies
         self._stories = stories
+        self._editions = Editions()
         self.notices = Notices()
         self._window = Window()
         self._steps = Steps()
@@ -63,7 +65,7 @@ class Monitor:
     def take(self, items: Iterable[Labelled]) -> Iterator[Alert]:
         """Alerts as they open, change and end while items go by."""
         for item in items:
-            yield from self._advance(item.item.time)
+            yield from self._advance(item.time)
             self._take(item)
 
     def end(self) -> Iterator[Alert]:
@@ -86,6 +88,7 @@ class Monitor:
         while now >= self._next:
             if now - self._next > SILENT and not self.alarms.firing:  # a gap in history, or a clock gone mad
                 self._next = _step_after(now - SILENT)
+            self._editions.forget(self._next)
             came = self._window.close(self._next)
             self.points += self._steps.points(self._next, came, self.alarms.baseline)
             surges = self.alarms.step(self._next, self._window, came)
@@ -96,19 +99,25 @@ class Monitor:
             self._next += STEP
 
     def _take(self, labelled: Labelled) -> None:
-        item, label, tally = labelled.item, labelled.label, self.tally
+        item, tally = labelled.item, self.tally
         tally.items += 1
-        tally.first, tally.last = tally.first or item.time, item.time
-        for earlier in filter(None, (item.retracts, item.corrects)):
-            tally.withdrawn += 1
-            self.alarms.withdraw(self._window.withdraw(earlier))
-        if item.retracts:
+        tally.first, tally.last = tally.first or labelled.time, labelled.time
+        fallen = self._editions.take(item, labelled.time)
+        if fallen is None:
             return
+        tally.withdrawn += item.revises
+        if not item.retracts:
+            self._tell(labelled)  # before what it corrects falls: the story goes on, and does not count anew
+        for earlier in fallen:
+            self.alarms.withdraw(self._window.withdraw(earlier))
+
+    def _tell(self, labelled: Labelled) -> None:
+        item, label, tally, now = labelled.item, labelled.label, self.tally, labelled.time
         if label is None:
             tally.unlabelled[labelled.language or "unknown"] += 1
             return
         tally.routes[label.route] += 1
-        told = self._stories.assign(item.id, item.title, labelled.vector, item.time)
+        told = self._stories.assign(item.id, item.title, labelled.vector, now)
         story = told.story
         for other in told.same:
             self._window.join(other, story)
@@ -121,12 +130,12 @@ class Monitor:
             tally.sentiments[label.sentiment] += 1
         about = self.companies.about(labelled)
         topics = [Key("topic", topic) for topic in label.topics]
-        self._window.add(item.time, story, (*topics, *(Key("company", name) for name in about)))
+        self._window.add(now, story, (*topics, *(Key("company", name) for name in about)))
         negative = [Key("company", name) for name, bad in about.items() if bad]
         if label.counts_as_negative:
             tally.negative_topics.update(label.topics)
             negative = [ALL, *topics, *negative]
-        mention = Mention(item.time, story, item.id, item.title, item.source, item.url)
+        mention = Mention(now, story, item.id, item.title, item.source, item.url)
         for key in negative:
             self._window.add_negative(key, mention)
 

@@ -13,6 +13,16 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout 
 Mapping = Annotated[
     str | None, typer.Option(help="A YAML file that tells how items of another shape are read; or ninjs, or csv.")
 ]
+Cascade = Annotated[
+    bool, typer.Option("--cascade/--no-cascade", help="Leave titles that a cheap model is sure of to it.")
+]
+KeepItems = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="Days of the feed's time that --state holds items, for verify and for the next version; 0: for ever.",
+    ),
+]
 Poll = Annotated[float, typer.Option(min=1, help="Seconds between two looks at a web feed.")]
 Companies = Annotated[
     Path | None,
@@ -26,8 +36,13 @@ Calendar = Annotated[
     str | None, typer.Option(help="A country whose public holidays are taken for Sundays, as US, GB or CN.")
 ]
 Notices = Annotated[bool, typer.Option("--notices", help="Tell of volume out of proportion and of slow drift as well.")]
-Dead = Annotated[Path, typer.Option(help="Where lines that are no news items go.")]
-DEAD = Path("dead_letters.jsonl")
+Dead = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where what is no news item is added, whole and with its reason; by default dead_letters.jsonl, or with a "
+        "file for --state STATE.dead_letters.jsonl."
+    ),
+]
 Webhooks = Annotated[
     list[str] | None,
     typer.Option("--webhook", help="Post alerts here in Alertmanager's shape, signed by KEEL_WEBHOOK_SECRET."),
@@ -48,6 +63,14 @@ EscalateTo = Annotated[
 EscalateAfter = Annotated[
     float, typer.Option(min=0, help="Minutes of event time after which an alert that still fires is escalated.")
 ]
+
+
+def dead_letters(given: Path | None, state: str | None = None) -> Path:
+    """Where a run's dead letters go: those of each state lie beside it."""
+    if given:
+        return given
+    file = state and state.removeprefix("sqlite:///")
+    return Path(f"{file}.dead_letters.jsonl") if file and "://" not in file else Path("dead_letters.jsonl")
 
 
 def print_json(value: Any) -> None:

@@ -1,8 +1,9 @@
 """Outbox: every change of an alert reaches every sink, in order, however often it takes.
 
 The changes lie in the journal, committed with the items that made them. Each sink has been told up to one of them; the
-next is tried until the sink takes it, with growing pauses, so that order holds. A change may be sent twice if the
-process dies between the sink's answer and its note of it: its id is the same, and the sink knows it by that.
+next is tried until the sink takes it, with growing pauses, so that order holds, or is given up for the sink after many
+tries, and kept until somebody has it sent again. A change may be sent twice if the process dies between the sink's
+answer and its note of it: its id is the same, and the sink knows it by that.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from apps.finance_monitor import tables
-from apps.finance_monitor.queues import queues, waiting
+from apps.finance_monitor import tables, undelivered
+from apps.finance_monitor.queues import Due, queues, waiting
 from apps.finance_monitor.sinks import Refused, Sink
 from engine.db import Database
 
 FIRST, LONGEST = 1.0, 300.0
 """Seconds after the first failed try, doubled each time, and at most."""
 TRIES = 20
-"""After so many a change is given up for that sink, and kept with the reason: over an hour."""
+"""After so many, about an hour, a change is given up for that sink, and kept with the reason."""
 POLL = 1.0
 _LOG = logging.getLogger(__name__)
 
@@ -83,14 +84,13 @@ class Outbox:
         with self._database.read() as connection:
             state = connection.execute(select(deliveries).where(deliveries.c.sink == sink.name)).one_or_none()
             told, attempts, due = (state.number, state.attempts, state.due) if state else (0, 0, 0.0)
-            change = self._queues[sink.name].next(connection, told, clock)
-            silenced = tables.silenced
-            hidden = change and connection.execute(select(silenced).where(silenced.c.number == change.number)).first()
+            again, queue = undelivered.first(connection, sink.name), self._queues[sink.name]
+            if again is None:
+                change = queue.next(connection, told, clock)
+            else:
+                change = queue.again(connection, told, again, clock)
         if change is None or time.time() < due:
             return False
-        if hidden:
-            self._note(sink, change.told, 0, 0.0)
-            return True
         alert = json.loads(change.data) | ({"escalated": change.why} if change.why else {})
         try:
             sink.send(change.message, alert)
@@ -101,18 +101,24 @@ class Outbox:
                 pause = max(min(self._first * 2 ** (attempts - 1), LONGEST), fault.wait)
                 self._note(sink, told, attempts, time.time() + pause)
                 return False
-            self._note(sink, change.told, 0, 0.0, given_up=(change.number, str(fault)))
+            self._note(sink, change.told, 0, 0.0, settled=change, fault=fault)
             return fault.final
-        self._note(sink, change.told, 0, 0.0)
+        self._note(sink, change.told, 0, 0.0, settled=change)
         return True
 
     def _note(
-        self, sink: Sink, told: int, attempts: int, due: float, *, given_up: tuple[int, str] | None = None
+        self,
+        sink: Sink,
+        told: int,
+        attempts: int,
+        due: float,
+        *,
+        settled: Due | None = None,
+        fault: Refused | None = None,
     ) -> None:
         with self._database.write() as connection:
             connection.execute(tables.deliveries.delete().where(tables.deliveries.c.sink == sink.name))
             row = {"sink": sink.name, "number": told, "attempts": attempts, "due": due}
             connection.execute(tables.deliveries.insert().values(**row))
-            if given_up:
-                number, reason = given_up
-                connection.execute(tables.undelivered.insert().values(sink=sink.name, number=number, reason=reason))
+            if settled:
+                undelivered.settle(connection, sink.name, settled.number, str(fault) if fault else None)

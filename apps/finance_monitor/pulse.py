@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -33,3 +33,7 @@ class Pulse:
     """Keys that may be about to surge -> their p-values."""
     points: Sequence[Point]
     """Of the steps that ended in the chunk."""
+    routes: Mapping[str, int] = field(default_factory=dict)
+    """Who labelled -> items: "model", "cheap", or "overload"."""
+    repeats: int = 0
+    """Titles that these models answered from memory since they were loaded; they are among the routes."""

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Connection, Select, exists, func, select
 
-from apps.finance_monitor import tables
+from apps.finance_monitor import hearing, tables, undelivered
 from apps.finance_monitor.sinks import Sink
 from apps.finance_monitor.sinks.escalation import Escalation, Moment, Moments
 from engine.db import Database
@@ -46,16 +46,23 @@ class Queue(Protocol):
         """Changes that it was not told yet."""
         ...
 
+    def again(self, connection: Connection, told: int, number: int, clock: datetime | None) -> Due:
+        """The change of that number once more, as it was sent."""
+        ...
+
 
 class All(Queue):
-    """Every change, one after the other: a sink is told up to the number of one."""
+    """Every change that is heard, once: a sink is told up to a place in the notes of them."""
 
     def next(self, connection: Connection, told: int, clock: datetime | None) -> Due | None:
-        return _change(connection, tables.changes.c.number > told)
+        row = connection.execute(_news(told).order_by(tables.heard.c.place).limit(1)).one_or_none()
+        return _change(connection, row.number, told=row.place) if row else None
 
     def left(self, connection: Connection, told: int, clock: datetime | None) -> int:
-        numbers = select(func.count()).where(tables.changes.c.number > told)
-        return int(connection.execute(numbers).scalar_one())
+        return int(connection.execute(select(func.count()).select_from(_news(told).subquery())).scalar_one())
+
+    def again(self, connection: Connection, told: int, number: int, clock: datetime | None) -> Due:
+        return _change(connection, number, told=told)
 
 
 class Escalated(Queue):
@@ -69,16 +76,18 @@ class Escalated(Queue):
         found = self._look(connection, clock)
         if told >= len(found):
             return None
-        return _change(connection, tables.changes.c.number == found[told].number, told=told + 1, why=found[told].why)
+        return _change(connection, found[told].number, told=told + 1, why=found[told].why)
 
     def left(self, connection: Connection, told: int, clock: datetime | None) -> int:
         return len(self._look(connection, clock)) - told
 
+    def again(self, connection: Connection, told: int, number: int, clock: datetime | None) -> Due:
+        why = next((one.why for one in self._look(connection, clock) if one.number == number), None)
+        return _change(connection, number, told=told, why=why)
+
     def _look(self, connection: Connection, clock: datetime | None) -> Sequence[Moment]:
-        number = tables.changes.c.number
         with self._lock:
-            new = select(number, tables.changes.c.data).where(number > self._moments.seen).order_by(number)
-            self._moments.see(((row.number, row.data) for row in connection.execute(new)), clock)
+            self._moments.see(hearing.after(connection, self._moments.seen), clock)
             return self._moments.found
 
 
@@ -95,14 +104,22 @@ def waiting(database: Database, queues: Mapping[str, Queue], clock: datetime | N
     """
     with database.read() as connection:
         told = {row.sink: row.number for row in connection.execute(select(tables.deliveries))}
-        return {name: queue.left(connection, told.get(name, 0), clock) for name, queue in queues.items()}
+        again = undelivered.counts(connection, again=True)
+        return {
+            name: queue.left(connection, told.get(name, 0), clock) + again.get(name, 0)
+            for name, queue in queues.items()
+        }
 
 
-def _change(
-    connection: Connection, where: ColumnElement[bool], *, told: int | None = None, why: str | None = None
-) -> Due | None:
-    changes = tables.changes
-    row = connection.execute(select(changes).where(where).order_by(changes.c.number).limit(1)).one_or_none()
-    if row is None:
-        return None
-    return Due(told or row.number, row.number, f"{row.alert}-{row.revision}", row.data, why)
+def _news(told: int) -> Select[Any]:
+    """What is heard behind that place, and was not before."""
+    heard, before = tables.heard, tables.heard.alias()
+    known = exists().where(
+        before.c.number == heard.c.number, before.c.place < heard.c.place, before.c.silence.is_(None)
+    )
+    return select(heard.c.place, heard.c.number).where(heard.c.place > told, heard.c.silence.is_(None), ~known)
+
+
+def _change(connection: Connection, number: int, *, told: int, why: str | None = None) -> Due:
+    row = connection.execute(select(tables.changes).where(tables.changes.c.number == number)).one()
+    return Due(told, number, f"{row.alert}-{row.revision}", row.data, why)

@@ -15,17 +15,23 @@ T = TypeVar("T")
 
 
 class Repeats(Generic[T]):
-    """The answers to the texts seen last."""
+    """The answers to the texts seen last.
+
+    Attributes:
+        repeated: texts so far whose answer was there already.
+    """
 
     def __init__(self, ask: Callable[[list[str]], Iterable[T]], *, size: int = SIZE) -> None:
         self._ask = ask
         self._size = size
+        self.repeated = 0
         self._known: OrderedDict[str, T] = OrderedDict()
 
     def answers(self, texts: Iterable[str]) -> list[T]:
         """One answer a text, in order."""
         asked = list(texts)
         new = [text for text in dict.fromkeys(asked) if text not in self._known]
+        self.repeated += len(asked) - len(new)
         fresh = dict(zip(new, self._ask(new), strict=True)) if new else {}
         found = []
         for text in asked:

@@ -24,6 +24,7 @@ from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.journal import KEEP_ITEMS, Change, Journal, State
 from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.learn import COMPANY, NAMES, NEWS, RECIPES
+from apps.finance_monitor.letters import Letters
 from apps.finance_monitor.lines import Lines, replace
 from apps.finance_monitor.monitor import Monitor, Tally
 from apps.finance_monitor.outbox import Outbox
@@ -60,6 +61,8 @@ class Result:
     dead_letters: Path | None
     waiting: dict[str, int]
     """Sink -> changes of alerts that it has not taken yet; the next run with the same state sends them."""
+    given_up: dict[str, int]
+    """Sink -> changes that it refused too often."""
 
 
 @dataclass
@@ -81,6 +84,11 @@ class Models:
     def champions(self) -> list[Predictor]:
         """The labellers, without what stands before them."""
         return [one.champion if isinstance(one, Cascade) else one for one in self.labellers]
+
+    @property
+    def repeated(self) -> int:
+        """Titles so far that were answered from memory."""
+        return sum(one.repeated for one in self.labellers if isinstance(one, Cascade))
 
     def hurry(self, overloaded: bool) -> None:
         """Leave all titles to the cheap models, or no longer."""
@@ -164,6 +172,7 @@ def monitor(
     """Read all feeds to their end (or, with `follow`, until interrupted) and follow their topics and companies.
 
     Args:
+        dead_letters: what is no item is added here with its reason; other runs may do so too.
         log: alerts are written here as they open and end, one JSON object a line.
         state: a file or database's URL that keeps what was read and found: the next run goes on there, even after a
             kill; `engine drift` finds there what the models were asked. Without one a file that is read to its end has
@@ -209,7 +218,7 @@ def monitor(
     # What was kept has the settings of its time.
     now = instructed(journal.restore(fresh)) if journal else fresh()
     told = Lines(log, journal.changes() if journal else (), append=journal is None)
-    dead = Lines(dead_letters, journal.dead() if journal else ())
+    dead = Letters(dead_letters, journal.dead() if journal else ())
     if log:
         log.touch()
 
@@ -238,7 +247,8 @@ def monitor(
             received = max((one.item.received for one in items), default=None)
             counted = (now.monitor.tally.items, now.arrivals.late, now.arrivals.duplicates, dead.count)
             timed = (now.monitor.tally.last, received, len(items), seconds)
-            on_pulse(Pulse(*counted, *timed, firing, now.monitor.alarms.pending, points))
+            routed = dict(now.monitor.tally.routes), models.repeated
+            on_pulse(Pulse(*counted, *timed, firing, now.monitor.alarms.pending, points, *routed))
 
     outbox = Outbox(journal.database, sinks) if journal else None
     watch = Watch(journal.database) if journal else None
@@ -294,12 +304,13 @@ def monitor(
         told.close()
         dead.close()
         waiting = outbox.end() if outbox else {}
+        given_up = journal.given_up() if journal else {}
         if watch:
             watch.close()
         if journal:
             journal.close()
     lost = dead.path if dead.count else None
-    return Result(now.monitor.tally, last, now.arrivals, dead.count, lost, waiting)
+    return Result(now.monitor.tally, last, now.arrivals, dead.count, lost, waiting, given_up)
 
 
 def write_alerts(alerts: dict[str, dict[str, Any]], path: Path) -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from apps.finance_monitor import tables
 from apps.finance_monitor.api import application
+from apps.finance_monitor.backlog import MOST
 from apps.finance_monitor.feeds.pushed import Pushed
 from apps.finance_monitor.feeds.source import Source
 from apps.finance_monitor.follower import Follower
 from apps.finance_monitor.inbox import Inbox
+from apps.finance_monitor.journal import KEEP_ITEMS
+from apps.finance_monitor.mapping import Mapping
 from apps.finance_monitor.run import LATENESS, Models
 from apps.finance_monitor.sinks import Sink
 from engine.service import Queue, listening
@@ -26,8 +29,10 @@ class Service:
     Args:
         state: as `monitor` takes it.
         feeds: read beside what is pushed.
+        mapping: how what is pushed is read; None: in Keel's own shape.
         secret: as `application` takes it.
         newer: as `monitor` takes it.
+        tenant: as `application` takes it.
     """
 
     def __init__(
@@ -36,8 +41,10 @@ class Service:
         models: Models,
         feeds: Sequence[Source] = (),
         *,
+        mapping: Mapping | None = None,
         sinks: Sequence[Sink] = (),
         secret: bytes | None = None,
+        tenant: str = "default",
         newer: Callable[[], Models | None] | None = None,
         host: str = "127.0.0.1",
         port: int = 8090,
@@ -45,20 +52,23 @@ class Service:
         watch_list: Path | None = None,
         dead_letters: Path | None = None,
         log: Path | None = None,
+        keep_items: timedelta | None = KEEP_ITEMS,
         budget: float = 0.5,
         calendar: str | None = None,
         notices: bool = False,
         lateness: timedelta = LATENESS,
+        backlog: int = MOST,
     ) -> None:
         self._database = tables.opened(state)
-        self._queue = Queue(1)  # its calls write to one inbox
-        inbox = Inbox(self._database)
+        self._queue = Queue(2)  # what is pushed, and an alert that is explained
+        inbox = Inbox(self._database, mapping=mapping)
         app, meter = application(
             self._database,
             inbox,
             queue=self._queue,
             sinks=sinks,
             secret=secret,
+            tenant=tenant,
             per_minute=per_minute,
             ended=lambda: self._server.should_exit,
         )
@@ -71,11 +81,13 @@ class Service:
             dead_letters=dead_letters,
             log=log,
             state=state,
+            keep_items=keep_items,
             sinks=sinks,
             budget=budget,
             calendar=calendar,
             notices=notices,
             lateness=lateness,
+            backlog=backlog,
             on_pulse=meter.take,
             newer=newer,
         )

@@ -26,15 +26,23 @@ def serve(
     feed: Annotated[
         list[str] | None, typer.Option(help="Feeds to follow beside what is pushed, as the main command takes them.")
     ] = None,
-    mapping: options.Mapping = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            help="A YAML file that tells how items of another shape are read, from feeds and pushed; or ninjs. "
+            "One of CSV is for files alone: what is pushed keeps Keel's shape."
+        ),
+    ] = None,
     poll: options.Poll = 60.0,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8090,
+    tenant: Annotated[str, typer.Option(help="Whose news these are; keys of other tenants find none.")] = "default",
     per_minute: Annotated[int, typer.Option(min=1, help="Requests of one key a minute.")] = 600,
     alerts: Annotated[
         Path | None, typer.Option(help="Write changes of alerts here too, one JSON object a line.")
     ] = None,
     lateness: Annotated[float, typer.Option(min=0, help="Minutes of event time that a late item is waited for.")] = 5.0,
+    keep_items: options.KeepItems = 90.0,
     false_alarms_per_day: options.Budget = 0.5,
     calendar: options.Calendar = None,
     notices: options.Notices = False,
@@ -44,7 +52,11 @@ def serve(
     escalate_to: options.EscalateTo = None,
     escalate_after: options.EscalateAfter = 30.0,
     companies: options.Companies = None,
-    dead_letters: options.Dead = options.DEAD,
+    cascade: options.Cascade = False,
+    backlog: Annotated[
+        int, typer.Option(min=64, help="Items that may wait before the cheap model labels all of them.")
+    ] = 2000,
+    dead_letters: options.Dead = None,
 ) -> None:
     """Follow feeds and what is pushed, and answer over HTTP: /, /v1/items, /v1/alerts, /v1/events, /metrics, /docs.
 
@@ -64,6 +76,7 @@ def serve(
     from apps.finance_monitor.signed import ITEMS_SECRET
     from apps.finance_monitor.sinks.webhook import secret
     from engine import Progress
+    from engine.db import shown
     from engine.service import Keys
 
     shape = Mapping.load(mapping) if mapping else None
@@ -72,29 +85,33 @@ def serve(
     if not Keys(tables.opened(state)).any():
         typer.echo(
             "no key yet: whoever is on this machine may call, and nobody else; "
-            f"make one with: finance-monitor keys add NAME --state {state}",
+            f"make one with: finance-monitor keys add NAME --state {shown(state)}",
             err=True,
         )
     with Progress() as progress:
-        models = run.models(progress, spare=True)
-    newer = Newer(models, lambda: run.models(Progress(quiet=True), spare=True))
+        models = run.models(progress, cascade=cascade, spare=True)
+    newer = Newer(models, lambda: run.models(Progress(quiet=True), cascade=cascade, spare=True))
     service = Service(
         state,
         models,
         sources,
+        mapping=shape if shape and shape.format == "jsonl" else None,
         sinks=told,
         newer=newer.take,
         secret=secret(os.environ.get(ITEMS_SECRET), ITEMS_SECRET),
+        tenant=tenant,
         host=host,
         port=port,
         per_minute=per_minute,
         watch_list=companies,
-        dead_letters=dead_letters,
+        dead_letters=options.dead_letters(dead_letters, state),
         log=alerts,
+        keep_items=timedelta(days=keep_items) if keep_items else None,
         budget=false_alarms_per_day,
         calendar=calendar,
         notices=notices,
         lateness=timedelta(minutes=lateness),
+        backlog=backlog,
     )
     typer.echo(f"http://{host}:{port}/   http://{host}:{port}/docs", err=True)
     threading.Thread(target=newer.watch, name="newer", daemon=True).start()

@@ -35,7 +35,9 @@ def add(
     author: Annotated[str, typer.Option(envvar="USER", help="Who.")] = "",
     as_json: options.Json = False,
 ) -> None:
-    """Hide a key's alerts from the sinks; they stay in the log. What counts is the time of the news.
+    """Hide a key's alerts from the sinks; they stay in the log. What still fires at its end is told then.
+
+    What counts is the time of the news.
 
     Example: finance-monitor silence add '*' --state monitor.db --weekly 'sat 22:00-04:00' --reason maintenance
     """
@@ -52,7 +54,7 @@ def add(
         except ValueError:
             raise InputError(f"--from {starts!r}: no time; write 2026-03-02T08:15:00Z") from None
         begin = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
-    with tables.opened(state).write() as connection:
+    with tables.existing(state).write() as connection:
         begin = begin or charts.now(connection)
         ends = begin + timedelta(hours=hours) if hours else None
         made = Silences(connection).add(key, begin, ends, weekly=weekly, reason=reason, author=author)
@@ -75,7 +77,7 @@ def list_(
     from apps.finance_monitor import charts, tables
     from apps.finance_monitor.silences import Silences
 
-    with tables.opened(state).read() as connection:
+    with tables.existing(state).read() as connection:
         now = charts.now(connection)
         found = [one for one in Silences(connection).all() if all_ or one.ends is None or one.ends > now]
     if as_json:
@@ -96,6 +98,6 @@ def end(id: Annotated[str, typer.Argument(help="As `silence list` shows it.")], 
     from apps.finance_monitor import charts, tables
     from apps.finance_monitor.silences import Silences
 
-    with tables.opened(state).write() as connection:
+    with tables.existing(state).write() as connection:
         Silences(connection).end(id, charts.now(connection))
     typer.echo(f"{id} is over")

@@ -1,20 +1,21 @@
 """Silences: spans of time in which alerts of a key reach no sink; they stay in the log, marked.
 
-What counts is the event time of a change, so that what a silence hides does not hang on when it was read.
+What counts is event time, so that what a silence hides does not hang on when it was read. What still fires at its end
+is told then.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from apps.finance_monitor import changelog, tables
-from apps.finance_monitor.changelog import changed
+from apps.finance_monitor import tables
 from apps.finance_monitor.series import rfc3339
 from engine.errors import InputError
 
@@ -45,6 +46,17 @@ class Silence:
         mine = (self.key_type, self.key_value) in (("*", "*"), (key["type"], key["value"]))
         return mine and self.starts <= time and (self.ends is None or time < self.ends) and self._in_window(time)
 
+    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """Times from `start` to before `end` at which it may begin or end to hide."""
+        found = [self.starts] if self.ends is None else [self.starts, self.ends]
+        if self.weekly is not None:
+            length = _window(self.weekly)[1]
+            begin = start - self._since_window(start)
+            while begin < end:
+                found += [begin, begin + length]
+                begin += WEEK
+        yield from (time for time in found if start <= time < end)
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "id": self.id,
@@ -66,12 +78,14 @@ class Silence:
         return f"{what} from {rfc3339(self.starts)}{until}{window}" + (f" ({why})" if why else "")
 
     def _in_window(self, time: datetime) -> bool:
-        if self.weekly is None:
-            return True
-        begins, length = _window(self.weekly)
+        return self.weekly is None or self._since_window(time) < _window(self.weekly)[1]
+
+    def _since_window(self, time: datetime) -> timedelta:
+        """Since its weekly window began last."""
+        begins, _ = _window(self.weekly or "")
         time = time.astimezone(UTC)
         midnight = time.replace(hour=0, minute=0, second=0, microsecond=0)
-        return (time - midnight + timedelta(days=time.weekday()) - begins) % WEEK < length
+        return (time - midnight + timedelta(days=time.weekday()) - begins) % WEEK
 
 
 class Silences:
@@ -132,26 +146,14 @@ class Silences:
         self._connection.execute(table.update().where(table.c.id == id).values(ends=rfc3339(now)))
         return replace(one, ends=now)
 
-    def hides(self, alert: dict[str, Any], at: datetime | None = None) -> str | None:
-        """Id of the silence that hides an alert, as it is at its last change or at another time."""
-        for one in self.all():
-            if one.hides(alert["key"], at or changed(alert)):
-                return one.id
-        return None
+    def hides(self, alert: dict[str, Any], at: datetime) -> str | None:
+        """Id of the silence that hides an alert at that time."""
+        return hiding(self.all(), alert["key"], at)
 
-    def mark(self, number: int, alert: dict[str, Any]) -> None:
-        """Note what hides a change, as it is committed.
 
-        The end of an alert goes wherever one of its changes went: a sink must not hold it firing for ever.
-        """
-        hidden = self.hides(alert)
-        earlier: list[str | None] = []
-        if alert.get("status") == "resolved":
-            earlier = [one.silence for one in changelog.of(self._connection, alert["id"]) if one.number < number]
-        if earlier:
-            hidden = earlier[-1] if all(earlier) else None
-        if hidden:
-            self._connection.execute(tables.silenced.insert().values(number=number, silence=hidden))
+def hiding(silences: Sequence[Silence], key: dict[str, str], time: datetime) -> str | None:
+    """Id of the first of them that hides the key at that time."""
+    return next((one.id for one in silences if one.hides(key, time)), None)
 
 
 def parsed(key: str) -> tuple[str, str]:

@@ -90,8 +90,18 @@ def _told(result: Result) -> str:
             f"{result.arrivals.late:,} items came too late to count; with a live feed --lateness waits longer, "
             "a file is best sorted by time"
         )
+    if held := result.arrivals.held:
+        are = "1 item is" if held == 1 else f"{held:,} items are"
+        lines.append(
+            f"{are} held, as news that is up to --lateness older may come yet; the next run with this state "
+            "goes on with what is held"
+        )
     for sink, count in result.waiting.items():
         lines.append(f"{sink} has not taken {count:,} changes of alerts; the next run with this state sends them")
+    for sink, count in result.given_up.items():
+        lines.append(
+            f"{sink} has refused {count:,} changes of alerts too often; finance-monitor resend sends them again"
+        )
     if result.dead:
         lines.append(f"{result.dead} lines were no news items: see {result.dead_letters}")
     return "\n".join(lines)

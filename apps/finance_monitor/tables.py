@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, Float, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
 from engine.db import Database
+from engine.errors import InputError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 NAME = "finance_monitor"
@@ -55,7 +56,8 @@ deliveries = Table(
     Column("attempts", Integer, nullable=False),
     Column("due", Float, nullable=False),
 )
-"""The change up to which each sink has been told, how often the next one was tried, and when it is due again."""
+"""How far each sink has been told, as its queue counts, how often the next change was tried, and when it is due again.
+"""
 
 undelivered = Table(
     "finance_undelivered",
@@ -63,7 +65,9 @@ undelivered = Table(
     Column("sink", Text, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("reason", Text, nullable=False),
+    Column("again", Boolean, nullable=False),
 )
+"""Changes that a sink was given up for; `again`: it is to be told after all."""
 
 states = Table(
     "finance_states",
@@ -110,16 +114,30 @@ silences = Table(
     Column("made", Text, nullable=False),
 )
 
-silenced = Table(
-    "finance_silenced",
+heard = Table(
+    "finance_heard",
     METADATA,
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("silence", Text, nullable=False),
+    Column("place", Integer, primary_key=True),
+    Column("number", Integer, nullable=False, index=True),
+    Column("time", Text, nullable=False),
+    Column("silence", Text),
 )
-"""Changes that no sink is told of, and the silence that hid each."""
+"""Changes as they come, and the last one of an alert again where a silence begins or ends; `silence`: what hides it."""
 
 
 def opened(where: str) -> Database:
     """The database of a state, named by a file or by a database's URL."""
     url = where if "://" in where else f"sqlite:///{where}"
     return Database.open(url, name=NAME, migrations=MIGRATIONS)
+
+
+def existing(where: str) -> Database:
+    """The database of a state that a monitor has made.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    file = where.removeprefix("sqlite:///")
+    if "://" not in file and not Path(file).is_file():
+        raise InputError(f"--state {where}: no such file; name the one that the monitor was given")
+    return opened(file)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,9 +14,6 @@ from engine import errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from apps.finance_monitor.replay import Settings
-    from apps.finance_monitor.watchlist import WatchList
 
 Companies = Annotated[Path | None, typer.Option(help="The watch list of that run, if it is no longer where it was.")]
 Budget = Annotated[
@@ -59,39 +54,30 @@ def explain(
 
     Example: finance-monitor explain 3f1c2a9b8d7e6f50 --state monitor.db
     """
-    from apps.finance_monitor import checking, explanation, journal, verdict_text, verification
-    from engine import Progress, Store, load
-    from engine.explain import Explainer
+    from apps.finance_monitor import journal, verdict_text
+    from apps.finance_monitor.given import Given
+    from apps.finance_monitor.reasons import reasons
+    from engine import Progress
 
     told = _one(alert, state, only)
-    settings = _Given(false_alarms_per_day, lateness, companies, calendar, notices).beside(told, state=True)
+    settings = Given(false_alarms_per_day, lateness, companies, calendar, notices).beside(told, state=True)
     with Progress(quiet=as_json) as progress:
         progress.stage(f"explaining {told['id']}")
-        explainer = Explainer(load(verification.check_model(told["model"], Store())))
-        document: dict[str, Any] = {"id": told["id"], "key": told["key"], "decisive": None}
-        if state:
-            from apps.finance_monitor.replay import replay
-
-            items = journal.recorded_in(state)
-            seen = replay(items, settings, told["model"], told.get("settings"))
-            if told["id"] not in seen.alerts:
-                raise errors.InputError(
-                    f"--state {state}: its news raises no alert {told['id']} with these settings; give the "
-                    "--false-alarms-per-day, --lateness, --companies, --calendar and --notices of the run"
-                )
-            document["decisive"] = checking.decisive(told["id"], items, seen, settings)
-        words = explanation.worst(checking.titles(told), explainer)
+        found = reasons(told, settings, journal.recorded_in(state) if state else None)
     if as_json:
-        options.print_json({**document, "words": [asdict(one) for one in words]})
+        options.print_json(found.document(told))
         return
-    verdict_text.show_explanation(told, document["decisive"], words)
+    verdict_text.show_explanation(told, found.decisive, found.words)
     if state is None:
         typer.echo("For the stories that decided it, give --state, or use: finance-monitor verify")
 
 
 def verify(
     alerts: Annotated[Path, typer.Argument(help="An alert's JSON, or a log of alerts.")],
-    feed: Annotated[list[str], typer.Option(help="The news that it came of, again for each feed.")],
+    feed: Annotated[
+        list[str] | None, typer.Option(help="The news that it came of, again for each feed; by default the state's.")
+    ] = None,
+    mapping: options.Mapping = None,
     state: State = None,
     only: Only = None,
     explained: Annotated[bool, typer.Option("--explain/--no-explain", help="Say why each alert fired.")] = True,
@@ -105,17 +91,22 @@ def verify(
     """Read the news again with the model that an alert names, and hold each field against what comes of it.
 
     Exit 0: all is equal; 1: something differs. With --state, news that it holds unchanged keeps the labels that it was
-    given then, since those of a run under load may be the cheap model's.
+    given then, since those of a run under load may be the cheap model's. Without --feed all news is the state's.
 
     Example: finance-monitor verify alerts.jsonl --feed data/finance/news.jsonl
     """
     from apps.finance_monitor import checking, journal, verdict_text, verification
     from apps.finance_monitor.feeds import named
+    from apps.finance_monitor.given import Given
+    from apps.finance_monitor.mapping import Mapping
     from engine import Progress
 
+    if not feed and state is None:
+        raise errors.InputError("no news to verify by; give its --feed, or the --state that holds it")
     told = verification.read(alerts, only=only)
-    given = _Given(false_alarms_per_day, lateness, companies, calendar, notices)
-    sources = [named(one) for one in feed]
+    given = Given(false_alarms_per_day, lateness, companies, calendar, notices)
+    shape = Mapping.load(mapping) if mapping else None
+    sources = [named(one, mapping=shape) for one in feed or ()]
     with Progress(quiet=as_json) as progress:
         known = journal.recorded_in(state) if state else []
         found = [
@@ -150,51 +141,6 @@ def _one(alert: str, state: str | None, only: str | None) -> Mapping[str, Any]:
     if state is None:
         raise errors.InputError(f"{alert}: no such file; for an alert's id, give the --state that holds it")
     return journal.alert_in(state, alert)
-
-
-@dataclass(frozen=True)
-class _Given:
-    """Settings as options gave them; None: those that the alert carries."""
-
-    budget: float | None
-    lateness: float | None
-    companies: Path | None
-    calendar: str | None
-    notices: bool | None
-
-    def beside(self, told: Mapping[str, Any], *, state: bool) -> Settings:
-        """The alert's, where these are none.
-
-        Args:
-            state: an alert that carries none is of a run with one.
-
-        Raises:
-            InputError: the alert's watch list is not there, or changed since.
-        """
-        from apps.finance_monitor.replay import Settings
-
-        kept = told.get("settings") or {"false_alarms_per_day": 0.5, "lateness_minutes": 5.0 if state else None}
-        lateness = kept["lateness_minutes"] if self.lateness is None else self.lateness
-        return Settings(
-            kept["false_alarms_per_day"] if self.budget is None else self.budget,
-            None if lateness is None else timedelta(minutes=lateness),
-            _watched(self.companies, kept.get("companies")),
-            self.calendar or kept.get("calendar"),
-            bool(kept.get("notices")) if self.notices is None else self.notices,
-        )
-
-
-def _watched(given: Path | None, kept: Mapping[str, str] | None) -> WatchList:
-    from apps.finance_monitor import watchfile
-    from apps.finance_monitor.watchlist import WatchList
-    from engine import sha256
-
-    path = given or (Path(kept["file"]) if kept else None)
-    if path is None:
-        return WatchList()
-    if given is None and kept and (not path.is_file() or sha256(path) != kept["sha256"]):
-        raise errors.InputError(f"{path}: the alert's watch list is not there as it was; give it with --companies")
-    return watchfile.read(path)
 
 
 def _run(told: Mapping[str, Any]) -> str:

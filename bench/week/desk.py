@@ -27,7 +27,7 @@ from bench.week.house import House
 from bench.week.outcome import Decided, Outcome
 from engine import Store
 from engine.evaluate.intervals import Difference
-from engine.feedback import opened
+from engine.feedback import opened, rater_of
 
 NAME = "support-intents"
 BASE = 10
@@ -41,6 +41,8 @@ BOUGHT = 300
 AGENTS = 20
 HOSTILE = 4
 VENDOR = "vendor"
+KEY = "desk"
+"""Which all agents share."""
 SETTINGS = ("gates.latency=3", "export.max_quality_loss=0.05")
 """Latencies on a machine that does other things too differ now and then."""
 
@@ -135,7 +137,7 @@ class _Inbox:
     """Customers who ask, and agents who take over."""
 
     def __init__(self, house: House) -> None:
-        self._shop, self._desk = house.caller("shop", "server"), house.caller("desk", "agent")
+        self._shop, self._desk = house.caller("shop", "server"), house.caller(KEY, "agent")
         self._customers = 0
 
     def taken(self, text: str, agent: str, random: np.random.Generator) -> _Taken | None:
@@ -187,9 +189,8 @@ def _false(truth: dict[str, str]) -> tuple[set[str], set[str]]:
     log = opened()
     said = log.read(model=NAME)
     log.database.close()
-    hostile = {
-        one.id for one in said if one.rater.startswith("hostile") and one.correction != {"intent": truth.get(one.text)}
-    }
+    lying = tuple(rater_of(KEY, f"hostile-{one}") for one in range(HOSTILE))
+    hostile = {one.id for one in said if one.rater in lying and one.correction != {"intent": truth.get(one.text)}}
     return hostile, {one.id for one in said if one.rater.startswith(VENDOR)}
 
 

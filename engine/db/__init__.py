@@ -7,6 +7,7 @@ with database.write() as connection: ...
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ DATABASE = "KEEL_DATABASE"
 ALEMBIC = Path(__file__).parent / "alembic"
 WAIT_MS = 30_000
 """How long a writer of SQLite waits for another one to end."""
+_IN_PLACE = re.compile(r"^([\w+.-]*:?//)?([^@:/]*):(?!//).*@", re.DOTALL)
+_IN_QUERY = re.compile(r"(password=)[^&]*")
 
 
 class Database:
@@ -51,8 +54,10 @@ class Database:
 
         try:
             engine = create_engine(url)
-        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as fault:
-            raise InputError(f"database {url}: {fault}; write sqlite:///FILE or postgresql+psycopg://...") from None
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as fault:  # ValueError: of a port
+            raise InputError(
+                f"database {shown(url)}: {fault}; write sqlite:///FILE or postgresql+psycopg://..."
+            ) from None
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _set_up)
             event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_begin(connection)))
@@ -63,8 +68,7 @@ class Database:
             database.migrate(name, migrations)
         except (SQLAlchemyError, OSError) as fault:
             raise InputError(
-                f"database {engine.url.render_as_string()}: {getattr(fault, 'orig', fault)}; is it there, and may you "
-                "write to it?"
+                f"database {shown(url)}: {getattr(fault, 'orig', fault)}; is it there, and may you write to it?"
             ) from None
         return database
 
@@ -114,14 +118,21 @@ class Database:
             self._migrated.add(name)
             return
         if at is not None and at not in {revision.revision for revision in script.walk_revisions()}:
+            url = self.engine.url.render_as_string(hide_password=False)
             raise InputError(
-                f"database {self.engine.url.render_as_string()}: written by a newer Keel (its tables are at {at}, this "
-                f"one knows {newest}); update Keel"
+                f"database {shown(url)}: written by a newer Keel (its tables are at {at}, this one knows {newest}); "
+                "update Keel"
             )
         with self.write() as connection:
             config.attributes.update(connection=connection, version_table=table)
             command.upgrade(config, "head")
         self._migrated.add(name)
+
+
+def shown(url: str) -> str:
+    """A URL as people and logs may see it, even where it is none: without its password, of which the end is the last @,
+    as whoever writes it may forget to quote those within."""
+    return _IN_QUERY.sub(r"\1***", _IN_PLACE.sub(r"\1\2:***@", url))
 
 
 def default_url(*, formerly: str | None = None) -> str:

@@ -10,8 +10,9 @@ from engine.feedback.choice import Candidate, choose
 from engine.feedback.labelling import Labelling, Task
 from engine.feedback.log import MIGRATIONS, Feedback, FeedbackLog, Kind, opened
 from engine.feedback.vetting import Rater, Vetted, Vetting, vet
+from engine.feedback.voice import rater_of
 
 __all__ = [
     "MIGRATIONS", "Candidate", "Feedback", "FeedbackLog", "Kind", "Labelling", "Rater", "Task", "Vetted", "Vetting",
-    "choose", "opened", "vet",
+    "choose", "opened", "rater_of", "vet",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from engine.data.rows import Row
 from engine.feedback.claims import Claim, Form, Label, label_of, said_label
 from engine.feedback.neighbours import Array, Near
 from engine.feedback.reliability import Question, Spoken
+from engine.feedback.voice import Voice
 from engine.text.normalise import normalised
 
 SHARPNESS = 3
@@ -38,8 +39,8 @@ def case(
     head: str,
     claims: Sequence[Claim],
     texts: Mapping[str, int],
-    raters: Mapping[str, int],
-    trusted: Collection[str],
+    voices: Mapping[Voice, int],
+    trusted: Collection[Voice],
     known: Sequence[Row],
     near: Near,
 ) -> Case:
@@ -71,7 +72,7 @@ def case(
         if label is not None:
             sure[place, labels[label]] += weights[place, column]
         weights[place, column] = 0.0
-    spoken_of = {form: [one for one in mine if one.form == form] for form in FORMS}
+    spoken_of = {form: _independent([one for one in mine if one.form == form], trusted) for form in FORMS}
     return Case(
         head,
         labels,
@@ -87,7 +88,7 @@ def case(
                     form,
                     np.array([texts[normalised(one.feedback.text)] for one in found]),
                     np.array([labels[one.label] for one in found]),
-                    np.array([raters[one.feedback.rater] for one in found]),
+                    np.array([voices[one.voice] for one in found]),
                 )
                 for form, found in spoken_of.items()
                 if found
@@ -96,11 +97,20 @@ def case(
     )
 
 
-def _apart(mine: Sequence[Claim] | None, others: Sequence[Claim] | None, trusted: Collection[str]) -> bool:
+def _independent(claims: Sequence[Claim], trusted: Collection[Voice]) -> list[Claim]:
+    """Without those that say again what the same key says of a text: whoever has it can make up people who agree."""
+    found: dict[tuple[str, Label, str | Voice], Claim] = {}
+    for one in claims:
+        who = one.voice if one.voice in trusted else one.voice.key
+        found.setdefault((normalised(one.feedback.text), one.label, who), one)
+    return list(found.values())
+
+
+def _apart(mine: Sequence[Claim] | None, others: Sequence[Claim] | None, trusted: Collection[Voice]) -> bool:
     """Whether others can speak for a text: nobody is a witness of what they say themselves."""
     if not mine or not others:
         return False
-    shared = {one.feedback.rater for one in mine} & {one.feedback.rater for one in others}
+    shared = {one.voice for one in mine} & {one.voice for one in others}
     return shared <= set(trusted)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.feedback.log import Feedback
+from engine.feedback.voice import Voice
 
 Label = str | tuple[str, ...]
 """A label; of a multi-label head all its labels, sorted."""
@@ -21,6 +22,10 @@ class Claim:
     head: str
     label: Label
     form: Form
+
+    @property
+    def voice(self) -> Voice:
+        return Voice(self.feedback.rater, self.feedback.kind == "label")
 
 
 def claims(one: Feedback) -> list[Claim]:

@@ -84,7 +84,8 @@ class Feedback:
     """Where it was said: customer_service, finance_monitor, recommender, console, import."""
     kind: Kind = field(kw_only=True)
     rater: str = field(kw_only=True)
-    """Who said it, under a name that is not their own: a key's name, an agent's or a user's id. Empty: nobody knows."""
+    """Who said it, under a name that is not their own: a key's name, that and an agent's as `rater_of` joins them, or
+    a user's id. Empty: nobody knows."""
     consent: bool = field(kw_only=True)
     """Whether models may be trained on it."""
 

@@ -3,13 +3,13 @@
 A text's label is taken when it is probable enough after all that speaks for and against it: its raters, each as far as
 they are reliable, the model that answered, and texts like it (`reliability`). Feedback is set aside where there is no
 consent, where its rater contradicts all that more often than chance allows, where another label is more probable, and
-where one rater alone would make too much of a label.
+where one rater, or one key, alone would make too much of a label.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from engine.feedback.case import Case, case
 from engine.feedback.claims import Claim, Label, claims
 from engine.feedback.log import Feedback
 from engine.feedback.reliability import Array, weigh
+from engine.feedback.voice import Voice
 from engine.text.normalise import normalised
 
 CHANCE = 0.05
@@ -41,22 +42,27 @@ class Vetting:
     confidence: float = 0.8
     """Probability from which a label is taken."""
     new_label_raters: int = 3
-    """Raters without whom no new label is taken, where no trusted one names it."""
+    """Raters, each of another key, without whom no new label is taken, where no trusted one names it."""
     rater_share: float = 0.5
     """Most of a label's rows that may be one rater's alone."""
     rater_rows: int = 10
     """Rows of a label that may be one rater's alone, however many there are."""
+    key_rows: int = 50
+    """The same of one key, whoever speaks by it: the people of a desk share one, and who has it can make up more."""
     trusted: tuple[str, ...] = ()
-    """Raters who are known: their word weighs more at first, and no limit holds for them. Those who label for training
-    are trusted too."""
+    """Raters who are known, or keys for all who speak by them: their word weighs more at first, and no limit holds for
+    it. What is labelled for training is trusted too; what the same rater says elsewhere is not."""
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence < 1:
             raise InputError(f"confidence {self.confidence:g}: choose 0.5 to 1")
         if not 0 < self.rater_share <= 1:
             raise InputError(f"rater_share {self.rater_share:g}: choose a share, over 0 to 1")
-        if self.rater_rows < 1 or self.new_label_raters < 1:
-            raise InputError("rater_rows, new_label_raters: choose 1 or more")
+        if min(self.rater_rows, self.key_rows, self.new_label_raters) < 1:
+            raise InputError("rater_rows, key_rows, new_label_raters: choose 1 or more")
+
+    def trusts(self, voice: Voice) -> bool:
+        return voice.labels or voice.rater in self.trusted or voice.key in self.trusted
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,8 @@ class Rater:
     wrong: float
     knows: float
     fault: str | None = None
+    labels: bool = False
+    """Whether this is about what they labelled for training, or about what they said elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +121,13 @@ def vet(
         return Vetted(aside=list(aside.values()))
     shown = {normalised(one.feedback.text): one.feedback.text for one in heard}
     texts = {text: place for place, text in enumerate(sorted(shown))}
-    raters = {name: place for place, name in enumerate(sorted({one.feedback.rater for one in heard}))}
-    trusted = {*settings.trusted, *(one.feedback.rater for one in heard if one.feedback.kind == "label")}
+    voices = {voice: place for place, voice in enumerate(sorted({one.voice for one in heard}))}
+    trusted = {voice for voice in voices if settings.trusts(voice)}
     near = neighbours.near(embed([*(shown[text] for text in texts), *(row.text for row in known)]), len(texts))
     heads = sorted({one.head for one in heard})
-    cases = [case(head, heard, texts, raters, trusted, known, near) for head in heads]
-    weighed = weigh([one.question for one in cases], np.array([name in trusted for name in raters]))
-    judged = _judged(raters, weighed.claims, weighed.wrong, weighed.knows)
+    cases = [case(head, heard, texts, voices, trusted, known, near) for head in heads]
+    weighed = weigh([one.question for one in cases], np.array([voice in trusted for voice in voices]))
+    judged = _judged(voices, weighed.claims, weighed.wrong, weighed.knows)
     taken: list[_Taken] = []
     for one, beliefs in zip(cases, weighed.beliefs, strict=True):
         taken += _taken(one, beliefs, list(texts), judged, settings, aside)
@@ -150,19 +158,20 @@ def _heard(feedback: Sequence[Feedback], aside: dict[str, tuple[Feedback, str]])
     return sorted(last.values(), key=lambda claim: (_order(claim.feedback), claim.head))
 
 
-def _judged(raters: Mapping[str, int], counts: Array, wrong: Array, knows: Array) -> dict[str, Rater]:
+def _judged(voices: Mapping[Voice, int], counts: Array, wrong: Array, knows: Array) -> dict[Voice, Rater]:
     """The raters, and those who are wrong more often than chance lets one who is like the others be."""
     from scipy.stats import binom
 
     usual = max(USUAL_WRONG, float(np.median((wrong + USUAL_WRONG) / (counts + 1.0))))
     found = {}
-    for name, place in raters.items():
+    for voice, place in voices.items():
         number, missed = int(counts[place]), int(wrong[place])
         p_value = float(binom.sf(missed - 1, number, usual)) if missed else 1.0
         fault = None
-        if p_value < CHANCE / len(raters):
-            fault = f"{name or 'its rater'} contradicts models, neighbours and other raters {missed} times of {number}"
-        found[name] = Rater(name, number, float(wrong[place]), float(knows[place]), fault)
+        if p_value < CHANCE / len(voices):
+            name = voice.rater or "its rater"
+            fault = f"{name} contradicts models, neighbours and other raters {missed} times of {number}"
+        found[voice] = Rater(voice.rater, number, float(wrong[place]), float(knows[place]), fault, voice.labels)
     return found
 
 
@@ -170,7 +179,7 @@ def _taken(
     one: Case,
     beliefs: Array,
     texts: Sequence[str],
-    raters: Mapping[str, Rater],
+    raters: Mapping[Voice, Rater],
     settings: Vetting,
     aside: dict[str, tuple[Feedback, str]],
 ) -> Iterator[_Taken]:
@@ -181,7 +190,7 @@ def _taken(
         label, belief = names[best], float(beliefs[place, best])
         backers = []
         for claim in said:
-            why = raters[claim.feedback.rater].fault
+            why = raters[claim.voice].fault
             if why is None and claim.form == "denies":
                 why = "a vote against a label teaches none"
             if why is None and (claim.label != label or belief < settings.confidence):
@@ -198,32 +207,51 @@ def _taken(
 
 
 def _limited(
-    taken: Sequence[_Taken], settings: Vetting, trusted: set[str], aside: dict[str, tuple[Feedback, str]]
+    taken: Sequence[_Taken], settings: Vetting, trusted: set[Voice], aside: dict[str, tuple[Feedback, str]]
 ) -> list[_Taken]:
-    """No rater alone makes more of a label than the settings allow; the surest are kept."""
+    """No rater alone, and no key, makes more of a label than the settings allow; the surest are kept."""
     found: list[_Taken] = []
     by_label: dict[tuple[str, Label], list[_Taken]] = defaultdict(list)
     for one in taken:
         by_label[one.head, one.label].append(one)
-    for (head, label), mine in by_label.items():
-        raters = {claim.feedback.rater for one in mine for claim in one.claims}
-        if mine[0].new and len(raters) < settings.new_label_raters and not raters & trusted:
-            why = f"a new label, {_shown(label)}, is taken from {settings.new_label_raters} raters or a trusted one"
+    for mine in by_label.values():
+        voices = {claim.voice for one in mine for claim in one.claims}
+        keys = {voice.key for voice in voices}
+        if mine[0].new and len(keys) < settings.new_label_raters and not voices & trusted:
+            label = _shown(mine[0].label)
+            why = f"a new label, {label}, is taken from raters of {settings.new_label_raters} keys or a trusted one"
             _set_aside(mine, why, aside)
             continue
-        alone: dict[str, list[_Taken]] = defaultdict(list)
-        for one in mine:
-            names = {claim.feedback.rater for claim in one.claims}
-            if len(names) == 1 and not names & trusted:
-                alone[names.pop()].append(one)
-            else:
-                found.append(one)
-        kept = _within(Counter({name: len(rows) for name, rows in alone.items()}), len(mine), settings)
-        for name, rows in alone.items():
-            rows.sort(key=lambda one: (-one.belief, one.text))
-            found += rows[: kept[name]]
-            why = f"{name or 'its rater'} alone would make over {kept[name]} rows of {head} {_shown(label)}"
-            _set_aside(rows[kept[name] :], why, aside)
+        share, key_rows = settings.rater_share, max(settings.key_rows, settings.rater_rows)
+        left = _cut(mine, lambda voice: voice.rater, settings.rater_rows, share, trusted, aside)
+        found += _cut(left, lambda voice: voice.key, key_rows, share, trusted, aside)
+    return found
+
+
+def _cut(
+    taken: Sequence[_Taken],
+    who: Callable[[Voice], str],
+    most: int,
+    share: float,
+    trusted: set[Voice],
+    aside: dict[str, tuple[Feedback, str]],
+) -> list[_Taken]:
+    """Rows of one label, without those by which one alone would make more of it than `most` and than the share."""
+    found: list[_Taken] = []
+    alone: dict[str, list[_Taken]] = defaultdict(list)
+    for one in taken:
+        voices = {claim.voice for claim in one.claims}
+        names = {who(voice) for voice in voices}
+        if len(names) == 1 and not voices & trusted:
+            alone[names.pop()].append(one)
+        else:
+            found.append(one)
+    kept = _within(Counter({name: len(rows) for name, rows in alone.items()}), len(taken), most, share)
+    for name, rows in alone.items():
+        rows.sort(key=lambda one: (-one.belief, one.text))
+        found += rows[: kept[name]]
+        why = f"{name or 'its rater'} alone would make over {kept[name]} rows of {rows[0].head} {_shown(rows[0].label)}"
+        _set_aside(rows[kept[name] :], why, aside)
     return found
 
 
@@ -233,12 +261,12 @@ def _set_aside(taken: Sequence[_Taken], why: str, aside: dict[str, tuple[Feedbac
             aside.setdefault(claim.feedback.id, (claim.feedback, why))
 
 
-def _within(counts: Counter[str], total: int, settings: Vetting) -> Counter[str]:
-    """How many rows of each rater leave them at most the share, or the number, that one may have."""
+def _within(counts: Counter[str], total: int, most: int, share: float) -> Counter[str]:
+    """How many rows of each leave them at most the share, or the number, that one may have."""
     shared = total - counts.total()
     while True:
-        most = max(settings.rater_rows, int(settings.rater_share * (shared + counts.total())))
-        cut = Counter({name: min(count, most) for name, count in counts.items()})
+        bound = max(most, int(share * (shared + counts.total())))
+        cut = Counter({name: min(count, bound) for name, count in counts.items()})
         if cut == counts:
             return cut
         counts = cut

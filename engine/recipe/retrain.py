@@ -15,13 +15,15 @@ class Vetting(Section):
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.8
     """Probability from which a label is taken."""
     new_label_raters: Count = 3
-    """Raters without whom no new label is taken, where no trusted one names it."""
+    """Raters, each of another key, without whom no new label is taken, where no trusted one names it."""
     rater_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Most of a label's rows that may be one rater's alone."""
     rater_rows: Count = 10
     """Rows of a label that may be one rater's alone, however many there are."""
+    key_rows: Count = 50
+    """The same of one key, whoever speaks by it: the people of a desk may share one."""
     trusted: tuple[str, ...] = ()
-    """Raters who are known: no limit holds for them."""
+    """Raters who are known, or keys for all who speak by them: no limit holds for them."""
 
 
 class Retrain(Section):

@@ -7,7 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -39,6 +39,8 @@ KNOWN = "keel.known"
 LOCAL = Caller("local", "default", "server", (), "", (ADMIN,))
 """Whoever is on this machine while there is no key."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_FORWARDED = ("forwarded", "via", "x-forwarded-", "x-real-ip")
+"""How headers begin that a proxy adds: whom it forwards asks from elsewhere, though it asks from here itself."""
 _LOG = logging.getLogger("keel.service")
 
 
@@ -53,6 +55,7 @@ class Parts:
     registry: CollectorRegistry
     """An application's own figures for /metrics are registered here."""
     local: bool
+    tenant: str | None
     straight: list[Route]
     """Routes that FastAPI's layers are not around; see `Straight`."""
 
@@ -88,6 +91,7 @@ def create(
     per_minute: int = PER_MINUTE,
     version: str = "",
     local: bool = False,
+    tenant: str | None = None,
     ready: Callable[[], Readiness] = Readiness,
 ) -> FastAPI:
     """An application that answers /healthz, /readyz and /metrics; its own routes take `allow(...)` for a parameter.
@@ -95,12 +99,14 @@ def create(
     Args:
         title: its name; also the scope of keys that are narrowed to it.
         local: as long as no key was ever made, callers on this machine need none.
+        tenant: whose all of it is: for keys of others it is not there. None: its routes tell tenants apart.
         ready: how its own parts stand.
     """
     own: Any = {"tracing": False, "metrics": False, "logs": False}  # `Gate` sees to them
     app = FastAPI(title=title, version=version or "0", docs_url="/docs", redoc_url=None, telemetry=own)
     measures, straight = Measures(title, queue), list[Route]()
-    app.state.service = Parts(title, keys, queue, Allowance(per_minute), measures.registry, local, straight)
+    allowance = Allowance(per_minute)
+    app.state.service = Parts(title, keys, queue, allowance, measures.registry, local, tenant, straight)
     problems.install(app)
 
     @app.get("/healthz", tags=["service"])
@@ -159,7 +165,7 @@ async def calling(request: Request, roles: tuple[Role, ...], scope: str = "") ->
     elif not scheme and KNOWN in request.scope:
         found = request.scope[KNOWN]
     elif not scheme and parts.local and from_here(request) and not await run_in_threadpool(parts.keys.any):
-        found = LOCAL
+        found = replace(LOCAL, tenant=parts.tenant or LOCAL.tenant)
     if found is None:
         raise Problem(401, "send a key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
     logs.note(caller=found.name, tenant=found.tenant)
@@ -171,11 +177,15 @@ async def calling(request: Request, roles: tuple[Role, ...], scope: str = "") ->
         raise Problem(403, f"this key is narrowed to: {', '.join(found.scopes)}; it takes: {scope or parts.title}")
     if found.role == "widget" and request.headers.get("origin") not in found.origins:
         raise Problem(403, "this key works in the pages that it was made for and nowhere else")
+    if parts.tenant not in (None, found.tenant):
+        raise Problem(404, f"there is nothing here of the tenant {found.tenant}")
     return found
 
 
 def from_here(request: HTTPConnection) -> bool:
-    """Whether this machine asks, by a name of its own; no page of another site may ask in its stead."""
+    """Whether this machine asks, by a name of its own; no proxy or page of another site may ask in its stead."""
+    if any(name.startswith(_FORWARDED) for name in request.headers):
+        return False
     address = request.client.host if request.client else ""
     names = (address, urlsplit(f"//{request.headers.get('host', '')}").hostname)
     return all(name in _LOOPBACK for name in names) and from_own_page(request)

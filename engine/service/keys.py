@@ -99,12 +99,17 @@ class Keys:
             The key; it cannot be had again.
 
         Raises:
-            InputError: the name is taken, the role or a scope is none, or a widget's key has no proper origin.
+            InputError: the name is taken or has a /, the role or a scope is none, or a widget's key has no proper
+                origin.
         """
+        from engine.feedback.voice import BY
+
         if role not in get_args(Role):
             raise InputError(f"role {role!r}: choose {', '.join(get_args(Role))}")
         if not name or not tenant:
             raise InputError("a key has a name and a tenant")
+        if BY in name:
+            raise InputError(f"name {name!r}: leave {BY} out; it stands between a key and who speaks by it")
         if role == "widget" and not origins:
             raise InputError("a widget's key is public; bind it to its page: --origin https://shop.example")
         if origins and role != "widget":

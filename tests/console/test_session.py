@@ -65,7 +65,7 @@ def _enter(client: TestClient, key: str, **headers: str) -> Any:
 
 def test_this_machine_needs_no_session_until_a_key_is_made(client: TestClient, keys: Keys) -> None:
     assert client.get("/page").text == "local"
-    for headers in ({"host": "evil.example"}, {"origin": "http://evil.example"}):
+    for headers in ({"host": "evil.example"}, {"origin": "http://evil.example"}, {"x-forwarded-for": "127.0.0.1"}):
         assert client.get("/page", headers=headers).status_code == 401
     keys.add("desk", "agent")
     assert client.get("/page").status_code == 401

@@ -124,21 +124,21 @@ def test_votes_edits_and_corrected_intents_are_feedback_and_forgotten_with_the_c
     talks.happen(id, "take", agent="ada")
     talks.happen(id, "customer_speaks", text="hello?")
     with pytest.raises(NotAllowed):
-        talks.replied(id, "bo", "Hi", intent="cards")
+        talks.replied(id, "bo", "Hi", rater="desk/bo", intent="cards")
     with pytest.raises(InputError, match="turn 1 is no answer"):
-        talks.replied(id, "ada", "Hi", instead_of=1)
+        talks.replied(id, "ada", "Hi", rater="desk/ada", instead_of=1)
     before = talks.told(id)
     assert len(talks.feedback.read()) == 1, "nothing is stored of what was refused"
-    talks.replied(id, "ada", "It costs 2.00.", instead_of=2, intent="cards")
+    talks.replied(id, "ada", "It costs 2.00.", rater="desk/ada", instead_of=2, intent="cards")
     assert [one.text for one in talks.told(id, before[-1].number)] == ["It costs 2.00."]
     vote, *taught = talks.feedback.read(app="customer_service", tenant="acme")
     edit, corrected = sorted(taught, key=lambda one: one.kind, reverse=True)
     assert {one.text for one in (vote, edit, corrected)} == {"is it free, [EMAIL]?"}
     assert {(one.subject, one.consent) for one in (vote, edit, corrected)} == {(id, True)}
     assert (vote.kind, vote.verdict, vote.rater, vote.model) == ("vote", 0.0, "c-1", "support-bot@2")
-    assert (edit.kind, edit.correction, edit.rater) == ("edit", {"text": "It costs 2.00."}, "ada")
+    assert (edit.kind, edit.correction, edit.rater) == ("edit", {"text": "It costs 2.00."}, "desk/ada")
     assert edit.said["text"] == "It is free."
-    assert (corrected.kind, corrected.correction, corrected.rater) == ("correction", {"intent": "cards"}, "ada")
+    assert (corrected.kind, corrected.correction, corrected.rater) == ("correction", {"intent": "cards"}, "desk/ada")
     assert corrected.said == {"intent": {"label": "fees", "probability": 0.7}}
     talks.happen(other, "customer_speaks", text="hi")
     talks.answered(other, answer)

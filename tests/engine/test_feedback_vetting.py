@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.data.rows import Row
 from engine.errors import InputError
-from engine.feedback import Feedback, Vetting, vet
+from engine.feedback import Feedback, Vetting, rater_of, vet
 
 LABELS = [f"label{number}" for number in range(12)]
 
@@ -37,7 +37,10 @@ def said(text: str, label: str = "", probability: float = 0.9, **given: Any) -> 
 class World:
     """Texts of twelve labels, a model that is right of four fifths of them, and raters of whom a fifth is hostile."""
 
-    def __init__(self, seed: int, *, raters: int, texts: int, seen_by: int = 1, share: float = 0.2) -> None:
+    def __init__(
+        self, seed: int, *, raters: int, texts: int, seen_by: int = 1, share: float = 0.2, by: str = ""
+    ) -> None:
+        self.by = by
         self.rng = np.random.default_rng(seed)
         self.centres = self.rng.normal(size=(len(LABELS), 32))
         self.vectors: dict[str, NDArray[np.float32]] = {}
@@ -66,7 +69,7 @@ class World:
     def _speak(self, text: str, truth: int, guess: int, probability: float, rater: int) -> None:
         """The honest err once in twenty times; the hostile confirm what is wrong and correct what is right."""
         wrong = rater in self.hostile or self.rng.random() < 0.05
-        name: dict[str, Any] = {"rater": f"r{rater}"}
+        name: dict[str, Any] = {"rater": f"{self.by}r{rater}"}
         if wrong == (guess == truth):
             name["named"] = LABELS[self._other(truth) if wrong else truth]
         one = said(text, LABELS[guess], probability, **name)
@@ -87,8 +90,9 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
         lambda seed: World(seed, raters=20, texts=600),
         lambda seed: World(seed, raters=20, texts=200, seen_by=3),
         lambda seed: World(seed, raters=600, texts=600),
+        lambda seed: World(seed, raters=20, texts=600, by="desk/"),
     ],
-    ids=["each text seen by one of 20 raters", "by three of them", "by raters who come once"],
+    ids=["each text seen by one of 20 raters", "by three of them", "by raters who come once", "by one of a desk's 20"],
 )
 def test_a_fifth_of_hostile_votes_is_mostly_set_aside(make: Callable[[int], World]) -> None:
     given = kept = right = good = 0
@@ -99,7 +103,8 @@ def test_a_fifth_of_hostile_votes_is_mostly_set_aside(make: Callable[[int], Worl
         given, good = given + len(world.feedback), good + sum(world.right.values())
         kept, right = kept + len(used), right + sum(world.right[id] for id in used)
         if len(world.hostile) == 4:
-            assert {one.name for one in found.raters if one.fault} == {f"r{number}" for number in world.hostile}
+            hostile = {f"{world.by}r{number}" for number in world.hostile}
+            assert {one.name for one in found.raters if one.fault} == hostile
     low, high = wilson(right, kept)
     told = f"{right / kept:.3f} ({low:.3f} to {high:.3f})"
     print(f"right before {good / given:.3f}, of what is kept {told}; kept of what is right {right / good:.3f}")
@@ -154,6 +159,65 @@ def test_a_new_label_needs_several_raters_or_a_trusted_one() -> None:
     assert taken(1) == {}
     assert taken(3) == {"app": 6}
     assert taken(1, kind="label", verdict=None) == {"app": 6}, "one who labels for training is trusted"
+
+
+COLOURS = ["pink", "red", "blue", "grey", "green", "brown", "black", "white", "gold", "cyan", "lime", "plum", "teal"]
+COLOURS += ["rose", "rust", "sand"]
+OLD = [Row(f"{word} transfer {n}", {"intent": word}, None, "") for word in ("cheap", "late") for n in range(20)]
+
+
+def invented(*raters: str) -> list[Feedback]:
+    """Sixteen texts said to have a label that nobody knows."""
+    texts = [f"my phone app shows {colour} pictures" for colour in COLOURS]
+    return [said(text, "late", 0.5, named="app", rater=raters[n % len(raters)]) for n, text in enumerate(texts)]
+
+
+def learnt(rows: list[Feedback], label: str, settings: Vetting | None = None, known: Sequence[Row] = OLD) -> int:
+    return sum(row["intent"] == label for row in vet(rows, settings, known=known).rows)
+
+
+def test_a_labellers_word_weighs_more_where_they_label_and_nowhere_else() -> None:
+    label = said("a late transfer", named="late", kind="label", rater="ana")
+    rows = invented("ana")
+    assert learnt(rows, "app") == 0
+    assert learnt([label, *rows], "app") == 0
+    assert learnt([replace(one, kind="label") for one in rows], "app") == 16
+    assert learnt(rows, "app", Vetting(trusted=("ana",))) == 16
+    named = said("my phone app shows neon pictures", named="app", kind="label", rater="ana")
+    assert learnt([named, *rows], "app") == 11, "the label is one now; of the rest one rater alone may give ten"
+
+
+@pytest.mark.parametrize("names", [1, 3, 16])
+def test_people_whom_a_key_makes_up_teach_no_new_label(names: int) -> None:
+    raters = [rater_of("desk", f"agent {number}") for number in range(names)]
+    assert learnt(invented(*raters), "app") == 0
+    assert learnt(invented("ana", "bo", *raters), "app") >= 10, "there are three keys"
+    for trusted in (raters[0], "desk"):
+        assert learnt(invented(*raters), "app", Vetting(trusted=(trusted,))) > 0
+    assert learnt(invented(*raters), "app", Vetting(trusted=("agent 0", "des"))) == 0
+
+
+def test_people_of_one_desk_teach_more_than_one_of_them_and_not_without_bound() -> None:
+    texts = [f"what a transfer costs {n}" for n in range(80)]
+    asked = [said(text, "fees", rater=rater_of("desk", str(n % 16))) for n, text in enumerate(texts)]
+    assert learnt([replace(one, rater="desk/0") for one in asked], "fees") == 10
+    assert learnt(asked, "fees") == 50
+    assert learnt(asked, "fees", Vetting(key_rows=16, rater_rows=3)) == 16
+    others = [said(f"what transfers cost {n}", "fees", rater=f"u{n}") for n in range(80)]
+    assert learnt([*asked, *others], "fees") == 160, "the desk's are half of them"
+    found = vet(asked, Vetting(key_rows=30)).aside
+    assert {why for _, why in found} == {"desk alone would make over 30 rows of intent fees"}
+
+
+def test_people_of_one_key_who_agree_on_a_text_count_once() -> None:
+    def taken(*raters: str) -> int:
+        rows = [said("my card number", "fees", 0.9, named="cards", rater=one) for one in raters]
+        known = [Row(f"what a transfer costs {label}", {"intent": label}, None, "") for label in ("fees", "cards")]
+        return len(vet(rows, known=known).rows)
+
+    assert taken("u0", "u1", "u2") == 1
+    assert taken("desk/0", "desk/1", "desk/2") == 0
+    assert taken("desk/0", "shop/0", "bank/0") == 1
 
 
 def test_one_rater_makes_no_more_of_a_label_than_allowed() -> None:

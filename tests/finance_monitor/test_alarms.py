@@ -307,6 +307,34 @@ def test_what_a_source_takes_back_updates_and_ends_the_same_alert() -> None:
     assert late[-1]["id"] == late[0]["id"]
 
 
+def edition(one: Labelled, number: int, minutes: float, **what: str) -> Labelled:
+    """The item once more, so long after the first edition, in its place or as `what` says."""
+    time = one.item.time + timedelta(minutes=minutes)
+    new = {"id": f"{one.item.id}#{number}", "published": time, "received": time}
+    return replace(one, item=replace(one.item, **new, **(what or {"corrects": one.item.id})))  # type: ignore[arg-type]
+
+
+def test_a_story_counts_once_however_often_it_is_corrected_and_its_last_edition_stands() -> None:
+    news = surge(5 * 1440 + 600, 10)
+    corrected = [edition(one, number, 25 * number) for one in news for number in (2, 3, 4, 5)]
+    plain, edited = told(usual(7) + news), told(usual(7) + news + corrected)
+    for name in ("opened", "closed", "observed", "expected", "p_value", "share"):
+        assert edited[-1][name] == plain[-1][name]
+    assert {one["id"] for one in edited[-1]["evidence"]} == {f"{one.item.id}#5" for one in news}
+    assert len(edited[-1]["corrected"]) == 40
+
+
+def test_a_retraction_ends_every_edition_and_no_older_one_comes_back() -> None:
+    news = surge(5 * 1440 + 600, 10)
+    corrected = [edition(one, 2, 20) for one in news]
+    gone = [edition(one, 9, 45, retracts=one.item.id) for one in news]
+    late = [replace(edition(one, 3, 30), placed=one.item.time + timedelta(minutes=50)) for one in news]
+    items = sorted([*usual(7), *news, *corrected, *gone, *late], key=lambda one: one.time)
+    monitor = Monitor(Stories(), Companies(), Alarms({"name": "m"}))
+    found = [alert.as_dict() for alert in monitor.take(items)]
+    assert (found[-1]["reason"], found[-1]["evidence"]) == ("retracted", [])
+
+
 def test_a_story_that_others_still_tell_stands() -> None:
     start = 5 * 1440 + 600
     news = surge(start, 10)

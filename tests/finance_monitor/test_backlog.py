@@ -15,6 +15,7 @@ from apps.finance_monitor.cascade import Cascade
 from apps.finance_monitor.feeds.source import Entry, Start
 from apps.finance_monitor.items import parse
 from apps.finance_monitor.linear import Linear
+from apps.finance_monitor.pulse import Pulse
 from apps.finance_monitor.run import Models, monitor
 from engine import Prediction
 from tests.finance_monitor.test_alarms import START
@@ -123,10 +124,13 @@ def test_a_burst_goes_to_the_cheap_model_until_half_of_the_bound_is_left(
 
     cascade = Cascade(cast(Any, Slow()), stand_in, spare=True)
     models = Models([cascade], cast(Any, Words()))
-    tally = monitor([burst], models, follow=True, lateness=timedelta(0), backlog=100).tally
+    pulses: list[Pulse] = []
+    watched: dict[str, Any] = {"follow": True, "lateness": timedelta(0), "on_pulse": pulses.append}
+    tally = monitor([burst], models, backlog=100, **watched).tally
     # 128 wait behind the second chunk, 64 behind the third, none behind the last.
     assert tally.routes == {"model": 128, "overload": 128}
     assert tally.items == 256
+    assert pulses[-1].routes == {"model": 127, "overload": 128}  # the last item waits for those that come late
     assert [record.message for record in caplog.records] == [
         "overload: 128 items wait; the cheap model answers them all until half of that do",
         "overload: 0 items wait; the champion answers again",

@@ -16,18 +16,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
-from apps.finance_monitor import backtest
+from apps.finance_monitor import backtest, replay
 from apps.finance_monitor.alert import Alert
+from apps.finance_monitor.arrivals import Arrivals
 from apps.finance_monitor.backtest import Event, score
 from apps.finance_monitor.backtest_page import page
 from apps.finance_monitor.baseline import Tails
 from apps.finance_monitor.chance import Thrown, chance
+from apps.finance_monitor.feeds import named
 from apps.finance_monitor.history import Course, History
+from apps.finance_monitor.labels import Labelled
 from apps.finance_monitor.rate import Rate
 from apps.finance_monitor.trial import Trial
+from apps.finance_monitor.watchlist import WatchList
 from apps.finance_monitor.windows import STEP, WINDOW, Key
 from engine.errors import InputError
 from tests.finance_monitor.test_alarms import CYBER, START, item, usual
+from tests.finance_monitor.test_feed import line as news_line
+from tests.finance_monitor.words import models
 
 CREDIT = Key("topic", "credit")
 BANK = Key("company", "中国银行 <Halden> $X $Y")
@@ -159,6 +165,29 @@ def test_a_sweep_runs_over_news_that_was_labelled_once(history: History) -> None
     figures = trials[1].as_dict()
     assert (figures["precision"], figures["max_delay_minutes"]) == (1, 60 * figures["max_delay_windows"])
     assert Trial.of(history, None, 0.5).as_dict().keys() < figures.keys()
+
+
+def test_a_history_is_read_whole_and_in_order_however_long_it_is(
+    write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Arrivals.__init__, "__kwdefaults__", {"held": 5})
+    lines = [news_line(number, published=f"2026-03-02T08:{number:02}:00Z") for number in range(30)]
+    path = write("news.jsonl", "".join(lines[::-1] + lines[:1]))
+    read = History.read([named(str(path))], models(), WatchList(), None)
+    assert [one.item.id for one in read.items] == [f"n{number}" for number in range(30)]
+
+
+def test_a_backtest_takes_a_countrys_holidays_for_sundays_as_a_run_does(history: History) -> None:
+    def at_christmas(one: Labelled) -> Labelled:
+        time = one.item.time + timedelta(days=293)
+        return replace(one, item=replace(one.item, published=time, received=time))
+
+    moved = replace(history, items=[at_christmas(one) for one in history.items], calendar="US")
+    (told,) = moved.replay(0.5).alerts
+    run = replay.replay(moved.items, replay.Settings(calendar="US"), moved.model)
+    assert told.as_dict() == run.alerts[told.id].as_dict()
+    (weekday,) = replace(moved, calendar=None).replay(0.5).alerts
+    assert (weekday.opened.day, weekday.tails == told.tails) == (25, False)
 
 
 class Parsed(html.parser.HTMLParser):

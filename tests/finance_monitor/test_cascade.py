@@ -160,6 +160,7 @@ def test_repeats_are_remembered_and_the_sure_are_not_asked(stand_in: Linear) -> 
     before = len(teacher.asked)
     assert cascade.predict(texts[:10]) == found[:10]
     assert len(teacher.asked) == before
+    assert cascade.repeated == len(texts) - len(set(texts)) + 10
 
 
 def test_overload_asks_the_champion_nothing_and_is_not_remembered(stand_in: Linear) -> None:

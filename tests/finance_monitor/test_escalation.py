@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from apps.finance_monitor.hearing import Heard
 from apps.finance_monitor.journal import Change, Journal
 from apps.finance_monitor.meter import Meter
 from apps.finance_monitor.outbox import Outbox
@@ -34,17 +36,32 @@ def told(minute: float, name: str, what: str, revision: int = 1) -> str:
     """An alert as it is told at that minute."""
     time = (START + timedelta(minutes=minute)).isoformat()
     severity = "critical" if what == "critical" else "warning"
-    return json.dumps({"id": name, "status": STATUS[what], "severity": severity, "updated": time, "revision": revision})
+    key = {"type": "topic", "value": name}
+    alert = {"id": name, "key": key, "status": STATUS[what], "severity": severity, "updated": time}
+    return json.dumps(alert | {"revision": revision})
 
 
 def at(minute: float) -> datetime:
     return START + timedelta(minutes=minute)
 
 
-def moments(changes: list[str], clock: float | None = None) -> list[Moment]:
+def heard(number: int, change: str) -> Heard:
+    return Heard(number, number, change, datetime.fromisoformat(json.loads(change)["updated"]), None)
+
+
+def turned(place: int, note: Heard, minute: float, silence: str | None) -> Heard:
+    """The alert of a note as a silence begins or ends."""
+    return replace(note, place=place, time=at(minute), silence=silence)
+
+
+def seen(notes: Iterable[Heard], clock: float | None = None) -> list[Moment]:
     found = Moments(AFTER)
-    found.see(enumerate(changes, 1), None if clock is None else at(clock))
+    found.see(notes, None if clock is None else at(clock))
     return found.found
+
+
+def moments(changes: list[str], clock: float | None = None) -> list[Moment]:
+    return seen(starmap(heard, enumerate(changes, 1)), clock)
 
 
 def test_an_alert_that_fires_on_is_escalated_once_and_followed_to_its_end() -> None:
@@ -69,28 +86,57 @@ def test_an_alert_that_opens_again_waits_again() -> None:
     assert moments(changes, 91) == [Moment(3, "firing for 30 minutes")]
 
 
+def test_a_silence_puts_an_escalation_off_to_its_end_if_the_alert_still_fires_then() -> None:
+    first = heard(1, told(0, "a", "open"))
+    notes = [first, turned(2, first, 10, "s"), turned(3, first, 120, None)]
+    assert seen(notes[:1], 31) == [Moment(1, "firing for 30 minutes")]
+    assert seen(notes[:2], 119) == seen(notes, 120) == []
+    assert seen(notes, 121) == [Moment(1, "firing for 30 minutes")]
+    assert seen([*notes[:2], replace(heard(3, told(60, "a", "end", 2)), silence="s")], 1000) == []
+
+
+def test_an_escalated_alert_that_is_silenced_is_told_at_the_end_of_it_what_became_of_it() -> None:
+    first = heard(1, told(0, "a", "critical"))
+    change = replace(heard(3, told(60, "a", "worse", 2)), silence="s")
+    notes = [first, turned(2, first, 10, "s"), change, turned(4, change, 120, None)]
+    assert seen(notes, 1000) == [Moment(1, "now critical"), Moment(3, None)]
+    assert seen([*notes[:2], turned(3, first, 120, None)], 1000) == [Moment(1, "now critical")]
+    hidden = replace(first, silence="s")
+    assert seen([hidden, turned(2, first, 120, None)], 1000) == [Moment(1, "now critical")]
+
+
 STORY = st.lists(
-    st.tuples(st.integers(0, 4), st.sampled_from("abc"), st.sampled_from([*STATUS])), min_size=1, max_size=12
+    st.tuples(st.integers(0, 4), st.sampled_from("abc"), st.sampled_from([*STATUS, "turn"])), min_size=1, max_size=12
 )
 
 
 @given(STORY, st.lists(st.integers(0, 80), max_size=12))
 @settings(max_examples=150, deadline=None)
 def test_the_same_is_told_in_whatever_portions_it_is_seen(story: list[tuple[int, str, str]], looks: list[int]) -> None:
-    changes, minute = [], 0
+    notes: list[Heard] = []
+    last: dict[str, Heard] = {}
+    minute = 0
     for pause, name, what in story:
         minute += 5 * pause
-        changes.append((minute, told(minute, name, what)))
+        place = len(notes) + 1
+        if what != "turn":
+            silence = last[name].silence if name in last else None
+            last[name] = replace(heard(place, told(minute, name, what)), silence=silence)
+        elif name in last and '"firing"' in last[name].data:
+            last[name] = turned(place, last[name], minute, None if last[name].silence else "s")
+        else:
+            continue
+        notes.append(last[name])
     once = Moments(AFTER)
-    once.see(((number, data) for number, (_, data) in enumerate(changes, 1)), at(1000))
+    once.see(notes, at(1000))
     often, sofar = Moments(AFTER), 0
     for look in sorted(looks):
-        known = [(n, data) for n, (time, data) in enumerate(changes, 1) if time <= 5 * look and n > often.seen]
-        often.see(known, at(5 * look))
+        often.see([one for one in notes if one.time <= at(5 * look) and one.place > often.seen], at(5 * look))
         assert often.found[:sofar] == once.found[:sofar]
         sofar = len(often.found)
-    often.see(((n, data) for n, (_, data) in enumerate(changes, 1) if n > often.seen), at(1000))
+    often.see([one for one in notes if one.place > often.seen], at(1000))
     assert often.found == once.found
+    assert len({one.number for one in once.found}) == len(once.found), "each change once"
 
 
 class Desk:

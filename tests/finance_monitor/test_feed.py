@@ -21,7 +21,7 @@ from apps.finance_monitor.feeds import named, source
 from apps.finance_monitor.feeds.file import File
 from apps.finance_monitor.feeds.line import Position
 from apps.finance_monitor.feeds.source import Entry, chunks
-from apps.finance_monitor.items import DeadLetter, NewsItem, parse
+from apps.finance_monitor.items import MAX_LINE, DeadLetter, NewsItem, parse
 from apps.finance_monitor.mapping import Mapping
 from engine.errors import InputError
 
@@ -102,7 +102,7 @@ def test_a_bad_line_is_a_dead_letter_and_the_next_is_read(write: Write, bad: byt
     assert dead[0].line == 2
     assert dead[0].file.endswith("f.jsonl")
     assert reason in dead[0].reason
-    assert len(dead[0].text) <= 500
+    assert dead[0].text == (bad + end)[:MAX_LINE].decode("utf-8", "replace")
 
 
 def test_a_truncated_last_line_is_a_dead_letter(write: Write) -> None:
@@ -261,6 +261,21 @@ def test_new_files_that_match_are_followed(tmp_path: Path, monkeypatch: pytest.M
     assert told(next(found)) == "n3"
     until.set()
     assert list(found) == []
+
+
+@pytest.mark.parametrize("feed", ["typo.jsonl", "typo*.jsonl"])
+def test_a_feed_that_is_not_there_yet_is_waited_for_and_that_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, feed: str
+) -> None:
+    monkeypatch.setattr("apps.finance_monitor.feeds.glob.REST", 0)
+    entries = named(feed, follow=True).entries(None)
+    assert [next(entries) for _ in range(3)] == [None] * 3
+    (told_of,) = [one.getMessage() for one in caplog.records]
+    assert told_of.startswith(f"{feed}: ")
+    assert "yet" in told_of
+    (tmp_path / "typo.jsonl").write_text(line(0))
+    assert told([next(entry for entry in entries if entry)]) == "n0"
+    assert len(caplog.records) == 1
 
 
 def feeds_open() -> int:

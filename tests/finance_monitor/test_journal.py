@@ -103,6 +103,54 @@ def test_any_order_of_arrival_within_the_lateness_gives_the_same_alerts(seed: in
     assert second.arrivals.late == first.arrivals.late == 0
 
 
+def revised(one: Labelled, minutes: float, title: str = "regret", **what: str) -> Labelled:
+    """A revision that came so long after what it revises, and bears its time."""
+    made = item(0, title, "negative", ("cyber",))
+    received = one.item.time + timedelta(minutes=minutes)
+    times = {"published": one.item.published, "received": received}
+    return replace(made, item=replace(made.item, id=f"{one.item.id}-{minutes}", **times, **what))  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=4, deadline=None)
+def test_revisions_that_bear_an_earlier_time_count_where_they_are_received_in_any_order(seed: int) -> None:
+    draw = random.Random(seed)
+    items = news()
+    attacks = [one for one in items if "attack" in one.item.title]
+    items += [revised(one, 40, retracts=one.item.id) for one in attacks[:6]]
+    items += [revised(one, 90, one.item.title, corrects=one.item.id) for one in attacks[6:9]]
+
+    def came(one: Labelled) -> timedelta:
+        return one.item.received - START + draw.uniform(0, 1) * LATENESS
+
+    runs = [fresh(), fresh()]
+    orders = sorted(items, key=lambda one: one.item.received), sorted(items, key=came)
+    first, second = (taken(run, order) for run, order in zip(runs, orders, strict=True))
+    assert first == second
+    assert [run.arrivals.late for run in runs] == [0, 0]
+    assert set(json.loads(first[-1])["corrected"]) == {one.item.id for one in attacks[:9]}
+
+
+def test_a_revision_without_a_time_of_receipt_counts_when_it_comes_if_what_it_revises_may_still_count() -> None:
+    first, old = item(-3000, "old"), item(0, "news")
+    others = [item(60 * n, f"hour{n}") for n in range(1, 4)]
+    retraction, forgotten = (revised(one, 0, retracts=one.item.id) for one in (old, first))
+    arrivals = Arrivals(LATENESS)
+    out = [one for each in (old, *others, retraction, forgotten, item(240, "later")) for one in arrivals.add(each)]
+    (placed,) = [one for one in out if one.item.retracts]
+    assert placed.time == others[-1].item.time - LATENESS
+    assert placed.item == retraction.item
+    assert [one.time for one in out] == sorted(one.time for one in out)
+    assert arrivals.late == 1
+
+
+def test_of_one_time_what_revises_comes_last() -> None:
+    arrivals = Arrivals(None)
+    one = item(0, "news")
+    taken_back = replace(one, item=replace(one.item, id="a", retracts=one.item.id))
+    assert [*arrivals.add(taken_back), *arrivals.add(one), *arrivals.rest()] == [one, taken_back]
+
+
 def test_what_comes_twice_counts_once_and_what_comes_too_late_is_counted_apart() -> None:
     arrivals = Arrivals(LATENESS)
     told = [item(minute, f"news{minute}") for minute in (0, 10, 4, 10, 30, 24, 25)]
@@ -119,7 +167,7 @@ def test_a_fault_in_the_middle_of_a_chunk_keeps_nothing_of_it(tmp_path: Path) ->
     record = Journal(str(tmp_path / "monitor.db"))
     state = record.restore(fresh)
     one = item(0, "news")
-    twice = [Change("a", 1, "firing", "{}"), Change("a", 1, "firing", "{}")]
+    twice = [Change("a", 1, "firing", changes(taken(fresh(), news()))[0].line)] * 2
     with pytest.raises(Exception, match="UNIQUE"):
         record.write({"f": "1"}, [one], [DeadLetter("f", 1, "why", "text")], twice, state)
     assert record.position("f") is None
@@ -278,7 +326,7 @@ def test_what_other_code_tells_of_an_alert_is_numbered_behind_what_was_told(tmp_
     items = news()
     found = changes(taken(state, items[:-20]))
     last = json.loads(found[-1].line)
-    more = [Change(last["id"], number, "firing", "{}") for number in (50, 51)]
+    more = [Change(last["id"], number, "firing", found[-1].line) for number in (50, 51)]
     record.write({"f": "1"}, items[:-20], [], [*found, *more], state)
     again = record.restore(fresh)
     assert again.monitor.alerts[last["id"]].revision == 51

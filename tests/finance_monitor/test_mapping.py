@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from apps.finance_monitor.feeds.file import File
 from apps.finance_monitor.feeds.source import Entry
-from apps.finance_monitor.items import DeadLetter, NewsItem
+from apps.finance_monitor.items import Bad, DeadLetter, NewsItem
 from apps.finance_monitor.mapping import PACKAGED, Mapping
 from engine.errors import InputError
 
@@ -64,9 +64,38 @@ def test_ninjs_of_both_generations_is_read(write: Write) -> None:
         corrects="urn:0",
     )
     assert (two.title, two.body, two.source, two.tickers) == ("Holden beats", "So.", "Agency", ("HLDN", "HLD"))
-    assert two.published < two.received
+    assert two.published == two.received == datetime(2026, 3, 2, 8, 5, tzinfo=UTC)
     assert (bad.line, bad.reason[:17]) == (3, "field 'published'")
-    assert "takes it from firstcreated or versioncreated" in bad.reason
+    assert "takes it from versioncreated or firstcreated" in bad.reason
+
+
+def test_a_later_version_corrects_its_uri_and_a_canceled_one_takes_it_back() -> None:
+    made = {"uri": "urn:1", "firstcreated": "2026-03-02T08:00:00Z", "headline": "Holden warns", "evolvedfrom": "urn:0"}
+
+    def told(hour: int, **more: Any) -> tuple[Any, ...]:
+        found = ninjs.item({**made, "versioncreated": f"2026-03-02T{hour:02}:00:00Z", **more})
+        assert found.time.hour == hour
+        return found.id, found.corrects, found.retracts
+
+    ninjs = Mapping.load("ninjs")
+    for first in ({}, {"version": "1"}, {"version": 1, "pubstatus": "usable"}):
+        assert told(8, **first) == ("urn:1", "urn:0", None)
+    assert told(9, version="2") == ("urn:1#2", "urn:1", None)
+    assert told(10, version=3, evolvedfrom=None) == ("urn:1#3", "urn:1", None)
+    for gone in ({"pubstatus": "canceled", "version": 3}, {"pubstatus": "withheld", "headline": ""}):
+        assert told(11, **gone) == ("urn:1#retracted", None, "urn:1")
+    with pytest.raises(Bad, match="field 'id' is missing"):
+        told(9, version="2", uri=None)
+
+
+def test_versions_are_read_from_a_table_too(write: Write) -> None:
+    text = "format: csv\nfields: {id: nr, published: at, title: t}\nversion: {at: [v], values: [0]}\n"
+    mapping = Mapping.load(str(write("m.yaml", text)))
+    time = "2026-03-02T08:00:00Z"
+    rows = found(read(write("t.csv", f"nr,at,t,v\n1,{time},Title,0\n1,{time},Better title,1\n"), mapping))
+    assert [(one.id, one.corrects) for one in rows] == [("1", None), ("1#1", "1")]
+    (letter, *_) = found(read(write("t.csv", f"nr,at,t\n1,{time},Title\n"), mapping))
+    assert "the header has no column v" in letter.reason
 
 
 def test_a_table_is_read_with_its_line_breaks_and_bad_rows_are_dead_letters(write: Write) -> None:
@@ -142,6 +171,8 @@ delimiter: ";;"
 times: {}
 time: {zone: Europe/Berlim, format: "%Q"}
 fields: {id: 3, titel: headline, body: a..b}
+version: {at: v, first: 1}
+retracted: {at: 4, values: [x]}
 """
     with pytest.raises(InputError) as fault:
         Mapping.load(str(write("m.yaml", text)))
@@ -157,9 +188,12 @@ fields: {id: 3, titel: headline, body: a..b}
         "fields.body: 'a..b' is no place",
         "fields.published: missing",
         "fields.title: missing",
+        "version.first: no such key",
+        "version.values: [None]; write the values that count",
+        "retracted.at: 4 is no place",
     ):
         assert part in told
-    assert len(told.splitlines()) == 11
+    assert len(told.splitlines()) == 14
     for name in ("gone.yaml", str(write("a.yaml", "a: [b")), str(write("b.yaml", "- a"))):
         with pytest.raises(InputError, match="--mapping"):
             Mapping.load(name)

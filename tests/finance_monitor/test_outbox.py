@@ -8,16 +8,21 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from apps.finance_monitor import outbox, tables
+from apps.finance_monitor import outbox, tables, undelivered
+from apps.finance_monitor.cli import app
 from apps.finance_monitor.journal import Journal
+from apps.finance_monitor.meter import Meter
 from apps.finance_monitor.outbox import Outbox
 from apps.finance_monitor.sinks import Slack, Webhook, post, webhook
+from apps.finance_monitor.sinks.escalation import Escalation
 from engine.errors import InputError
 from tests.finance_monitor.test_journal import changes, fresh, news, taken
 
@@ -144,6 +149,70 @@ def test_what_is_refused_for_good_is_kept_with_its_reason_and_the_next_goes_on(
     with record.database.read() as connection:
         (left,) = connection.execute(tables.undelivered.select()).all()
     assert (left.number, left.reason) == (1, "answered 400")
+
+
+def test_what_was_given_up_is_counted_and_sent_again_but_for_what_a_later_change_has_overtaken(
+    record: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(outbox, "TRIES", 1)
+    messages = fill(record, 3)
+    with server(lambda number: 400 if number in (0, 2, 3) else 200) as found:
+        hook = Webhook(found.url)
+        box = Outbox(record.database, [hook], first=0.0)
+        for _ in range(3):
+            box.deliver()
+        assert ids(found) == [messages[1]]
+        registry = CollectorRegistry()
+        meter = Meter(registry, record.database, [hook])
+        assert registry.get_sample_value("keel_news_given_up_changes", {"sink": hook.name}) == 2
+        assert (record.given_up(), meter.given_up()) == ({hook.name: 2}, {hook.name: 2})
+        assert meter.undelivered() == {hook.name: 0}
+
+        resend = ["resend", "--state", str(tmp_path / "monitor.db")]
+        app(resend, standalone_mode=False)
+        assert capsys.readouterr().out == (
+            f"{hook.name}: {messages[0]} overtaken by a later change, not sent (answered 400)\n"
+            f"{hook.name}: {messages[2]} is sent again (answered 400)\n"
+        )
+        assert (record.given_up(), meter.undelivered()) == ({}, {hook.name: 1})
+        app(resend, standalone_mode=False)
+        assert capsys.readouterr().out == "nothing was given up\n"
+
+        box.deliver()  # refused once more
+        assert record.given_up() == {hook.name: 1}
+        app([*resend, "--json"], standalone_mode=False)
+        (told,) = json.loads(capsys.readouterr().out)
+        assert (told["message"], told["reason"], told["overtaken"]) == (messages[2], "answered 400", False)
+        record.write({"f": "2"}, [], [], changes([_later(record, 3, status="resolved")]), record.restore(fresh))
+        while box.deliver():
+            pass
+        assert ids(found) == [messages[1], messages[2], f"{messages[2][:-1]}2"], "in order, as it waits before all else"
+        assert (record.given_up(), box.end()) == ({}, {})
+
+
+def test_an_escalation_that_was_given_up_is_sent_again_as_one(record: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "TRIES", 1)
+    fill(record, 1)
+    calm = json.dumps(json.loads(next(record.changes())) | {"id": "calm", "severity": "warning"})
+    record.write({"f": "2"}, [], [], changes([calm]), record.restore(fresh))
+    with server(lambda number: 500 if number == 1 else 200) as found:
+        higher = Escalation(Webhook(found.url), timedelta(minutes=30))
+        for _ in range(2):  # started anew
+            box = Outbox(record.database, [higher], first=0.0)
+            box.clock = datetime(2027, 1, 1, tzinfo=UTC)
+            for _ in range(2):
+                box.deliver()
+            with record.database.write() as connection:
+                undelivered.send_again(connection)
+    told = [json.loads(body) for _, body in found.taken]
+    assert [one["commonAnnotations"]["change"] for one in told] == ["escalated"] * 2
+    assert "Escalated (firing for 30 minutes), warning" in told[1]["commonAnnotations"]["summary"]
+
+
+def _later(record: Journal, number: int, **more: str) -> str:
+    """The next change of the alert that change is of."""
+    alert = json.loads(list(record.changes())[number - 1])
+    return json.dumps(alert | {"revision": alert["revision"] + 1, "closed": alert["updated"], "reason": "calm"} | more)
 
 
 def test_a_webhook_is_alertmanagers_and_its_signature_that_of_standard_webhooks(record: Journal) -> None:

@@ -6,8 +6,11 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from inspect import signature
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +21,17 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
-from apps.finance_monitor import tables
+from apps.finance_monitor import tables, undelivered
 from apps.finance_monitor.api import application
+from apps.finance_monitor.cli import follow_feed
 from apps.finance_monitor.feeds.file import File
+from apps.finance_monitor.feeds.pushed import Pushed
 from apps.finance_monitor.inbox import Inbox
+from apps.finance_monitor.items import DeadLetter, NewsItem
+from apps.finance_monitor.mapping import Mapping
+from apps.finance_monitor.run import monitor
 from apps.finance_monitor.serve import Service
+from apps.finance_monitor.serve_cli import serve
 from engine.db import Database
 from engine.errors import InputError
 from engine.feedback import FeedbackLog
@@ -161,6 +170,17 @@ def test_pushed_news_is_told_live_charted_silenced_and_counted_once(tmp_path: Pa
             "keel_news_inference_seconds_sum",
         ):
             assert line in page
+        status = client.get("/v1/status").json()
+        assert (status["routes"], status["repeats"]) == ({"model": 218, "cheap": 0, "overload": 0}, 0)
+        for line in (
+            'keel_news_labelled_total{route="model"} 218.0',
+            'keel_news_labelled_total{route="overload"} 0.0',
+            "keel_news_repeats_total 0.0",
+            f"keel_news_pending_keys {len(status['pending'])}.0",
+        ):
+            assert line in page
+        refused = client.get(f"/v1/alerts/{alert['id']}/explanation")
+        assert (refused.status_code, "names no stored model" in refused.json()["detail"]) == (409, True)
         state = tables.opened(str(tmp_path / "monitor.db"))
         until(lambda: not Inbox(state).waiting(0, 1))
         state.close()
@@ -221,6 +241,7 @@ def test_this_machine_needs_no_key_until_there_is_one(database: Database) -> Non
             assert answer.status_code == status
     with asked(database, client=("192.0.2.1", 5)) as client:
         assert client.get("/v1/keys").status_code == 401
+        assert client.get(f"/v1/alerts/{'0' * 16}/explanation").status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -241,6 +262,14 @@ def test_every_shape_of_body_is_answered_line_by_line(database: Database, body: 
         assert client.post("/v1/items", content=b" \n").status_code == 422
 
 
+def test_the_status_tells_what_no_sink_took(database: Database) -> None:
+    with asked(database, **HERE) as client:
+        assert client.get("/v1/status").json()["given_up"] == {}
+        with database.write() as connection:
+            undelivered.settle(connection, "desk", 1, "answered 400")
+        assert client.get("/v1/status").json()["given_up"] == {"desk": 1}
+
+
 def test_a_full_inbox_sends_its_senders_away_and_keeps_nothing_of_them(database: Database) -> None:
     with asked(database, room=10, **HERE) as client:
         assert client.post("/v1/items", json=usual(8)).status_code == 202
@@ -252,13 +281,64 @@ def test_a_full_inbox_sends_its_senders_away_and_keeps_nothing_of_them(database:
 def test_pushed_news_has_a_time_of_receipt_so_that_no_publishers_clock_runs_away(database: Database) -> None:
     inbox = Inbox(database)
     inbox.put([json.dumps({"id": "1", "title": "t", "published": "2099-01-01T00:00:00Z"}).encode()])
-    ((_, line),) = inbox.waiting(0, 1)
-    assert datetime.fromisoformat(json.loads(line)["received"]) <= datetime.now(UTC)
+    (one,) = inbox.waiting(0, 1)
+    assert datetime.fromisoformat(json.loads(one.line)["received"]) <= datetime.now(UTC)
+
+
+def test_pushed_news_of_another_shape_is_read_by_the_mapping_and_kept_in_keels(database: Database) -> None:
+    inbox = Inbox(database, mapping=Mapping.load("ninjs"))
+    told = {"uri": "urn:1", "versioncreated": "2099-01-01T00:00:00Z", "headline": "Holden warns", "received": "later"}
+    good, bad = inbox.put([json.dumps(told).encode(), json.dumps(usual(1)[0]).encode()])
+    assert (good.id, good.status, bad.status) == ("urn:1", "accepted", "dead letter")
+    assert "takes it from firstcreated or versioncreated" in str(bad.reason)
+    first, second = (entry.found for entry in islice(Pushed(inbox).entries(None), 2) if entry)
+    assert isinstance(first, NewsItem)
+    assert (first.id, first.title) == ("urn:1", "Holden warns")
+    assert first.time <= datetime.now(UTC)
+    assert isinstance(second, DeadLetter)
+    assert second.reason == bad.reason
+    again = next(Pushed(Inbox(database)).entries(None))  # a start without the mapping
+    assert again
+    assert again.found == first
+
+
+def test_serve_takes_what_a_run_takes() -> None:
+    run, served = (set(signature(command).parameters) for command in (follow_feed, serve))
+    assert run - served == {"context", "follow", "dashboard", "as_json"}
+
+
+def test_an_alert_whose_news_is_forgotten_is_not_explained(tmp_path: Path) -> None:
+    state, kept, feed = str(tmp_path / "monitor.db"), timedelta(hours=1), tmp_path / "feed.jsonl"
+    feed.write_text("".join(json.dumps(one) + "\n" for one in [*usual(100), *surge(100)]), encoding="utf-8")
+    (name,) = monitor([File(str(feed))], models(), state=state, keep_items=kept).alerts
+    later = [item(500, 4000, "usual report of another day"), item(501, 4020, "and one more")]
+    with running(state, keep_items=kept, backlog=64) as client:
+        client.post("/v1/items", json=later)
+        until(lambda: client.get("/v1/status").json()["items"] >= 121)
+    with asked(tables.opened(state), **HERE) as client:
+        refused = client.get(f"/v1/alerts/{name}/explanation")
+        assert (refused.status_code, "no longer holds" in refused.json()["detail"]) == (410, True)
+
+
+def test_one_alert_is_explained_at_a_time_and_others_are_told_when_to_come_again(database: Database) -> None:
+    queue, free = Queue(1), threading.Event()
+    app, _ = application(database, Inbox(database), queue=queue)
+    with TestClient(app, **HERE) as client, ThreadPoolExecutor() as threads:
+        queue._threads.submit(free.wait)
+        path = f"/v1/alerts/{'0' * 16}/explanation"
+        first = threads.submit(client.get, path)
+        until(lambda: queue.busy)
+        second = client.get(path)
+        assert (second.status_code, second.headers["retry-after"]) == (503, "3")
+        free.set()
+        assert first.result().status_code == 404
+        assert client.get(path).status_code == 404
+    queue.close()
 
 
 def test_the_page_needs_no_key_and_lets_no_foreign_script_run(database: Database) -> None:
     with asked(database, client=("192.0.2.1", 5)) as client:
-        for path in ("/", "/page.css", "/page.js", "/charts.js"):
+        for path in ("/", "/page.css", "/page.js", "/charts.js", "/why.js"):
             answer = client.get(path)
             assert answer.status_code == 200
             assert "script-src 'self'" in answer.headers["content-security-policy"]

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.finance_monitor import journal, labels, replay, run, verification
+from apps.finance_monitor import journal, labels, replay, run, tables, verification
 from apps.finance_monitor.cli import app
 from apps.finance_monitor.explanation import Moment, decisive, moment
 from apps.finance_monitor.feeds import named
@@ -25,6 +25,7 @@ from apps.finance_monitor.windows import Mention
 from engine import Recipe, Store, load, train
 from engine.errors import InputError, KeelError, StoreError
 from tests.finance_monitor.test_alarms import START, item, one_hot, usual
+from tests.finance_monitor.test_serve import HERE, asked
 
 MODEL = {"name": "m", "version": 1, "sha256": "0" * 64}
 
@@ -183,8 +184,12 @@ def test_a_real_run_is_verified_and_what_changed_since_is_found(
     (alert,) = result.alerts.values()
 
     verify = ("verify", str(log), "--feed", str(wire))
-    for more, anew in (((), len(news())), (("--state", state), 0)):
-        code, told = command(capsys, *verify, *more)
+    for more, anew in (
+        (("--feed", str(wire)), len(news())),
+        (("--feed", str(wire), "--state", state), 0),
+        (("--state", state), 0),
+    ):
+        code, told = command(capsys, "verify", str(log), *more)
         (one,) = told["alerts"]
         assert (code, told["verified"], one["id"], one["differences"]) == (0, True, alert["id"], [])
         assert one["labelled_anew"] == anew
@@ -197,8 +202,19 @@ def test_a_real_run_is_verified_and_what_changed_since_is_found(
 
     code, told = command(capsys, "explain", alert["id"], "--state", state)
     assert (code, told["decisive"], told["words"]) == (0, one["decisive"], one["words"])
+    with asked(tables.opened(state), **HERE) as client:
+        assert client.get(f"/v1/alerts/{alert['id']}/explanation").json() == told
+        assert client.get(f"/v1/alerts/{'0' * 16}/explanation").status_code == 404
     code, told = command(capsys, "explain", str(log))
     assert (code, told["decisive"], told["words"]) == (0, None, one["words"])
+
+    table = tmp_path / "news.csv"
+    rows = [json.loads(line) for line in wire.read_text().splitlines()]
+    table.write_text("\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows)]))
+    code, told = command(capsys, "verify", str(log), "--feed", str(table), "--mapping", "csv", "--no-explain")
+    assert (code, told["alerts"][0]["labelled_anew"]) == (0, len(rows))
+    with pytest.raises(InputError, match="give its --feed, or the --state"):
+        app(["verify", str(log)], standalone_mode=False)
 
     quick = (*verify, "--lateness", "5", "--no-explain")
     given = wire.read_text()
@@ -232,6 +248,10 @@ def test_a_real_run_is_verified_and_what_changed_since_is_found(
     weights.write_text(weights.read_text() + " ")
     with pytest.raises(KeelError, match=r"calibration.json has changed since it was stored; bring the version back"):
         app([*quick], standalone_mode=False)
+    with asked(tables.opened(state), **HERE) as client:
+        refused = client.get(f"/v1/alerts/{alert['id']}/explanation")
+        assert (refused.status_code, refused.headers["content-type"]) == (409, "application/problem+json")
+        assert "calibration.json has changed" in refused.json()["detail"]
 
 
 def test_a_state_that_no_longer_holds_its_first_news_says_what_to_do(tmp_path: Path) -> None:

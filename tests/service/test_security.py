@@ -189,6 +189,22 @@ def test_tenants_find_nothing_of_each_other(services: dict[str, tuple[TestClient
     assert http.get(f"/v1/conversations/{made}", headers=ours).status_code == 200
 
 
+def test_a_key_of_another_tenant_finds_no_news(services: dict[str, tuple[TestClient, Keys]]) -> None:
+    http, keys = services["news"]
+    ours, theirs = (
+        {"Authorization": f"Bearer {keys.add(f'news of {tenant}', 'server', tenant)}"} for tenant in ("default", "b")
+    )
+    silence = {"key": "*", "hours": 1}
+    asked = [one for one in routes(http.app) if one[1].startswith("/v1")]
+    assert ("POST", "/v1/silences") in asked
+    for method, path in asked:
+        answer = http.request(method, filled(path, "0" * 16), json=silence, headers=theirs)
+        assert (answer.status_code, method, path) == (404, method, path)
+    assert http.get("/v1/silences", headers=ours).json() == []
+    assert http.get("/metrics", headers=theirs | {"Host": "keel.example"}).status_code == 404
+    assert http.post("/v1/silences", json=silence, headers=ours).status_code == 201
+
+
 class Signer:
     """Whoever pushes signed news."""
 

@@ -37,6 +37,8 @@ def test_a_key_is_shown_once_and_only_its_hash_is_stored(database: Database, tmp
     assert keys.caller(key) is None
     with pytest.raises(InputError, match="no key"):
         keys.revoke("shop")
+    with pytest.raises(InputError, match="leave / out"):
+        keys.add("desk/ana", "agent")
 
 
 def test_a_public_key_is_bound_to_pages(database: Database) -> None:
@@ -72,6 +74,68 @@ def test_who_asks_too_often_is_told_when_to_come_again(database: Database) -> No
         assert answer.status_code == 500
         assert "secret" not in answer.text
     queue.close()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"X-Forwarded-For": "203.0.113.9"},
+        {"X-Forwarded-For": "127.0.0.1"},
+        {"X-Forwarded-Proto": "https"},
+        {"X-Real-IP": "203.0.113.9"},
+        {"Forwarded": "for=203.0.113.9"},
+        {"Via": "1.1 proxy"},
+    ],
+    ids=str,
+)
+def test_whom_a_proxy_of_this_machine_forwards_is_not_on_it(database: Database, header: dict[str, str]) -> None:
+    app = create("test", Keys(database), queue=(queue := Queue(1)), local=True)
+
+    @app.get("/thing")
+    def thing(caller: Caller = allow("server", scope="admin")) -> str:  # noqa: B008
+        return caller.name
+
+    with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 5000)) as http:
+        assert http.get("/thing").json() == "local"
+        for path in ("/thing", "/metrics"):
+            assert http.get(path, headers=header).status_code == 401
+    queue.close()
+
+
+def test_a_service_of_one_tenant_has_nothing_for_keys_of_others(database: Database) -> None:
+    keys, queue = Keys(database), Queue(1)
+    app = create("test", keys, queue=queue, local=True, tenant="acme")
+
+    @app.get("/thing")
+    def thing(caller: Caller = allow("server")) -> str:  # noqa: B008
+        return caller.tenant
+
+    with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 5000)) as http:
+        assert http.get("/thing").json() == "acme", "whoever is on this machine is its tenant's"
+        for tenant, status in (("acme", 200), ("default", 404)):
+            headers = {"Authorization": f"Bearer {keys.add(tenant, 'server', tenant)}"}
+            assert http.get("/thing", headers=headers).status_code == status
+        headers = {"Authorization": f"Bearer {keys.add('agent', 'agent')}"}
+        assert http.get("/thing", headers=headers).status_code == 403
+    queue.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql+nodriver://keel:s3cret@127.0.0.1/keel",
+        "nosuch://keel:s3cret@127.0.0.1/keel",
+        "postgresql+psycopg://keel:s3cret@127.0.0.1:port/keel",
+        "postgresql+psycopg//keel:s3cret@127.0.0.1/keel",
+        "postgresql+psycopg://keel:s3cret@127.0.0.1:1/keel",
+        "postgresql+psycopg://127.0.0.1:1/keel?user=keel&password=s3cret",
+    ],
+)
+def test_a_database_that_does_not_open_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(InputError, match=r"database .*127\.0\.0\.1") as fault:
+        Database.open(url, name="feedback", migrations=feedback.MIGRATIONS)
+    assert "s3cret" not in str(fault.value)
+    assert fault.value.__cause__ is None
 
 
 def test_the_queue_refuses_what_would_wait_too_long() -> None:

@@ -1,4 +1,4 @@
-"""Apart: what a page says whose application is not served here, or not yet."""
+"""Apart: what a page says whose application is not served here, not yet, or not for whoever looks."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def served(visit: Visit, kind: type[P], *, whole: bool = True) -> P | None:
     say, part = visit.words, visit.house.part(kind)
     if part is None:
         ui.label(say("part.apart", name=kind.name)).classes("note")
+        return None
+    if not part.is_for(visit.caller.tenant):
+        ui.label(say("part.other", tenant=visit.caller.tenant)).classes("note")
         return None
     if part.state == "ready":
         return part

@@ -83,7 +83,7 @@ class Inbox:
                 self._drafts.pop(one.id, None)
                 field.value = ""
                 model, about = self._models.intents_name or "", intent.value if intent else None
-                await self._happen(lambda: self._desk.replied(one.id, me, text, intent=about, model=model))
+                await self._happen(lambda: self._desk.replied(one.id, me, text, rater=me, intent=about, model=model))
 
         intent = None
         if self._intents:  # what is said here is feedback on the model that reads intents

@@ -74,7 +74,7 @@ def _figures(visit: Visit) -> list[tuple[str, str, int]]:
         ("models", "/models", len(house.store.names())),
         ("feedback", "/feedback", FeedbackLog(house.database).count(tenant=tenant, since=since)),
     ]
-    if news := house.part(News):
+    if (news := house.part(News)) and news.is_for(tenant):
         found.append(("firing", "/alerts", news.firing()))
     if support := house.part(Support):
         found.append(("waiting", "/chat", len(support.desks.conversations(tenant).inbox())))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from apps.console.names import App
-from apps.console.parts.part import Part, Settings, Told
+from apps.console.parts.part import TENANT, Part, Settings, Told
 from apps.finance_monitor import changelog, run, tables, watchfile
 from apps.finance_monitor.api import application
 from apps.finance_monitor.feeds import named
@@ -14,6 +15,8 @@ from apps.finance_monitor.follower import Follower
 from apps.finance_monitor.inbox import Inbox
 from apps.finance_monitor.learn import NEWS
 from apps.finance_monitor.newer import Newer
+from apps.finance_monitor.signed import ITEMS_SECRET
+from apps.finance_monitor.sinks.webhook import secret
 from engine import Progress, Store
 from engine.errors import InputError, KeelError
 from engine.service import Queue
@@ -26,7 +29,7 @@ class News(Part):
         meter: how far the monitor is.
     """
 
-    name, path = App.FINANCE_MONITOR, "/news"
+    name, path, tenant = App.FINANCE_MONITOR, "/news", TENANT
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -36,13 +39,15 @@ class News(Part):
         self._feeds = [named(one, follow=True) for one in settings.feeds]
         if settings.watch_list:
             watchfile.read(settings.watch_list)  # a fault in it is told now, not once the models are there
-        self._queue = Queue(1)  # its calls write to one inbox
+        self._queue = Queue(2)  # what is pushed, and an alert that is explained
         self._inbox = Inbox(self.database)
         self.app, self.meter = application(
             self.database,
             self._inbox,
             queue=self._queue,
             sinks=settings.sinks,
+            secret=secret(os.environ.get(ITEMS_SECRET), ITEMS_SECRET),
+            tenant=self.tenant,
             per_minute=settings.per_minute,
             ended=settings.ended,
         )

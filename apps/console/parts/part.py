@@ -68,11 +68,13 @@ class Part(ABC):
     """Its API answers from the start; what it needs is loaded in a thread, once it is there.
 
     Attributes:
+        tenant: whose alone it is; None: it tells tenants apart.
         state: missing: `note` says which command makes what is not there; it is looked for again and again.
     """
 
     name: App
     path: str
+    tenant: str | None = None
     app: FastAPI
 
     def __init__(self) -> None:
@@ -88,6 +90,10 @@ class Part(ABC):
         Raises:
             InputError: something is missing; the message tells the way out.
         """
+
+    def is_for(self, tenant: str) -> bool:
+        """Whether whoever is of that tenant finds anything there."""
+        return self.tenant in (None, tenant)
 
     def start(self) -> None:
         self._thread.start()

@@ -71,8 +71,7 @@ class CsvRows:
             return None
         if self.header is None:
             self.header = row
-            places = [one for places in self._mapping.fields.values() for one in places if not one.startswith("=")]
-            missing = [place for place in places if place not in row]
+            missing = [place for place in self._mapping.places if place not in row]
             told = f"the header has no column {', '.join(missing)}; it has {', '.join(row)}"
             return self._letter(told) if missing else None
         if len(row) != len(self.header):

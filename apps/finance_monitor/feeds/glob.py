@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import stat
 import time
@@ -20,6 +21,7 @@ REST = 10
 """Times as long as a look at all files took, no other one is taken: 10,000 files take a tenth of a second."""
 Seen = tuple[int, int]
 """A file's inode and size."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -69,6 +71,8 @@ class Glob:
         """As `Source` says."""
         if not self._follow:
             return merged([Stream(self._file(path).lines(start)) for path in sorted(self._matching())])
+        if not self._matching():
+            _LOG.warning("%s: no file matches yet; one is waited for", self.name)
         streams: list[Stream] = []
         streams.append(Stream(self._watch(streams, start)))
         return merged(streams)

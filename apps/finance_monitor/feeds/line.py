@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from apps.finance_monitor.items import MAX_LINE
 
 PART = 16_384
 """Bytes that are read at a time of one of many files."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def piped(stream: BinaryIO) -> Iterator[Line | None]:
 
 def followed(path: Path, start: Position) -> Iterator[Line | None]:
     """Whole lines of a growing file. A rotated or truncated file is read out, then the new one from its start."""
+    if not path.is_file():
+        _LOG.warning("%s: not there yet; it is waited for", path)
     while True:
         while not path.is_file():
             yield None

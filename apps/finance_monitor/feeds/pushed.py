@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from apps.finance_monitor.feeds.source import AT_A_TIME, Entry, Start
 from apps.finance_monitor.inbox import Inbox
-from apps.finance_monitor.items import Bad, letter, parse
+from apps.finance_monitor.items import Bad, letter
 
 
 class Pushed:
@@ -22,11 +22,12 @@ class Pushed:
         number = int((start and start(self._FEED)) or 0)
         while True:
             lines = self._inbox.waiting(number, AT_A_TIME)
-            for number, line in lines:
+            for one in lines:
+                number = one.number
                 try:
-                    yield Entry(parse(line), self._FEED, str(number))
+                    yield Entry(self._inbox.read(one), self._FEED, str(number))
                 except Bad as fault:
-                    yield Entry(letter(self.name, number, fault, line), self._FEED, str(number))
+                    yield Entry(letter(self.name, number, fault, one.line), self._FEED, str(number))
             if not lines:
                 yield None
 

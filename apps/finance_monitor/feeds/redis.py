@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from apps.finance_monitor.feeds.claimed import BATCH, Claimed
 from apps.finance_monitor.feeds.source import Entry, Start
 from apps.finance_monitor.items import Bad, DeadLetter, NewsItem, item, letter, parse
 from apps.finance_monitor.mapping import Mapping
@@ -16,7 +17,6 @@ from engine.errors import InputError
 FIRST, LONGEST = 0.1, 30.0
 """Seconds to the next try after the server went away, doubled each time, and at most."""
 TIMEOUT = 5.0
-BATCH = 64
 KNOWN = ("stream", "group", "consumer")
 _LOG = logging.getLogger(__name__)
 _NONE = (0, 0)
@@ -28,7 +28,8 @@ class RedisStream:
     """Entries of a stream, each once.
 
     Redis keeps what was given out until it is acknowledged, and gives it out again after a restart or a broken
-    connection; the journal's cursor says what of it was committed before and only needs its acknowledgement.
+    connection; the journal's cursor says what of it was committed before and only needs its acknowledgement. What other
+    consumers were given and never came back for is read, too, with a cursor of its own.
 
     Args:
         url: redis://HOST:PORT/DB?stream=NAME&group=G, rediss:// for TLS. Monitors that share a group's news name
@@ -70,6 +71,8 @@ class RedisStream:
         self._away = (redis.ConnectionError, redis.TimeoutError)
         self._refused = redis.ResponseError
         self._committed = _NONE
+        self._others = f"{self.name}#claimed"
+        self._claimed: Claimed | None = None
 
     def entries(self, start: Start | None) -> Iterator[Entry | None]:
         """As `Source` says.
@@ -80,6 +83,8 @@ class RedisStream:
         kept = start and start(self.name)
         self._committed = _id(kept.encode()) if kept else _NONE
         seen = self._committed
+        kept = start and start(self._others)
+        others = self._claimed = Claimed(self._client, self._stream, self._group, self._consumer, kept)
         pause, due, answered = FIRST, 0.0, False
         pending: Id | None = _NONE
         """Up to where entries that were given out before have been looked at; None: all have."""
@@ -88,13 +93,15 @@ class RedisStream:
                 yield None
                 continue
             try:
-                rows = self._read(pending)
+                taken = others.rows(ahead=not self._follow) if pending is None else []
+                rows = [] if taken else self._read(pending)
             except (*self._away, self._refused) as fault:
                 if not self._follow or (isinstance(fault, self._refused) and not answered):
                     raise InputError(f"--feed {self.name}: {fault}; is it there, and is it a stream?") from None
                 _LOG.warning("%s: %s; next try in %g s", self.name, fault, pause)
                 due, pause = time.monotonic() + pause, min(2 * pause, LONGEST)
                 pending = _NONE  # an answer may have been lost on its way
+                others.lost()
                 continue
             pause, answered = FIRST, True
             again = []
@@ -106,6 +113,11 @@ class RedisStream:
                 elif at <= self._committed:
                     again.append(identity)
             self._acknowledge(again)
+            for identity, fields in taken:
+                name = identity.decode()
+                yield Entry(self._found(name, fields), self._others, others.cursor(name))
+            if taken:
+                continue
             if rows:
                 pending = pending and _id(rows[-1][0])
             elif pending is not None:
@@ -121,6 +133,11 @@ class RedisStream:
         if mine:
             self._committed = _id(mine[-1])
             self._acknowledge(mine)
+        if self._claimed and (cursors := [entry.after for entry in chunk if entry.feed == self._others]):
+            try:
+                self._claimed.committed(cursors)
+            except (*self._away, self._refused) as fault:
+                _LOG.warning("%s: %s; acknowledged later", self.name, fault)
 
     def close(self) -> None:
         """End the connection."""

@@ -1,4 +1,7 @@
-"""Escalation: a sink that is told only of alerts that are critical, or still fire after a while of event time."""
+"""Escalation: a sink that is told only of alerts that are critical, or still fire after a while of event time.
+
+While a silence hides an alert it is not escalated; if it fires on, it is as soon as nothing hides it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from apps.finance_monitor.hearing import Heard
 from apps.finance_monitor.sinks.sink import Alert, Sink
 
 
@@ -42,53 +46,60 @@ class Moment:
 class _Firing:
     due: datetime
     number: int
+    hidden: bool
     escalated: bool = False
+    told: int = 0
+    """Number of the last change that was."""
 
 
 class Moments:
-    """What an escalation is told, in order. It follows from the changes and the clock of events alone: it is the same
+    """What an escalation is told, in order. It follows from what is heard and the clock of events alone: it is the same
     whenever it is asked for, so that a count of those told is all that has to be kept.
     """
 
     def __init__(self, after: timedelta) -> None:
         self.found: list[Moment] = []
         self.seen = 0
-        """Number of the last change that was looked at."""
+        """Place of the last note that was looked at."""
         self._after = after
         self._firing: dict[str, _Firing] = {}
 
-    def see(self, changes: Iterable[tuple[int, str]], clock: datetime | None) -> None:
-        """Look at further changes.
+    def see(self, notes: Iterable[Heard], clock: datetime | None) -> None:
+        """Look at further notes.
 
         Args:
-            changes: numbers, and alerts as JSON, in order.
-            clock: no change before this is still to come.
+            notes: in order.
+            clock: none before this is still to come.
         """
-        for number, data in changes:
-            alert = json.loads(data)
-            time = datetime.fromisoformat(alert["updated"])
-            self._pass(time)
-            self._take(number, alert, time)
-            self.seen = number
+        for note in notes:
+            self._pass(note.time)
+            self._take(note, json.loads(note.data))
+            self.seen = note.place
         if clock:
             self._pass(clock)
 
-    def _take(self, number: int, alert: Alert, time: datetime) -> None:
-        one = self._firing.setdefault(alert["id"], _Firing(time + self._after, number))
-        one.number = number
+    def _take(self, note: Heard, alert: Alert) -> None:
+        hidden = note.silence is not None
+        one = self._firing.setdefault(alert["id"], _Firing(note.time + self._after, note.number, hidden))
+        one.number = note.number
+        if one.hidden and not hidden:
+            one.due = max(one.due, note.time)
+        one.hidden = hidden
         if alert["status"] == "resolved":
             del self._firing[alert["id"]]
-        if one.escalated:
-            self.found.append(Moment(number, None))
-        elif alert["status"] == "firing" and alert["severity"] == "critical":
-            self._escalate(one, "now critical")
+        if hidden:
+            return
+        if one.escalated and one.told < note.number:
+            self._tell(one, None)
+        elif not one.escalated and alert["status"] == "firing" and alert["severity"] == "critical":
+            self._tell(one, "now critical")
 
     def _pass(self, time: datetime) -> None:
         """At the same time as a change, the change comes first: the alert may have ended."""
-        waiting = ((one.due, alert) for alert, one in self._firing.items() if not one.escalated and one.due < time)
-        for _, alert in sorted(waiting):
-            self._escalate(self._firing[alert], f"firing for {self._after / timedelta(minutes=1):g} minutes")
+        heard = ((alert, one) for alert, one in self._firing.items() if not (one.escalated or one.hidden))
+        for _, alert in sorted((one.due, alert) for alert, one in heard if one.due < time):
+            self._tell(self._firing[alert], f"firing for {self._after / timedelta(minutes=1):g} minutes")
 
-    def _escalate(self, one: _Firing, why: str) -> None:
-        one.escalated = True
+    def _tell(self, one: _Firing, why: str | None) -> None:
+        one.escalated, one.told = True, one.number
         self.found.append(Moment(one.number, why))

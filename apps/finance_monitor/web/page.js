@@ -1,6 +1,7 @@
 // The page: asks the API for all it shows, and hears by Server-Sent Events when to ask again.
 
 import { amount, chart, clock, element, words } from "./charts.js";
+import { why } from "./why.js";
 
 const HEADLINES = 4; // of evidence shown at once
 const KEYS = 60;
@@ -21,7 +22,7 @@ let open = null; // key whose chart is shown large
 async function call(path, options = {}) {
   const answer = await fetch(path, { ...options, headers: { ...auth(), ...options.headers } });
   if (answer.status === 401) await askForKey();
-  if (!answer.ok) throw new Error((await answer.json()).detail);
+  if (!answer.ok) throw Object.assign(new Error((await answer.json()).detail), { again: Number(answer.headers.get("Retry-After")) });
   return answer;
 }
 
@@ -72,7 +73,9 @@ function alert(one) {
     card.append(element("details", {}, element("summary", {}, counted(items.length, "headline")), element("ol", {}, ...items)));
     if (one.silence) card.append(element("p", { className: "soft" }, "silenced"));
   }
-  card.append(judgeRow(one));
+  const name = named(one.key);
+  const ask = element("button", { type: "button", className: "why", "aria-label": `Why: ${name}`, "aria-haspopup": "dialog", "data-alert": one.id, onclick: () => why(at("why"), one, name, got) }, "Why?");
+  card.append(judgeRow(one, ask));
   return card;
 }
 
@@ -85,8 +88,8 @@ function headline(item) {
   return element("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" }, item.title);
 }
 
-function judgeRow(one) {
-  if (judged.has(one.id)) return element("p", { className: "soft" }, "Thank you, noted.");
+function judgeRow(one, ask) {
+  if (judged.has(one.id)) return element("div", { className: "row judge" }, ask, element("span", { className: "soft" }, "Thank you, noted."));
   const button = (verdict, text) => {
     const press = async () => {
       await send(`v1/alerts/${one.id}/verdict`, "POST", { verdict });
@@ -96,7 +99,7 @@ function judgeRow(one) {
     };
     return element("button", { type: "button", "aria-label": `${text}: ${named(one.key)}`, onclick: press }, text);
   };
-  return element("div", { className: "row judge" }, button("right", "Right"), button("false_alarm", "False alarm"));
+  return element("div", { className: "row judge" }, ask, button("right", "Right"), button("false_alarm", "False alarm"));
 }
 
 function correctButton(item) {
@@ -244,9 +247,13 @@ async function look() {
 }
 
 function figures(status) {
-  const left = Object.values(status.undelivered).reduce((sum, count) => sum + count, 0);
+  const [left, lost] = [status.undelivered, status.given_up].map((counts) => Object.values(counts).reduce((sum, count) => sum + count, 0));
   const all = { "feed at": `${clock(status.newest ?? status.time)} UTC`, items: status.items, late: status.late,
-    twice: status.duplicates, "dead letters": status.dead, undelivered: left };
+    twice: status.duplicates, "dead letters": status.dead, undelivered: left,
+    ...(lost && { "given up": lost }) };
+  const cheap = status.routes.cheap + status.routes.overload;
+  if (cheap) all["by the cheap model"] = cheap;
+  at("pending").textContent = status.pending.length ? `May be about to: ${status.pending.map((one) => named(one.key)).join(", ")}` : "";
   at("figures").replaceChildren(...Object.entries(all).map(([name, value]) =>
     element("div", {}, element("dt", {}, name), element("dd", {}, typeof value === "number" ? value.toLocaleString("en") : value))));
 }
@@ -315,9 +322,16 @@ at("theme").addEventListener("click", () => {
 at("range").addEventListener("change", lookSoon);
 at("filter").addEventListener("input", drawCharts);
 at("large").addEventListener("close", () => { open = null; });
+at("why").addEventListener("close", ({ target }) => {
+  document.querySelector(`.why[data-alert="${target.dataset.alert}"]`)?.focus(); // the one that was pressed may be drawn anew
+});
 at("ask").addEventListener("close", () => {
   sessionStorage.setItem("key", at("ask").querySelector("input").value.trim());
   location.reload();
+});
+at("silence").addEventListener("input", (event) => {
+  const { hours, weekly } = event.currentTarget;
+  hours.required = !weekly.value.trim();
 });
 at("silence").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -329,6 +343,7 @@ at("silence").addEventListener("submit", async (event) => {
     await send("v1/silences", "POST", values);
     fault.textContent = "";
     form.reset();
+    form.hours.required = true;
     await look();
   } catch (problem) {
     fault.textContent = problem.message;

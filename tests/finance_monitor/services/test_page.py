@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -10,13 +11,18 @@ from typing import Any
 
 import httpx
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys as Key
 from selenium.webdriver.support.ui import WebDriverWait
 
 from apps.finance_monitor import tables
+from apps.finance_monitor.feeds import named
+from apps.finance_monitor.run import Models, monitor
+from engine import Store, load
 from engine.feedback import FeedbackLog
 from tests.finance_monitor.test_serve import START, item, running, surge, usual
+from tests.finance_monitor.test_verify import OneHot, wire  # noqa: F401
 
 SHOTS = Path(os.environ.get("KEEL_SCREENSHOTS", ".keel/screenshots"))
 WAIT_S = 30
@@ -95,6 +101,71 @@ def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(
     assert faults == []
 
 
+def test_a_desk_asks_why_an_alarm_fired_and_sees_what_decided_it(
+    browser: Any,
+    wire: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    state = str(tmp_path / "monitor.db")
+    monitor([named(str(wire))], Models([load("toy")], OneHot()), state=state)  # type: ignore[arg-type]
+    with running(state) as site:
+        browser.set_window_size(1280, 900)
+        browser.get(str(site.base_url))
+        _until(browser, "#ended .why", "Why?")
+        _press(browser, "#ended .why")
+        told = _until(browser, "#why", "stories decide. Without them it does not fire.")
+        decisive = told.find_elements(By.CSS_SELECTOR, ".decisive li")
+        headlines = told.find_elements(By.CSS_SELECTOR, ".words")
+        assert len(decisive) > 8
+        assert sum(one.is_displayed() for one in decisive) == 8
+        told.find_element(By.TAG_NAME, "summary").send_keys(Key.ENTER)
+        assert all(one.is_displayed() for one in decisive)
+        assert len(headlines) == 3
+        for headline in headlines:
+            assert "the cyber of the bank in the quarter" in headline.text
+            strongest = headline.find_element(By.CSS_SELECTOR, "mark.for[style*='100%']")
+            assert strongest.text == "cyber"
+            assert strongest.get_attribute("title").startswith("+")
+        _shot(browser, "monitor-why")
+        browser.switch_to.active_element.send_keys(Key.ESCAPE)
+        WebDriverWait(browser, WAIT_S).until(lambda page: not page.find_element(By.ID, "why").is_displayed())
+        assert browser.switch_to.active_element.get_attribute("aria-label") == "Why: cyber"
+
+        shutil.rmtree(Store().root / "toy")
+        _press(browser, "#ended .why")
+        _until(browser, "#why .fault", "toy@1, the alert's model, is not in")
+
+
+def test_a_silence_from_the_form_has_hours_or_a_weekly_window(browser: Any, site: httpx.Client) -> None:
+    browser.get(str(site.base_url))
+    _until(browser, "#silences", "None.")
+    form = browser.find_element(By.ID, "silence")
+    browser.execute_script("arguments[0].closest('details').open = true", form)
+    form.find_element(By.NAME, "key").send_keys("topic:labour", Key.ENTER)
+    hours, weekly = (form.find_element(By.NAME, name) for name in ("hours", "weekly"))
+    assert hours.get_property("validationMessage")  # or the API would refuse it
+    weekly.send_keys("sat 22:00-04:00", Key.ENTER)
+    _until(browser, "#silences", "sat 22:00-04:00, until ended")
+    assert hours.get_property("required")
+    form.find_element(By.NAME, "key").send_keys("topic:credit")
+    hours.send_keys("2", Key.ENTER)
+    _until(browser, "#silences", "topic:credit: until")
+    assert {one["key"]["value"]: one["ends"] is None for one in site.get("/v1/silences").json()} == {
+        "labour": True,
+        "credit": False,
+    }
+
+
+def _press(browser: Any, where: str) -> None:
+    """The key Enter on an element, which may be drawn anew meanwhile."""
+
+    def pressed(page: Any) -> bool:
+        page.find_element(By.CSS_SELECTOR, where).send_keys(Key.ENTER)
+        return True
+
+    _waiting(browser).until(pressed)
+
+
 def _until(browser: Any, where: str, text: str) -> Any:
     """The first element there, once it shows the text."""
 
@@ -102,9 +173,11 @@ def _until(browser: Any, where: str, text: str) -> Any:
         found = page.find_elements(By.CSS_SELECTOR, where)
         return found[0] if found and text in " ".join(found[0].text.split()) else False
 
-    from selenium.common.exceptions import StaleElementReferenceException
+    return _waiting(browser).until(shown)
 
-    return WebDriverWait(browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException]).until(shown)
+
+def _waiting(browser: Any) -> Any:
+    return WebDriverWait(browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException])
 
 
 def _shot(browser: Any, name: str) -> None:

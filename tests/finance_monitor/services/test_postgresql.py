@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from apps.finance_monitor import charts, tables
 from apps.finance_monitor.inbox import Inbox
@@ -16,6 +18,7 @@ from apps.finance_monitor.windows import ALL, STEP, Key
 from engine.errors import InputError
 from tests.finance_monitor.test_journal import changes, fresh, news, taken
 from tests.finance_monitor.test_serve import START, usual
+from tests.finance_monitor.test_silences import goes_on_from_older
 
 
 def test_a_journal_goes_on_after_a_restart_and_keeps_nothing_of_half_a_chunk(postgresql: str) -> None:
@@ -41,15 +44,23 @@ def test_a_journal_goes_on_after_a_restart_and_keeps_nothing_of_half_a_chunk(pos
     record.close()
 
 
+def test_what_an_older_keel_wrote_is_read_on(postgresql: str, tmp_path: Path) -> None:
+    engine = create_engine(postgresql, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("create database older")
+    engine.dispose()
+    goes_on_from_older(postgresql.removesuffix("postgres") + "older", tmp_path)
+
+
 def test_what_faces_need_is_there_too(postgresql: str) -> None:
     database = tables.opened(postgresql)
     inbox = Inbox(database)
     inbox.put([b"no news \x00", *(json.dumps(one).encode() for one in usual(5))])
     inbox.put([json.dumps(usual(1)[0]).encode()])
-    numbers = [number for number, _ in inbox.waiting(0, 100)]
+    numbers = [one.number for one in inbox.waiting(0, 100)]
     assert len(numbers) == 6
     inbox.forget(numbers[3])
-    assert [number for number, _ in inbox.waiting(0, 100)] == numbers[4:]
+    assert [one.number for one in inbox.waiting(0, 100)] == numbers[4:]
     with database.write() as connection:
         charts.write(connection, [Point(START + n * STEP, ALL, n, 1, 0.5) for n in range(1, 9)])
         made = Silences(connection).add("*", START, START + STEP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 import redis
 
-from apps.finance_monitor.feeds import source
+from apps.finance_monitor.feeds import claimed, source
 from apps.finance_monitor.feeds.file import File
 from apps.finance_monitor.feeds.redis import RedisStream
 from apps.finance_monitor.items import DeadLetter, NewsItem
@@ -177,6 +178,71 @@ def test_flat_fields_are_an_item_and_a_bad_entry_is_a_dead_letter_with_its_id(re
     assert (first.entry, first.file) == (bad.decode(), url(redis_server))
     assert "field 'published'" in first.reason
     assert (second.entry, second.text) == (worse.decode(), "{")
+
+
+def given_to(redis_server: RedisServer, consumer: str, count: int) -> None:
+    """Another monitor is given entries, and does not come back for them."""
+    with redis.Redis(port=redis_server.port) as client:
+        client.xgroup_create("news", "desk", id="0", mkstream=True)
+        client.xreadgroup("desk", consumer, {"news": ">"}, count=count)
+
+
+def test_what_a_monitor_was_given_that_does_not_come_back_is_read_by_another(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(redis_server, [line(number) for number in range(200)])
+    given_to(redis_server, "gone", 150)
+    kept: dict[str, str] = {}
+    assert [one.id for one in read(redis_server, kept)] == [f"n{number}" for number in range(150, 200)]
+    assert waiting(redis_server) == 150, "it may come back within ten minutes"
+    monkeypatch.setattr(claimed, "IDLE", 0)
+    assert [one.id for one in read(redis_server, kept)] == [f"n{number}" for number in range(150)]
+    assert waiting(redis_server) == 0
+    assert read(redis_server, kept) == []
+
+
+def test_what_was_trimmed_before_it_was_taken_over_is_a_dead_letter(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(redis_server, [line(number) for number in range(3)])
+    given_to(redis_server, "gone", 3)
+    with redis.Redis(port=redis_server.port) as client:
+        client.xtrim("news", maxlen=2, approximate=False)
+    monkeypatch.setattr(claimed, "IDLE", 0)
+    found = read(redis_server, {})
+    assert sorted(one.id for one in found if isinstance(one, NewsItem)) == ["n1", "n2"]
+    (letter,) = [one for one in found if isinstance(one, DeadLetter)]
+    assert "trimmed" in letter.reason
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_what_is_taken_over_counts_once_wherever_the_monitor_is_killed(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, follow: bool
+) -> None:
+    monkeypatch.setattr(claimed, "IDLE", 0)
+    monkeypatch.setattr(claimed, "LOOK", 0)
+    monkeypatch.setattr(source, "POLL_SECONDS", 0.0)
+    add(redis_server, [line(number) for number in range(300)])
+    given_to(redis_server, "gone", 200)
+    kept: dict[str, str] = {}
+    found: list[str] = []
+    draw = random.Random(13)
+    while len(found) < 300:
+        stream, until = RedisStream(url(redis_server), follow=follow), threading.Event()
+        chunks = source.chunks([stream], 16, kept.get, until=until)
+        for _ in range(draw.randrange(1, 5)):
+            if (chunk := next(chunks, None)) is None or draw.random() < 0.3:
+                break  # killed before it was committed
+            found += [entry.found.id for entry in chunk if isinstance(entry.found, NewsItem)]
+            kept |= {entry.feed: entry.after for entry in chunk}
+            if draw.random() < 0.3 or len(found) == 300:
+                break  # killed before it was acknowledged
+            stream.committed(chunk)
+        until.set()
+        stream.close()
+    assert sorted(found) == sorted(f"n{number}" for number in range(300))
+    assert read(redis_server, kept) == []
+    assert waiting(redis_server) == 0
 
 
 def test_what_is_no_stream_and_who_is_not_there_are_told(redis_server: RedisServer) -> None:
