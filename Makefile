@@ -56,7 +56,8 @@ test-services: $(READY)  ## the tests that need PostgreSQL, Redis and Chromium, 
 	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends \
 	  chromium chromium-driver postgresql redis-server >/dev/null; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "psycopg[binary]" redis confluent-kafka
-	@KEEL_SCREENSHOTS=$(CURDIR)/.keel/screenshots $(BIN)/python -m pytest -m services
+	@KEEL_SCREENSHOTS=$(CURDIR)/.keel/screenshots $(BIN)/python -m pytest -m services \
+	  --numprocesses auto --dist loadfile
 
 check: $(READY)  ## style, types, import walls, insecure code, the image, the data's originality, the examples in the docs
 	@echo "== ruff";  $(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -73,7 +74,7 @@ docs: $(READY)  ## build the documents strictly into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "site/index.html"
 
-docs-test: $(READY)  ## every command of the documents, in order, as a reader gives them (half an hour); PAGES=tutorial: of one page
+docs-test: $(READY)  ## every command of the documents, in order, as a reader gives them (half an hour); PAGES=retrain: of one page
 	@$(BIN)/python -m pytest -m docs -k "$(PAGES)"
 
 bench: $(READY)  ## list the benchmarks; make bench NAME=feed runs one

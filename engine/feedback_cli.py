@@ -60,7 +60,8 @@ def list_(
     """
     from engine.feedback import opened
 
-    found = opened(database).read(tenant=tenant, app=app, model=model, kind=kind, since=since, until=until)
+    with opened(database) as log:
+        found = log.read(tenant=tenant, app=app, model=model, kind=kind, since=since, until=until)
     counts = Counter((one.app, one.model, one.kind) for one in found)
     newest = found[::-1][:limit]
     rows = [
@@ -105,16 +106,16 @@ def export(
         raise InputError("--to-label takes texts of --model or --of; leave out --app, --kind, --since and --until")
     if to_label is None and (challenger or of or by != "all"):
         raise InputError("--by, --challenger and --of choose what to label; say how much with --to-label N")
-    log = opened(database)
     heads: list[str] = []
-    if to_label is None:
-        found = log.read(tenant=tenant, app=app, model=model, kind=kind, since=since, until=until)
-    else:
-        if model is None:
-            raise InputError("--to-label: name the model that is to learn: --model NAME")
-        labelling = _labelling(log, model, "", challenger, of, tenant)
-        heads = [head.name for head in labelling.heads]
-        found = [task.feedback for task in labelling.tasks(to_label, by=by)]
+    with opened(database) as log:
+        if to_label is None:
+            found = log.read(tenant=tenant, app=app, model=model, kind=kind, since=since, until=until)
+        else:
+            if model is None:
+                raise InputError("--to-label: name the model that is to learn: --model NAME")
+            labelling = _labelling(log, model, "", challenger, of, tenant)
+            heads = [head.name for head in labelling.heads]
+            found = [task.feedback for task in labelling.tasks(to_label, by=by)]
     table.write(found, out, heads)
     if as_json:
         print_json({"file": str(out), "rows": len(found)})
@@ -141,10 +142,10 @@ def import_(
     from engine.data.sources import write_rejected
     from engine.feedback import opened, table
 
-    log = opened(database)
-    labelling = _labelling(log, model, rater)
-    source = table.Source(rater, labelling.heads, new_label, labelling.model, tenant, consent)
-    taken = table.take(file, log, source)
+    with opened(database) as log:
+        labelling = _labelling(log, model, rater)
+        source = table.Source(rater, labelling.heads, new_label, labelling.model, tenant, consent)
+        taken = table.take(file, log, source)
     if taken.rejected:
         write_rejected(taken.rejected, dead_letters)
     if as_json:
@@ -176,7 +177,8 @@ def label(
     """
     from engine.feedback import opened, terminal
 
-    done = terminal.label(_labelling(opened(database), name, rater, challenger, of, tenant), count, by)
+    with opened(database) as log:
+        done = terminal.label(_labelling(log, name, rater, challenger, of, tenant), count, by)
     typer.echo(f"{done} labelled")
 
 
@@ -193,10 +195,11 @@ def forget(
     """
     from engine.feedback import opened
 
-    log = opened(database)
-    with log.database.write() as connection:
-        gone = log.erase(connection, tenant, [subject])
-    if left := log.read(tenant=tenant, subject=subject):
+    with opened(database) as log:
+        with log.database.write() as connection:
+            gone = log.erase(connection, tenant, [subject])
+        left = log.read(tenant=tenant, subject=subject)
+    if left:
         raise InputError(
             f"{gone} erased here, but {left[0].app} itself keeps {len(left)} of {subject!r}: use its own command forget"
         )

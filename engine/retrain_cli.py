@@ -43,23 +43,23 @@ def retrain(
     conditions = schedule.parse(when) if when is not None else None
     if every is not None and conditions is None:
         raise errors.InputError('--every: says how often to look; say what for with --when, such as "500 new rows"')
-    log = feedback.opened(database)
-    if dry_run:
-        _plan(name, log, settings, as_json)
-        return
-    while True:
-        try:
-            if conditions is None:
-                _run(name, log, settings, fresh, as_json)
-            else:
-                _when_due(name, log, conditions, settings, fresh, as_json)
-        except errors.KeelError as fault:
-            if every is None:
-                raise
-            typer.echo(f"error: {fault}", err=True)  # the next look may find it mended
-        if every is None:
+    with feedback.opened(database) as log:
+        if dry_run:
+            _plan(name, log, settings, as_json)
             return
-        time.sleep(60 * every)
+        while True:
+            try:
+                if conditions is None:
+                    _run(name, log, settings, fresh, as_json)
+                else:
+                    _when_due(name, log, conditions, settings, fresh, as_json)
+            except errors.KeelError as fault:
+                if every is None:
+                    raise
+                typer.echo(f"error: {fault}", err=True)  # the next look may find it mended
+            if every is None:
+                return
+            time.sleep(60 * every)
 
 
 def _when_due(name: str, log: FeedbackLog, conditions: When, settings: list[str], fresh: bool, as_json: bool) -> None:

@@ -7,8 +7,10 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,24 +34,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.services)
 
 
+EITHER = ("sqlite", pytest.param("postgresql", marks=pytest.mark.services))
+"""What the same tests run on: the one of them always, the other where services are."""
+
+
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """URL of an empty database on a server that ends with the tests."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.fail("no PostgreSQL here; run: make test-services")
-    folder = tmp_path_factory.mktemp("postgresql")
-    # Its server refuses to run as root, so root steps down for it.
+    # Not in pytest's folder: another run of pytest closes that to all but its owner.
+    with tempfile.TemporaryDirectory(prefix="keel-postgresql-") as folder:
+        yield from _server(programs[-1], Path(folder))
+
+
+def _server(programs: Path, folder: Path) -> Iterator[str]:
+    # It refuses to run as root, so root steps down for it.
     account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
     as_user = {"user": account.pw_uid, "group": account.pw_gid} if account else {}
     if account:
-        for place in (folder, *folder.parents[:2]):
-            place.chmod(0o755)
         shutil.chown(folder, account.pw_uid, account.pw_gid)
     data, port = folder / "data", free_port()
-    make = [programs[-1] / "initdb", "--pgdata", data, "--auth", "trust", "--username", "keel", "--encoding", "UTF8"]
+    make = [programs / "initdb", "--pgdata", data, "--auth", "trust", "--username", "keel", "--encoding", "UTF8"]
     subprocess.run(make, check=True, capture_output=True, cwd=folder, **as_user)  # type: ignore[call-overload]
-    control = [programs[-1] / "pg_ctl", "--pgdata", data, "--wait", "--silent"]
+    control = [programs / "pg_ctl", "--pgdata", data, "--wait", "--silent"]
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     start = [*control, "--log", folder / "log", "-o", options, "start"]
     subprocess.run(start, check=True, stdout=subprocess.DEVNULL, cwd=folder, **as_user)  # type: ignore[call-overload]
@@ -57,6 +66,33 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"postgresql+psycopg://keel@127.0.0.1:{port}/postgres"
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd=folder, **as_user)  # type: ignore[call-overload]
+
+
+def empty_database(kind: str, folder: Path, request: pytest.FixtureRequest) -> str:
+    """URL of a database that nobody else has; `kind` is one of `EITHER`, and SQLite's lies in the folder."""
+    name = f"keel_{uuid.uuid4().hex}"
+    if kind == "sqlite":
+        return f"sqlite:///{folder}/{name}.db"
+    import sqlalchemy
+
+    server: str = request.getfixturevalue("postgresql")
+    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return f"{server.rpartition('/')[0]}/{name}"
+
+
+@pytest.fixture(params=EITHER)
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """URL of an empty database at each call; a test that takes it runs on both kinds."""
+    return lambda: empty_database(request.param, tmp_path, request)
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[], str]) -> str:
+    """Of an empty database; a test that takes it runs on both kinds."""
+    return new_database()
 
 
 class RedisServer:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sqlalchemy import (
     Boolean,
@@ -96,6 +96,13 @@ class FeedbackLog:
     def __init__(self, database: Database) -> None:
         self.database = database
         database.migrate(NAME, MIGRATIONS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the database, which whoever brought it may rather do."""
+        self.database.close()
 
     def add(self, connection: Connection, one: Feedback) -> bool:
         """Write one, within the transaction of what it belongs to; False: one of this id is there already."""

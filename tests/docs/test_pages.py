@@ -22,7 +22,7 @@ PAGES = [DOCS / "tutorial.md", *sorted(DOCS.glob("how-to/*.md"))]
 def test_a_page_has_commands_that_bash_can_read(page: Path) -> None:
     found = blocks(page)
     assert len(found) == page.read_text(encoding="utf-8").count("```bash\n")
-    assert any(block.reason is None for block in found) or page.stem in ("deploy", "gpu", "retrain")
+    assert any(block.how != "not run" for block in found) or page.stem == "gpu"
     done = subprocess.run(["bash", "-n", "-c", script(page)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

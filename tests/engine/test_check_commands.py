@@ -60,8 +60,8 @@ def home(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    found = Database.open(f"sqlite:///{tmp_path}/keel.db", name=NAME, migrations=MIGRATIONS)
+def database(database_url: str) -> Iterator[Database]:
+    found = Database.open(database_url, name=NAME, migrations=MIGRATIONS)
     yield found
     found.close()
 
@@ -95,10 +95,11 @@ def test_check_says_which_bound_breaks_and_exits_with_1(home: Path, tmp_path: Pa
             run(cli.app, wrong, catch_exceptions=False)
 
 
-def test_drift_holds_a_served_version_against_its_own_rows(home: Path, database: Database, tmp_path: Path) -> None:
+def test_drift_holds_a_served_version_against_its_own_rows(home: Path, database: Database, database_url: str) -> None:
+    reference = home / "drift" / "toy" / "1.json"
+    reference.unlink(missing_ok=True)  # this test made it, on the other database
     nothing = drifted("toy", database, until=NOON)
     assert (nothing.texts, nothing.drifted, nothing.told) == (0, False, "nothing seen yet")
-    reference = home / "drift" / "toy" / "1.json"
     assert not reference.exists()
     predictor, texts = load("toy"), ["股市上涨，银行利润创新高"] * 80
     with Watch(database) as watch:
@@ -123,7 +124,7 @@ def test_drift_holds_a_served_version_against_its_own_rows(home: Path, database:
     made = reference.stat().st_mtime_ns
     assert drifted("toy", database, until=NOON) == found
     assert reference.stat().st_mtime_ns == made
-    words = ["drift", "toy", "--database", f"sqlite:///{tmp_path}/keel.db", "--since", "2026-02-01"]
+    words = ["drift", "toy", "--database", database_url, "--since", "2026-02-01"]
     told = json.loads(run(cli.app, [*words, "--json"]).stdout)
     assert (told["drifted"], told["texts"]) == (True, 240)
     assert "language (large" in run(cli.app, words, env={"COLUMNS": "200"}).output

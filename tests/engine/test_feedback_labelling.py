@@ -47,10 +47,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory, toy_base: Path, headlines:
 
 
 @pytest.fixture
-def log(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FeedbackLog]:
+def log(trained: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FeedbackLog]:
     """Four texts with feedback, one of them without consent."""
     monkeypatch.setenv("KEEL_HOME", str(trained))
-    monkeypatch.setenv("KEEL_DATABASE", f"sqlite:///{tmp_path}/keel.db")
+    monkeypatch.setenv("KEEL_DATABASE", database_url)
     found = opened()
     texts = ("Profit fell at the bank", "利润上升，银行盈利", "=cmd|' /C calc'!A0", "Nobody agreed to this")
     with found.database.write() as connection:

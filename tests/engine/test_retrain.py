@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,10 @@ def champion(stocked: Path, home: Path) -> Version:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> FeedbackLog:
-    return opened(f"sqlite:///{tmp_path}/keel.db")
+def log(database_url: str) -> Iterator[FeedbackLog]:
+    found = opened(database_url)
+    yield found
+    found.database.close()
 
 
 def say(log: FeedbackLog, items: Sequence[Item], label: str | None = None) -> list[str]:

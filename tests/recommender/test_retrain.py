@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,8 +27,10 @@ PLAN = Plan(behaviours=("click", "purchase"))
 
 
 @pytest.fixture
-def logbook(tmp_path: Path) -> Logbook:
-    return Logbook(tables.opened(f"sqlite:///{tmp_path}/shop.db"), "default")
+def logbook(database_url: str) -> Iterator[Logbook]:
+    database = tables.opened(database_url)
+    yield Logbook(database, "default")
+    database.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select
@@ -55,7 +55,7 @@ def approve_templates(knowledge: Knowledge) -> None:
         templates.approve(one.id)
 
 
-def test_what_is_deleted_stays_deleted(tmp_path: Path) -> None:
+def test_what_is_deleted_stays_deleted(new_database: Callable[[], str]) -> None:
     embedder = WordVectors()
     documents = [
         Document(
@@ -68,8 +68,8 @@ def test_what_is_deleted_stays_deleted(tmp_path: Path) -> None:
         for at in range(DOCUMENTS)
     ]
     rolls = random.Random(13)
-    for number in range(KILLS):
-        url = f"sqlite:///{tmp_path}/{number}.db"
+    for _ in range(KILLS):
+        url = new_database()
         database = Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS)
         knowledge = Knowledge(database)
         take(documents, knowledge, embedder)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -68,20 +69,21 @@ def feed(path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def child(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", CHILD, "monitor.db"], stdout=subprocess.PIPE, text=True, cwd=folder)
+def child(folder: Path, state: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", CHILD, state], stdout=subprocess.PIPE, text=True, cwd=folder)
 
 
 def files(folder: Path) -> list[bytes]:
     return [(folder / name).read_bytes() for name in ("alerts.jsonl", "dead.jsonl")]
 
 
-def test_a_killed_monitor_goes_on_exactly(tmp_path: Path) -> None:
+def test_a_killed_monitor_goes_on_exactly(tmp_path: Path, new_database: Callable[[], str]) -> None:
+    state = new_database()
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
         feed(tmp_path / name / "news.jsonl")
     started = time.monotonic()
-    with child(tmp_path / "whole") as process:
+    with child(tmp_path / "whole", new_database()) as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         started = time.monotonic()
@@ -89,7 +91,7 @@ def test_a_killed_monitor_goes_on_exactly(tmp_path: Path) -> None:
     seconds = time.monotonic() - started
     rolls, killed = random.Random(13), 0
     while killed < KILLS:
-        with child(tmp_path / "cut") as process:
+        with child(tmp_path / "cut", state) as process:
             assert process.stdout
             assert process.stdout.readline() == "ready\n"
             time.sleep(rolls.uniform(0, 2 * seconds / KILLS))
@@ -98,14 +100,14 @@ def test_a_killed_monitor_goes_on_exactly(tmp_path: Path) -> None:
             if process.returncode == 0:
                 break
     assert killed > 0
-    with child(tmp_path / "cut") as process:
+    with child(tmp_path / "cut", state) as process:
         assert process.wait(timeout=120) == 0
     whole, cut = files(tmp_path / "whole"), files(tmp_path / "cut")
     assert cut == whole
     found: list[dict[str, Any]] = [json.loads(line) for line in whole[0].decode().splitlines()]
     assert [alert["status"] for alert in found if alert["revision"] == 1] == ["firing", "firing"]
     assert [alert["status"] for alert in found].count("resolved") == 2
-    record = Journal(str(tmp_path / "cut" / "monitor.db"))
+    record = Journal(state)
     with record.database.read() as connection:
         assert connection.exec_driver_sql("select count(*) from finance_items").scalar_one() == ITEMS
     assert len(list(record.dead())) == 1

@@ -1,4 +1,5 @@
-"""The whole house in a process of its own, with toy models of everything, news of the past and feedback."""
+"""The whole house in a process of its own, with toy models of everything, news of the past and feedback; on either
+database."""
 
 from __future__ import annotations
 
@@ -34,8 +35,9 @@ from tests.finance_monitor.test_serve import surge, usual
 from tests.finance_monitor.words import models as words
 from tests.recommender.conftest import recommender, shop, shop_settings, training  # noqa: F401
 from tests.service.conftest import stored, trained_toy  # noqa: F401
-from tests.services import free_port
+from tests.services import EITHER, empty_database, free_port
 
+KEEL = (sys.executable, "-c", "from apps.console.cli import main; main()")
 WAIT_S = 90
 USUAL = 300
 SENTENCE, ANSWER = 11, 18
@@ -47,14 +49,18 @@ TEXTS = [f"Profit of the {name} rises by a tenth" for name in ("bank", "mill", "
 class Site:
     address: str
     home: Path
+    url: str
+    """Of the database."""
 
     @property
-    def url(self) -> str:
-        return f"sqlite:///{self.home}/keel.db"
+    def environment(self) -> dict[str, str]:
+        own = {"KEEL_HOME": str(self.home), "KEEL_DATABASE": self.url, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return {**os.environ, **own}
 
     def keel(self, *arguments: str) -> str:
         """What the command prints."""
-        return _run(self.home, *arguments).stdout.strip()
+        told = subprocess.run([*KEEL, *arguments], env=self.environment, capture_output=True, text=True, check=True)
+        return told.stdout.strip()
 
     def feedback(self) -> list[Feedback]:
         database = Database.open(self.url, name="feedback", migrations=MIGRATIONS)
@@ -64,15 +70,16 @@ class Site:
             database.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=EITHER)
 def site(
+    request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     toy_base: Path,
     trained_toy: Version,  # noqa: F811
     recommender: Recommender,  # noqa: F811
 ) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("house")
-    site = Site(f"http://127.0.0.1:{free_port()}", home)
+    site = Site(f"http://127.0.0.1:{free_port()}", home, empty_database(request.param, home, request))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEEL_HOME", str(home))
         recommender.save(NAME)
@@ -80,8 +87,8 @@ def site(
         _bot(site, toy_base)
         _past(site)
     port = site.address.rpartition(":")[2]
-    serve = [*_command(), "serve", "--port", port]
-    with (home / "log").open("w") as log, subprocess.Popen(serve, env=_env(home), stderr=log) as server:
+    serve = [*KEEL, "serve", "--port", port]
+    with (home / "log").open("w") as log, subprocess.Popen(serve, env=site.environment, stderr=log) as server:
         try:
             _wait_for(site, server)
             yield site
@@ -146,15 +153,3 @@ def _wait_for(site: Site, server: subprocess.Popen[bytes]) -> None:
             pass
         time.sleep(0.1)
     pytest.fail((site.home / "log").read_text(encoding="utf-8"))
-
-
-def _command() -> list[str]:
-    return [sys.executable, "-c", "from apps.console.cli import main; main()"]
-
-
-def _env(home: Path) -> dict[str, str]:
-    return {**os.environ, "KEEL_HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)}
-
-
-def _run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*_command(), *arguments], env=_env(home), capture_output=True, text=True, check=True)
