@@ -1,7 +1,8 @@
 """Companies of the items, one after the other: a name's short form stands for the longer one told before.
 
-Where no model reads names (see `towards`), they are known by their capitals: learnt from headlines in sentence case,
-and found again in Title Case or ALL CAPS, where capitals tell nothing.
+A model that reads names (see `towards`) misses one now and then: names that were told before are found again. Where
+there is none they are known by their capitals: learnt from headlines in sentence case, and found again in Title Case
+or ALL CAPS, where capitals tell nothing.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ class Companies:
         for one in labelled.companies:
             name = one.name if one.name in self._watched else self._long_form(one.name)
             found[name] = found.get(name, False) or (news and one.sentiment == "negative")
+        if label and label.topics:
+            for name in self._told_before(item.title, found):
+                found[name] = label.counts_as_negative
         self._remember(found, labelled.time)
         return found
 
@@ -59,10 +63,18 @@ class Companies:
         if capitals.informative(title):
             found += [self._long_form(run) for run in capitals.runs(rest)]
         else:
-            folded = rest.casefold()
-            found += [name for key, (name, _) in self._seen.items() if " " in key and key in folded]
+            found += self._told_before(rest)
         self._remember(found, now)
         return tuple(dict.fromkeys([*found, *(self._watched.ticker(symbol) for symbol in symbols)]))
+
+    def _told_before(self, title: str, beside: Iterable[str] = ()) -> list[str]:
+        """Names of several words that were told before and stand in the title, but for those within others."""
+        folded, others = title.casefold(), [name.casefold() for name in beside]
+        return [
+            name
+            for key, (name, _) in self._seen.items()
+            if " " in key and key in folded and not any(key in other for other in others)
+        ]
 
     def _remember(self, names: Iterable[str], now: datetime) -> None:
         for name in names:

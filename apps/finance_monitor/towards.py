@@ -82,7 +82,8 @@ class Reader:
         tagged: dict[int, list[Span]] = {}
         if self._names and mine:
             for place, answer in zip(mine, self._names.predict([texts[place][0] for place in mine]), strict=True):
-                tagged[place] = [Span(one.start, one.end, one.text) for one in answer["entities"].entities]
+                spans = (Span(one.start, one.end, one.text) for one in answer["entities"].entities)
+                tagged[place] = [span for span in spans if _is_name(span.name, texts[place][0])]
         found = []
         for place, ((title, _), known) in enumerate(zip(texts, listed, strict=True)):
             others = tagged[place] if place in tagged else list(_capitals(title))
@@ -120,6 +121,11 @@ def _blanked(title: str, name: str, spans: Iterable[Span], start: int, end: int)
 
 def _knows(model: Predictor | None, language: str | None) -> bool:
     return model is not None and language in model.spec.languages
+
+
+def _is_name(found: str, title: str) -> bool:
+    """Words without a capital are none in a title that has capitals."""
+    return not found.islower() or not found.isascii() or title.islower()
 
 
 def _each(spans: Iterable[Span]) -> list[str]:

@@ -18,7 +18,7 @@ from apps.finance_monitor.labels import Label, Labelled
 from apps.finance_monitor.learn import Headline
 from apps.finance_monitor.monitor import Monitor
 from apps.finance_monitor.stories import Stories
-from apps.finance_monitor.towards import OTHER, THIS, Reader, Towards, asked
+from apps.finance_monitor.towards import OTHER, THIS, Reader, Towards, _is_name, asked
 from apps.finance_monitor.watchlist import Company, Span, WatchList
 from apps.finance_monitor.windows import Key
 from engine import Predictor, Progress, Recipe, load, train
@@ -148,6 +148,32 @@ def test_news_is_bad_for_those_it_is_bad_for() -> None:
     assert companies.about(told(Towards("Ostara", "negative"))) == {"Ostara Media": True}  # its short form
     recap = Label("negative", ("markets",), "m")
     assert companies.about(told(OSTARA, label=recap)) == {"Ostara Media": False}
+
+
+def test_a_name_that_the_tagger_misses_is_known_from_before() -> None:
+    companies = Companies()
+    title = "App of Ostara Media fails; Halden idle"
+    assert companies.about(told(title=title, sentiment="negative")) == {}
+    companies.about(told(OSTARA))
+    assert companies.about(told(HALDEN, title=title, sentiment="negative")) == {"Halden": False, "Ostara Media": True}
+    within = Towards("Ostara Media Holdings", "neutral")
+    assert companies.about(told(within, title="Ostara Media Holdings waits")) == {"Ostara Media Holdings": False}
+    off = Label("negative", (), "m")
+    assert companies.about(told(title=title, label=off)) == {}
+
+
+@pytest.mark.parametrize(
+    ("found", "title", "name"),
+    [
+        ("payslips", "Forged payslips at Halden", False),
+        ("Halden", "Forged payslips at Halden", True),
+        ("eBay", "Sellers leave eBay", True),
+        ("halden", "forged payslips at halden", True),
+        ("中国银行", "Profit falls at 中国银行", True),
+    ],
+)
+def test_words_without_a_capital_are_no_name_where_there_are_capitals(found: str, title: str, name: bool) -> None:
+    assert _is_name(found, title) == name
     watched = Companies(["Ostara"])
     watched.about(told(OSTARA))
     assert watched.about(told(Towards("Ostara", "negative"))) == {"Ostara": True}  # as the user calls it
