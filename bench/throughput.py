@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,11 +22,12 @@ from apps.finance_monitor.cascade import CHEAP, Cascade
 from apps.finance_monitor.distilled import DISAGREEMENT, distilled
 from apps.finance_monitor.feeds.file import File
 from apps.finance_monitor.labels import encoder
-from apps.finance_monitor.run import monitor
+from apps.finance_monitor.repeats import Vectors
+from apps.finance_monitor.run import Models, monitor
 from bench.contract import Figures, public_data
 from bench.newsroom import Newsroom
 from bench.seeds import trained
-from engine import Prediction, Predictor, Progress, Recipe
+from engine import Embedder, Prediction, Predictor, Progress, Recipe
 from engine.base_models import resolve
 from engine.evaluate.held_out import labelled
 from engine.evaluate.intervals import paired_bootstrap
@@ -50,17 +52,17 @@ def run(*, seeds: int) -> Figures:
         rows, _ = labelled(own.folder, file)
         texts = [row.text for row in rows]
         place = Path(folder) / "feed.jsonl"
-        models = newsroom.models()
+        models, embedder = newsroom.models(), encoder()
         champion = Predictor.open(own.folder)
         stand_in = distilled(own, champion, progress)
         bert = _bert_base(Path(folder))
         works: dict[str, Callable[[Sequence[str]], Any]] = {
-            "monitor": lambda some: monitor([File(str(_feed(place, some)))], newsroom.models()),
+            "monitor": lambda some: monitor([File(str(_feed(place, some)))], _forgetful(models, embedder)),
             "bert": lambda some: bert(list(some), batch_size=32),
             "champion": champion.predict,
             "cascade": lambda some: Cascade(champion, stand_in).predict(some),
             "label": models.champions[0].predict,
-            "embed": encoder().embed,
+            "embed": embedder.embed,
         }
         seconds = dict.fromkeys(works, 0.0)
         for start in range(0, len(texts), SLICE):
@@ -91,6 +93,11 @@ def run(*, seeds: int) -> Figures:
             "disagreement_bound": DISAGREEMENT,
         },
     )
+
+
+def _forgetful(models: Models, embedder: Embedder) -> Models:
+    """The same models, without the answers that they remember."""
+    return replace(models, labellers=[Cascade(one) for one in models.champions], embedder=Vectors(embedder))
 
 
 def _seconds(work: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> float:
