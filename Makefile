@@ -48,7 +48,7 @@ demo-recommender: $(READY)  ## train the recommender (first time only); a user's
 
 test: $(READY)  ## all tests
 	@echo "== tests"
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-services: $(READY)  ## the tests that need PostgreSQL, Redis and Chromium, which it installs on Debian (as root, or by sudo)
 	@echo "== services"
@@ -57,7 +57,7 @@ test-services: $(READY)  ## the tests that need PostgreSQL, Redis and Chromium, 
 	  chromium chromium-driver postgresql redis-server >/dev/null; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "psycopg[binary]" redis confluent-kafka
 	@KEEL_SCREENSHOTS=$(CURDIR)/.keel/screenshots $(BIN)/python -m pytest -m services \
-	  --numprocesses auto --dist loadfile
+	  --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## style, types, import walls, insecure code, the image, the data's originality, the examples in the docs
 	@echo "== ruff";  $(BIN)/ruff check . && $(BIN)/ruff format --check .

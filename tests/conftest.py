@@ -13,7 +13,7 @@ import pytest
 from engine.recipe import Recipe
 from engine.resources import packaged
 
-pytest_plugins = ["tests.services"]
+pytest_plugins = ["tests.services", "tests.sharing"]
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Toy models are too small to share out: beside a busy process two threads mostly wait for each other.
