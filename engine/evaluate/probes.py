@@ -82,7 +82,7 @@ def _like(word: str, model: str) -> str:
 
 
 def _number(text: str, draw: random.Random) -> str | None:
-    found = re.findall(r"\d+(?:[.,:/-]\d+)*", text)
+    found = re.findall(r"\d+(?:[.,:/-]\d+)*", text, re.ASCII)
     # Of several, one may be told by the other; a year or a code is no quantity; 0 and 1 are as good as words.
     if len(found) != 1 or not found[0].isdigit() or re.fullmatch(r"(?:19|20)\d\d|[01]|0\d+", found[0]):
         return None

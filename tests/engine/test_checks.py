@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.data.rows import Row
@@ -194,6 +194,7 @@ def test_changes_fit_where_they_make_sense(probe: str, text: str, changed: str |
 
 
 @given(st.text(max_size=80), st.integers(0, 9))
+@example("\u0661", 0)  # a digit of another script
 @settings(max_examples=60, deadline=None)
 def test_no_text_breaks_a_probe_or_an_exchange(text: str, seed: int) -> None:
     for built in (*INVARIANT.values(), *DIRECTED.values()):
