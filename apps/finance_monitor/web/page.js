@@ -12,6 +12,7 @@ const at = (id) => document.getElementById(id);
 const named = (key) => (key.type === "all" ? "All news" : key.type === "topic" ? key.value.replaceAll("_", " ") : key.value);
 const counted = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
 const judged = new Set(); // alerts that were judged on this page
+const cards = new Map(); // alert -> its card, and what that tells: one that tells the same stays as it is
 const spoken = (key) => (key.type === "*" ? "*" : `${key.type}:${key.value}`);
 
 const shown = { alerts: [], silences: [], keys: [], series: null };
@@ -45,6 +46,12 @@ function askForKey() {
 
 function alert(one) {
   const silence = shown.silences.find((other) => other.id === one.silence);
+  const tells = JSON.stringify([one, silence, judged.has(one.id)]);
+  const kept = cards.get(one.id);
+  if (kept?.tells === tells) {
+    kept.card.classList.remove("fresh");
+    return kept.card;
+  }
   const firing = one.status === "firing";
   const card = element("article", {
     className: `alert ${firing ? (one.silence ? "silenced" : one.severity) : "resolved"}${fresh.has(one.id) ? " fresh" : ""}`,
@@ -76,6 +83,7 @@ function alert(one) {
   const name = named(one.key);
   const ask = element("button", { type: "button", className: "why", "aria-label": `Why: ${name}`, "aria-haspopup": "dialog", "data-alert": one.id, onclick: () => why(at("why"), one, name, got) }, "Why?");
   card.append(judgeRow(one, ask));
+  cards.set(one.id, { tells, card });
   return card;
 }
 
@@ -96,6 +104,7 @@ function judgeRow(one, ask) {
       judged.add(one.id);
       say(`${named(one.key)}: noted`);
       drawAlerts();
+      focusWhy(one.id);
     };
     return element("button", { type: "button", "aria-label": `${text}: ${named(one.key)}`, onclick: press }, text);
   };
@@ -161,7 +170,23 @@ function drawAlerts() {
 
 function fill(id, children, otherwise) {
   const tag = id === "silences" ? "li" : "p";
-  at(id).replaceChildren(...(children.length ? children : [element(tag, { className: "empty" }, otherwise)]));
+  put(at(id), children.length ? children : [element(tag, { className: "empty" }, otherwise)]);
+}
+
+// Nobody loses their place: what stays is not moved, and where a control goes, the new one of its name has the focus.
+function put(place, children) {
+  const held = place.contains(document.activeElement) ? document.activeElement : null;
+  [...place.children].filter((one) => !children.includes(one)).forEach((one) => one.remove());
+  children.forEach((one, spot) => {
+    if (place.children[spot] !== one) place.insertBefore(one, place.children[spot] ?? null);
+  });
+  if (!held || held.isConnected) return;
+  const label = (control) => control.getAttribute("aria-label") ?? control.textContent;
+  [...place.querySelectorAll(held.localName)].find((one) => label(one) === label(held))?.focus();
+}
+
+function focusWhy(id) {
+  document.querySelector(`.why[data-alert="${id}"]`)?.focus();
 }
 
 // ---- charts
@@ -220,13 +245,13 @@ function enlarge(key) {
   const rows = places.slice(0, 200).map((place) => element("tr", {},
     element("td", {}, clock(times[place])),
     ...[one.stories[place], one.negative[place], amount(one.expected[place])].map((value) => element("td", {}, String(value)))));
-  dialog.replaceChildren(
+  put(dialog, [
     element("div", { className: "row" }, element("h2", { id: "large-title" }, named(key)),
       element("button", { type: "button", onclick: () => dialog.close() }, "Close")),
     card(one, 220),
     element("table", {}, element("caption", { className: "unseen" }, "Spans with stories, the newest first"),
       element("thead", {}, element("tr", {}, ...["to (UTC)", "stories", "negative", "expected"].map((name) => element("th", { scope: "col" }, name)))),
-      element("tbody", {}, ...rows)));
+      element("tbody", {}, ...rows))]);
   if (!dialog.open) dialog.showModal();
 }
 
@@ -323,7 +348,7 @@ at("range").addEventListener("change", lookSoon);
 at("filter").addEventListener("input", drawCharts);
 at("large").addEventListener("close", () => { open = null; });
 at("why").addEventListener("close", ({ target }) => {
-  document.querySelector(`.why[data-alert="${target.dataset.alert}"]`)?.focus(); // the one that was pressed may be drawn anew
+  focusWhy(target.dataset.alert); // the one that was pressed may be drawn anew
 });
 at("ask").addEventListener("close", () => {
   sessionStorage.setItem("key", at("ask").querySelector("input").value.trim());

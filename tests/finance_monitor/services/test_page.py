@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys as Key
 from selenium.webdriver.support.ui import WebDriverWait
@@ -72,8 +72,13 @@ def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(
 
     browser.find_element(By.CSS_SELECTOR, "#firing .correct").send_keys("neutral", Key.ENTER)
     _until(browser, "#firing li:first-child", "noted")
-    browser.find_element(By.CSS_SELECTOR, "#firing .judge button:last-child").send_keys(Key.ENTER)
+    _press(browser, "#firing .judge button:last-child")
     _until(browser, "#firing article", "Thank you, noted.")
+    assert browser.switch_to.active_element.text == "Why?", "the buttons went, the keyboard is beside where they were"
+    figures = browser.find_element(By.ID, "figures").text
+    site.post("/v1/items", json=[item(900 + n, 12 * USUAL + 65 + 15 * n, f"usual report, {n} more") for n in range(2)])
+    _waiting(browser).until(lambda page: page.find_element(By.ID, "figures").text != figures)
+    assert browser.switch_to.active_element.text == "Why?", "what is drawn anew leaves the keyboard where it was"
     (alert,) = site.get("/v1/alerts").json()
     log = FeedbackLog(tables.opened(str(tmp_path / "monitor.db")))
     said = {one.kind: one for one in log.read()}
@@ -81,7 +86,7 @@ def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(
     assert (said["verdict"].verdict, said["verdict"].subject) == (0.0, alert["id"])
     assert (said["correction"].correction, said["correction"].subject) == ({"sentiment": "neutral"}, told[0]["id"])
 
-    browser.find_element(By.CSS_SELECTOR, "#firing button.silence").send_keys(Key.ENTER)
+    _press(browser, "#firing button.silence")
     _until(browser, "#firing article.silenced", "Silenced until")
     assert browser.title == "finance-monitor"
     assert "topic:cyber" in browser.find_element(By.ID, "silences").text
@@ -89,7 +94,7 @@ def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(
     site.delete(f"/v1/silences/{silence['id']}")  # by another desk
     _until(browser, "#firing article:not(.silenced)", "cyber")
 
-    after = 12 * USUAL + 60
+    after = 12 * USUAL + 80
     site.post("/v1/items", json=[item(1000 + n, after + 12 * n, f"usual report {n} again") for n in range(30)])
     _until(browser, "#ended article", "cyber")
     assert (START + timedelta(minutes=after)).strftime("%-d %b") in browser.find_element(By.ID, "figures").text
@@ -177,7 +182,8 @@ def _until(browser: Any, where: str, text: str) -> Any:
 
 
 def _waiting(browser: Any) -> Any:
-    return WebDriverWait(browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException])
+    gone = [ElementNotInteractableException, StaleElementReferenceException]  # drawn anew just then
+    return WebDriverWait(browser, WAIT_S, ignored_exceptions=gone)
 
 
 def _shot(browser: Any, name: str) -> None:
