@@ -18,6 +18,7 @@ from fastapi import APIRouter, FastAPI, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from apps.finance_monitor import changelog, charts, events, explained, opinions
+from apps.finance_monitor.explained import Explained
 from apps.finance_monitor.inbox import Full, Inbox
 from apps.finance_monitor.meter import ROUTES, Meter
 from apps.finance_monitor.pulse import Pulse
@@ -94,7 +95,8 @@ def application(
     meter = Meter(app.state.service.registry, database, sinks)
     app.include_router(_items(inbox, Signed(secret) if secret else None))
     app.include_router(_alerts(database))
-    app.include_router(explained.routes(database))
+    app.state.explained = Explained(database, queue)
+    app.include_router(explained.routes(app.state.explained))
     app.include_router(_figures(database, meter))
     app.include_router(_silences(database))
     app.include_router(opinions.routes(database))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from engine.errors import InputError
@@ -91,6 +92,23 @@ class Candidates:
         )
 
     @classmethod
+    def shown(cls, frame: pd.DataFrame) -> Candidates:
+        """Those of a table of shown lists that tell something, by time.
+
+        Args:
+            frame: list_id, user_id, item_id, datetime (UTC), wanted; a list's rows have one user and one time.
+        """
+        # In the order of ids: that of places would give away what the shop thought of them.
+        found = frame[telling(frame)].sort_values(["datetime", "list_id", "item_id"], kind="stable")
+        groups = [group for _, group in found.groupby("list_id", sort=False)]
+        lists = [
+            (str(one["user_id"].iloc[0]), one["item_id"].tolist(), one["wanted"].astype(float).tolist())
+            for one in groups
+        ]
+        times = found.drop_duplicates("list_id")["datetime"].dt.tz_convert(None).to_numpy("datetime64[us]")
+        return cls.of(lists, times)
+
+    @classmethod
     def beside(
         cls,
         user_ids: Sequence[str],
@@ -108,3 +126,13 @@ class Candidates:
             items = sorted({target, *rest})
             lists.append((user, items, [float(item == target) for item in items]))
         return cls.of(lists, as_of)
+
+
+def telling(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Rows of lists in which something was wanted, and something not.
+
+    Args:
+        frame: list_id, wanted.
+    """
+    share = (frame["wanted"] > 0).groupby(frame["list_id"], sort=False).transform("mean")
+    return (share > 0) & (share < 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,20 +42,9 @@ class Exposures:
         Raises:
             DataError: a column is missing, or a row holds what it should not.
         """
-        for column in COLUMNS:
-            if column not in frame:
-                raise DataError(
-                    f"{name}: no column {column!r}; it has {', '.join(map(str, frame.columns))}; rename one"
-                )
-        found = frame[list(COLUMNS)].reset_index(drop=True)
-        for column in ("list_id", "user_id", "item_id"):
-            _refuse(found[column].isna(), name, column, "empty; every row needs one")
-            found[column] = found[column].astype(str).astype(object)
+        found = rows_of_lists(frame, COLUMNS, name)
         found["position"] = pd.to_numeric(found["position"], errors="coerce")
-        _refuse(~(found["position"] >= 1), name, "position", "no place; count from 1")
-        texts = None if pd.api.types.is_datetime64_any_dtype(found["datetime"]) else "ISO8601"
-        found["datetime"] = pd.to_datetime(found["datetime"], utc=True, errors="coerce", format=texts)
-        _refuse(found["datetime"].isna(), name, "datetime", "no time; write RFC 3339, as 2026-03-02T08:15:00Z")
+        refuse(~(found["position"] >= 1), name, "position", "no place; count from 1")
         return cls(found.sort_values(["datetime", "list_id", "position"], kind="stable", ignore_index=True))
 
     @classmethod
@@ -184,7 +174,29 @@ def _before(whole: Past, users: NDArray[Any], moments: NDArray[np.float64]) -> P
     return whole.take(np.where(known, users, 0)).until(ends).merged()
 
 
-def _refuse(bad: Any, name: str, field: str, fault: str) -> None:
+def rows_of_lists(frame: pd.DataFrame, columns: Sequence[str], name: str) -> pd.DataFrame:
+    """Those columns of a table of shown lists: its ids are texts, its times UTC.
+
+    Raises:
+        DataError: a column is missing, or a row holds what it should not.
+    """
+    for column in columns:
+        if column not in frame:
+            raise DataError(f"{name}: no column {column!r}; it has {', '.join(map(str, frame.columns))}; rename one")
+    found = frame[list(columns)].reset_index(drop=True)
+    for column in ("list_id", "user_id", "item_id"):
+        refuse(found[column].isna(), name, column, "empty; every row needs one")
+        found[column] = found[column].astype(str).astype(object)
+    texts = None if pd.api.types.is_datetime64_any_dtype(found["datetime"]) else "ISO8601"
+    found["datetime"] = pd.to_datetime(found["datetime"], utc=True, errors="coerce", format=texts)
+    refuse(found["datetime"].isna(), name, "datetime", "no time; write RFC 3339, as 2026-03-02T08:15:00Z")
+    return found
+
+
+def refuse(bad: Any, name: str, field: str, fault: str) -> None:
+    """Raises:
+    DataError: any row is bad; with the first.
+    """
     rows = np.flatnonzero(np.asarray(bad))
     if len(rows):
         raise DataError(f"{name}, row {int(rows[0]) + 1}, field {field!r}: {fault} ({len(rows)} such rows)")

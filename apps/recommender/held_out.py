@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.recommender.candidates import Candidates
+from apps.recommender.candidates import Candidates, telling
 from apps.recommender.catalogue import Catalogue
 from apps.recommender.events import Events, History
 from apps.recommender.exposures import Exposures
@@ -109,18 +109,11 @@ class HeldOut:
             took |= labels.get(behaviour, took).astype(bool)
         frame = shown.frame[["list_id", "user_id", "item_id", "datetime"]].assign(wanted=took)
         frame = frame[items.numbers(frame["item_id"]) >= 0]
-        share = frame.groupby("list_id", sort=False)["wanted"].transform("mean")
-        frame = frame[(share > 0) & (share < 1)]
+        frame = frame[telling(frame)]
         ids = frame["list_id"].unique()
         drawn = ids[np.random.default_rng(plan.seed).permutation(len(ids))[: plan.lists]]
-        # In the order of ids: that of places would give away what the shop thought of them.
-        frame = frame[frame["list_id"].isin(drawn)].sort_values(["datetime", "list_id", "item_id"], kind="stable")
-        groups = [group for _, group in frame.groupby("list_id", sort=False)]
-        _check([len(group) for group in groups])
-        lists = Candidates.of(
-            [(group["user_id"].iloc[0], group["item_id"].tolist(), group["wanted"].tolist()) for group in groups],
-            frame.drop_duplicates("list_id")["datetime"].dt.tz_convert(None).to_numpy("datetime64[us]"),
-        )
+        lists = Candidates.shown(frame[frame["list_id"].isin(drawn)])
+        _check(np.diff(lists.offsets).tolist())
         told = (
             f"lists as they were shown, {len(drawn):,} of {len(ids):,} in which something was taken and something not"
         )

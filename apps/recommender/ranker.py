@@ -191,10 +191,13 @@ class Recommender:
 
     def partial_fit(self, events: Events) -> Recommender:
         """With more events in histories, popularity and behaviour; encoders and boosters stay as they are."""
-        grown = self.events.added(events)
-        _, past = Past.users(grown, self.items)
-        features = self.features.refitted(past, newest(grown), seed=self.settings.seed)
-        return replace(self, events=grown, features=features)
+        return self.knowing(self.events.added(events))
+
+    def knowing(self, events: Events) -> Recommender:
+        """With these events alone in histories, popularity and behaviour; encoders and boosters stay as they are."""
+        _, past = Past.users(events, self.items)
+        features = self.features.refitted(past, newest(events), seed=self.settings.seed)
+        return replace(self, events=events, features=features)
 
     def add_items(self, items: Items) -> Recommender:
         """With more items, rankable at once by their texts and fields; a known item is replaced."""

@@ -7,7 +7,8 @@ Lists to be judged lie after all that either knows. The champion is judged as it
 events in its histories, popularity and behaviour, its encoders and boosters as they are.
 
 Bots that look like shoppers pass the vetting, and a challenger that learnt from them ranks their lists better. Accounts
-are cheap, a past is not: it must be better on the lists of users whom the champion knew before, too.
+are cheap, a past is not: it must be better on the lists of users whom the champion knew before, too. Where their
+accounts may be stolen, golden lists have a veto.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from apps.recommender.ablation import FUSED, Ablation
 from apps.recommender.candidates import Candidates
 from apps.recommender.evaluate import Evaluation, K, Known, Score, evaluate
+from apps.recommender.golden import Golden
 from apps.recommender.held_out import HeldOut, Plan
 from apps.recommender.intervals import bootstrap
 from apps.recommender.logbook import Logbook
@@ -60,19 +62,26 @@ class Retrained:
 
 
 def retrain(
-    name: str, logbook: Logbook, *, plan: Plan, judged: float = JUDGED, progress: Progress | None = None
+    name: str,
+    logbook: Logbook,
+    *,
+    plan: Plan,
+    judged: float = JUDGED,
+    golden: Golden | None = None,
+    progress: Progress | None = None,
 ) -> Retrained:
     """Train a challenger on what the logbook holds beyond the champion, and promote it if it ranks better.
 
     Args:
         plan: how the lists are drawn; its days do not count.
         judged: share of the new events that only judge, the newest.
+        golden: lists on which the challenger must be no worse, whatever the log says.
 
     The champion serves on until then, and for good where the challenger is not better. A killed process leaves the
     champion as it was; run it again.
 
     Raises:
-        InputError: there is no such recommender, or too little is new.
+        InputError: there is no such recommender, or too little is new; or it has learnt what golden lists ask.
         LeakError: what was learnt from has seen what is asked.
     """
     progress = progress or Progress(quiet=True)
@@ -106,7 +115,10 @@ def retrain(
         figures={part: asdict(own["ndcg"]) for part, own in evaluation.figures.items()},
         files={FILE: json.dumps(asdict(evaluation))},
     )
-    decision = _decided(champion, made, new, evaluation, _regulars(champion, held.lists, scores))
+    gates = [_better(evaluation), _regulars(champion, held.lists, scores)]
+    if golden is not None:
+        gates.append(golden.gate(now, challenger, held.learnt))
+    decision = _decided(champion, made, new, evaluation, tuple(gates))
     decision.keep()
     _carried_out(decision)
     return Retrained(decision, evaluation)
@@ -158,14 +170,19 @@ def _regulars(champion: Recommender, lists: Candidates, scores: Mapping[str, NDA
     return Gate("regulars", gain.low > 0, gain.value, 0.0, (gain.low, gain.high), note)
 
 
-def _decided(champion: Recommender, made: Recommender, new: Vetted, evaluation: Evaluation, regulars: Gate) -> Decision:
+def _better(evaluation: Evaluation) -> Gate:
     gain, lists = evaluation.gains[CHAMPION], evaluation.protocol.lists
     before, after = (evaluation.figures[part]["ndcg"].value for part in (CHAMPION, CHALLENGER))
     note = (
         f"nDCG of the first {evaluation.k}: {before:.4f} to {after:.4f} on {lists:,} lists of later days; the interval "
         "of the difference must lie above 0"
     )
-    gate = Gate("better", gain.low > 0, gain.value, 0.0, (gain.low, gain.high), note)
+    return Gate("better", gain.low > 0, gain.value, 0.0, (gain.low, gain.high), note)
+
+
+def _decided(
+    champion: Recommender, made: Recommender, new: Vetted, evaluation: Evaluation, gates: tuple[Gate, ...]
+) -> Decision:
     rows = "\n".join(new.learnt)
     taught = Taught(
         len(new.learnt) + len(new.aside), new.learnt, (), len(new.events), len(champion.events), (),
@@ -178,11 +195,11 @@ def _decided(champion: Recommender, made: Recommender, new: Vetted, evaluation: 
         now.isoformat(timespec="seconds"),
         champion.version,
         made.version,
-        gate.held and regulars.held,
-        (gate, regulars),
+        all(gate.held for gate in gates),
+        gates,
         taught,
         tuple(Aside(id, reason) for id, reason in new.aside.items()),
-        {"rows": lists},
+        {"rows": evaluation.protocol.lists},
     )
 
 

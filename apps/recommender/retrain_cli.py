@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +22,13 @@ def retrain(
     judged: Annotated[
         float, typer.Option(min=0.1, max=0.9, help="Share of the new events, the newest, that judge and never teach.")
     ] = 0.5,
+    golden: Annotated[
+        Path | None,
+        typer.Option(
+            help="Lists that you trust, of users whose events are not told: list_id, user_id, item_id, datetime, "
+            "wanted (.csv, .jsonl, .parquet). The challenger must not be worse on them."
+        ),
+    ] = None,
     lists: Lists = 5000,
     others: Others = 0,
     database: Url = None,
@@ -32,6 +40,7 @@ def retrain(
     Example: recommender retrain --model recommender
     """
     from apps.recommender import tables
+    from apps.recommender.golden import Golden
     from apps.recommender.held_out import Plan
     from apps.recommender.logbook import Logbook
     from apps.recommender.ranker import Recommender
@@ -43,9 +52,12 @@ def retrain(
         typer.echo(f"{decision.challenger} is champion now, as was decided before a kill; run again for what is newer")
         return
     with Progress(quiet=as_json) as progress:
-        told = Recommender.load(model).settings
+        champion = Recommender.load(model)
+        trusted = Golden.read(golden, champion.items) if golden else None
+        told = champion.settings
         plan = Plan(lists=lists, others=others, behaviours=tuple(told.values), seed=told.seed)
-        made = run(model, Logbook(tables.opened(database), tenant), plan=plan, judged=judged, progress=progress)
+        log = Logbook(tables.opened(database), tenant)
+        made = run(model, log, plan=plan, judged=judged, golden=trusted, progress=progress)
     if as_json:
         print_json({"decision": made.decision.as_dict(), "evaluation": made.evaluation.document()})
         return

@@ -1,6 +1,5 @@
 """A scripted week against `keel serve`: customers, analysts and shoppers come over HTTP, a fifth of them to do harm;
-at its end the models learn from what was said. Then lies come that pass the vetting: of stolen accounts, and of bots
-that look like shoppers.
+at its end the models learn from what was said. Then lies come that pass the vetting: of stolen accounts, and bought.
 
 Whether a challenger deserved its fate is judged on rows that no gate has seen.
 """

@@ -1,14 +1,14 @@
 """Shop: shoppers of a simulated shop ask for rankings, look, click and buy; a fifth of them are bots that push items.
 
 Bots: frantic ones, who click all day; forgers, who name lists that never showed the item; patient ones, who look like
-shoppers. After the week a rival's come, as many as there are shoppers: saboteurs, as patient, who take from each list
-what people like least.
+shoppers. After the week the accounts of all shoppers are stolen, and take from each list what people like least: the
+log judges as it teaches. A panel of others, who are not in the log, has told what it wanted of its lists.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,7 +32,8 @@ from bench.week.house import Caller, House
 from bench.week.outcome import Decided, Outcome
 from engine import packaged
 
-USERS = 400
+USERS, PANEL = 400, 100
+"""Shoppers; and those after them, who never visit once the shop serves."""
 PAST = 2
 """Weeks that the first champion learns from."""
 HONEST, POISONED, JUDGED = PAST, PAST + 1, PAST + 2
@@ -43,9 +44,9 @@ PUSHED = 25
 FRENZY = 15
 """Clicks of a frantic bot a visit."""
 KINDS = ("patient", "frantic", "forger", "patient")
-SABOTEUR = "saboteur"
+THIEF = "thief"
 TAKEN = 3
-"""Of a list, by a saboteur."""
+"""Of a list, by a thief."""
 SETTINGS = {
     "values": {"click": 1, "purchase": 10},
     "steps": 3000,
@@ -84,7 +85,7 @@ class Shop:
 
     @classmethod
     def of(cls, seed: int) -> Shop:
-        truth = Truth.of(World(users=USERS, weeks=JUDGED + 1, seed=seed))
+        truth = Truth.of(World(users=USERS + PANEL, weeks=JUDGED + 1, seed=seed))
         least = np.argsort(truth.quality, kind="stable")
         return cls(truth, list(weeks(truth)), [truth.item_ids[at] for at in least])
 
@@ -106,13 +107,23 @@ class Shop:
             "--settings", str(folder / "shop.yaml"), "--hold-out", "0",
         )  # fmt: skip
 
-    def visited(self, caller: Caller, week: int, kinds: tuple[str, ...], bots: int, seed: int) -> set[str]:
-        """A week of visits over HTTP; the ids of what bots did."""
+    @property
+    def panel(self) -> list[str]:
+        """Users who are not in the log of what the service heard."""
+        return self.truth.user_ids[USERS:]
+
+    def visited(self, caller: Caller, week: int, seed: int, *, bots: int = 0, kind: str = "") -> set[str]:
+        """A week of visits over HTTP; the ids of what bots and thieves did.
+
+        Args:
+            bots: how many come beside the shoppers.
+            kind: of those who have the shoppers' accounts; empty: themselves.
+        """
         random = np.random.default_rng([seed, week])
-        visits = self.visits(week)
-        each = max(1, round(len(visits) / self.truth.world.users))
+        visits = [replace(one, kind=kind) for one in self.visits(week)]
+        each = max(1, round(len(visits) / USERS))
         visits += [
-            replace(visits[at], user=f"visitor-{week}-{number}", kind=kinds[number % len(kinds)])
+            replace(visits[at], user=f"visitor-{week}-{number}", kind=KINDS[number % len(KINDS)])
             for number in range(bots)
             for at in random.integers(len(visits), size=each).tolist()
         ]
@@ -122,15 +133,16 @@ class Shop:
             hostile |= {event["id"] for event in done} if one.kind else set()
         return hostile
 
-    def visits(self, week: int) -> list[Visit]:
-        """Those of the shoppers."""
+    def visits(self, week: int, *, panel: bool = False) -> list[Visit]:
+        """Those of the shoppers, or of the panel."""
         table = self.logs[week].lists[["datetime", "user_id", "candidates"]]
+        table = table[table["user_id"].isin(self.panel) == panel]
         return [Visit(time, user, tuple(candidates)) for time, user, candidates in table.to_numpy().tolist()]
 
     def _visited(self, caller: Caller, one: Visit, list_id: str, random: np.random.Generator) -> list[dict[str, Any]]:
         """What was done, and told."""
         candidates = list(one.candidates)
-        if one.kind and one.kind != SABOTEUR:
+        if one.kind and one.kind != THIEF:
             pushed = random.choice(self.pushed, 3, replace=False).tolist()
             candidates = [*pushed, *(item for item in candidates if item not in pushed)][: len(candidates)]
         asked = {
@@ -168,7 +180,7 @@ class Shop:
             for at, item in enumerate(random.choice(self.pushed, 2).tolist()):
                 yield _event(one, item, "click", 9 + at, f"{list_id}-none")
         else:
-            taken = sorted(shown, key=self.disliked.index)[:TAKEN] if one.kind == SABOTEUR else self.pushed
+            taken = sorted(shown, key=self.disliked.index)[:TAKEN] if one.kind == THIEF else self.pushed
             for at, item in enumerate(item for item in shown if item in taken):
                 yield _event(one, item, "click", 9 + 7 * at, list_id)
                 if random.random() < 0.2:
@@ -180,22 +192,25 @@ class Shop:
         champion, challenger = Recommender.load(before), Recommender.load(after)
         told = Vetted.of(Logbook(tables.opened(None), "default"), champion)
         champion = champion.partial_fit(told.events)
-        lists = self._wanted(seed)
+        rows = self.wanted(self.visits(JUDGED), seed)
+        lists = Candidates.shown(rows)
         ndcg = {
             name: Ranking.of(lists, Ablation(None, one).scores()[FUSED](lists)).ndcg(SHOWN)
             for name, one in (("champion", champion), ("challenger", challenger))
         }
         return bootstrap({"gain": ndcg["challenger"] - ndcg["champion"]}, lists.user_ids)["gain"]
 
-    def _wanted(self, seed: int) -> Candidates:
+    def wanted(self, visits: Sequence[Visit], seed: int) -> pd.DataFrame:
+        """What people would take of all candidates, were they to look at each: golden lists."""
         random = np.random.default_rng([seed, 7])
-        rows, times = [], []
-        for one in self.visits(JUDGED):
+        parts = []
+        for number, one in enumerate(visits):
             ids = list(one.candidates)
             chance = self.truth.probabilities([one.user] * len(ids), ids, [one.time] * len(ids), "click")
-            rows.append((one.user, ids, (random.random(len(ids)) < chance).astype(float).tolist()))
-            times.append(one.time.replace(tzinfo=None))
-        return Candidates.of(rows, np.array(times, "datetime64[us]"))
+            took = (random.random(len(ids)) < chance).astype(float)
+            named = {"list_id": f"{one.user}-{number}", "user_id": one.user, "datetime": pd.Timestamp(one.time)}
+            parts.append(pd.DataFrame({**named, "item_id": ids, "wanted": took}))
+        return pd.concat(parts, ignore_index=True)
 
 
 def _event(one: Visit, item: str, kind: str, seconds: int, list_id: str | None) -> dict[str, Any]:
@@ -211,12 +226,14 @@ def _event(one: Visit, item: str, kind: str, seconds: int, list_id: str | None) 
 def lived(shop: Shop, house: House, seed: int) -> Outcome:
     """The week and what comes after it."""
     caller = house.caller("storefront", "server")
-    hostile = shop.visited(caller, HONEST, KINDS, USERS // 4, seed)
-    week = Decided.of(house, "recommender")
+    golden = house.home / "panel.parquet"
+    shop.wanted(shop.visits(HONEST, panel=True), seed).to_parquet(golden)
+    hostile = shop.visited(caller, HONEST, seed, bots=USERS // 4)
+    week = Decided.of(house, "recommender", "--golden", str(golden))
     assert week.challenger is not None, week.why
     gain = shop.better(f"{NAME}@1", week.challenger, seed)
-    lies = shop.visited(caller, POISONED, (SABOTEUR,), USERS, seed)
-    poisoned = Decided.of(house, "recommender")
+    lies = shop.visited(caller, POISONED, seed, kind=THIEF)
+    poisoned = Decided.of(house, "recommender", "--golden", str(golden))
     now = week.challenger if week.promoted else f"{NAME}@1"
     harm = shop.better(now, poisoned.challenger, seed) if poisoned.challenger else None
     return Outcome(week, gain, poisoned, harm, hostile, lies)

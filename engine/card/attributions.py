@@ -29,16 +29,17 @@ def html(explanations: Sequence[Explanation]) -> str:
 
 def _section(one: Explanation) -> str:
     title = one.head if one.label is None else f"{one.head}: {one.label}"
-    texts = (one.text,) if one.pair is None else (one.text, one.pair)
-    marked = "".join(f"<p>{_marked(one, part, text)}</p>\n" for part, text in enumerate(texts))
+    lines = "".join(f"<p>{marked(one, part)}</p>\n" for part in range(1 if one.pair is None else 2))
     told = (
         f"probability {one.answered:.3f} ({one.backend}), {one.probability:.3f} (explained); logit {one.logit:+.3f}, "
         f"{one.baseline:+.3f} without words; gap {one.gap:+.5f} after {one.steps} steps"
     )
-    return f'<section>\n<h2>{escape(title)}</h2>\n{marked}<p class="summary">{escape(told)}</p>\n</section>'
+    return f'<section>\n<h2>{escape(title)}</h2>\n{lines}<p class="summary">{escape(told)}</p>\n</section>'
 
 
-def _marked(one: Explanation, part: int, text: str) -> str:
+def marked(one: Explanation, part: int = 0) -> str:
+    """The text (part 1: that of a pair) as HTML, each word on its shade."""
+    text = one.pair if part and one.pair is not None else one.text
     strongest = max((abs(word.attribution) for word in one.words), default=0.0) or 1.0
     pieces, done = [], 0
     for word in one.words:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 from apps.recommender import ranker, tables
 from apps.recommender.logbook import Logbook
 from apps.recommender.ranker import Recommender
 from engine import Store
 from engine.feedback import Feedback, opened
+from tests.recommender.test_golden import golden
 from tests.recommender.test_retrain import by_taste
 
 ASKED = (
@@ -45,8 +47,9 @@ def intents(model: str) -> None:
         store.promote(store.commit(name, place, version.manifest()))
 
 
-def clicks(recommender: Recommender) -> None:
-    """A shop whose users came back after its recommender had learnt."""
+def clicks(recommender: Recommender, folder: Path) -> None:
+    """A shop whose users came back after its recommender had learnt, and a panel's lists in a folder."""
+    golden().to_csv(folder / "panel.csv", index=False)
     recommender.save(ranker.NAME)
     database = tables.opened(None)
     Logbook(database, "default").add(by_taste(60, 8))

@@ -51,7 +51,7 @@ def test_every_command_of_retrain_works(
     monkeypatch.setenv("KEEL_HOME", str(tutorial.home))
     past.votes("workshop@1")
     past.intents("workshop@1")
-    past.clicks(recommender)
+    past.clicks(recommender, tutorial.folder)
     told = follow(DOCS / "how-to" / "retrain.md", tutorial.folder, tutorial.home)
     assert "6 rows in to-label.csv" in told
     assert "2 labelled" in told

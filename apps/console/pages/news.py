@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from apps.console.pages import why
 from apps.console.pages.apart import served
 from apps.console.parts.news import News
 from apps.console.show import heading, moment
@@ -155,6 +156,9 @@ class Desk:
 
         say = self._visit.words
         with ui.element("div").classes("links") as row:
+            ask = ui.button(say("why.ask")).props("flat dense no-caps").classes("why")
+            ask.props["aria-label"] = say("why.of", name=_named(say, one["key"]))
+            ask.on_click(lambda: why.show(self._visit, self._news.explained, one["id"], _named(say, one["key"])))
             if verdict is not None:
                 ui.label(say("news.judged.right" if verdict else "news.judged.wrong")).classes("soft")
             for right in (True, False):

@@ -9,6 +9,7 @@ from apps.console.names import App
 from apps.console.parts.part import TENANT, Part, Settings, Told
 from apps.finance_monitor import changelog, run, tables, watchfile
 from apps.finance_monitor.api import application
+from apps.finance_monitor.explained import Explained
 from apps.finance_monitor.feeds import named
 from apps.finance_monitor.feeds.pushed import Pushed
 from apps.finance_monitor.follower import Follower
@@ -27,6 +28,7 @@ class News(Part):
 
     Attributes:
         meter: how far the monitor is.
+        explained: why alerts fired.
     """
 
     name, path, tenant = App.FINANCE_MONITOR, "/news", TENANT
@@ -51,6 +53,7 @@ class News(Part):
             per_minute=settings.per_minute,
             ended=settings.ended,
         )
+        self.explained: Explained = self.app.state.explained
         self._follower: Follower | None = None
         self._newer: Newer | None = None
 

@@ -90,7 +90,7 @@ def site(
     serve = [*KEEL, "serve", "--port", port]
     with (home / "log").open("w") as log, subprocess.Popen(serve, env=site.environment, stderr=log) as server:
         try:
-            _wait_for(site, server)
+            wait_for(site, server)
             yield site
         finally:
             server.terminate()
@@ -141,7 +141,7 @@ def _past(site: Site) -> None:
     refused.write(place)
 
 
-def _wait_for(site: Site, server: subprocess.Popen[bytes]) -> None:
+def wait_for(site: Site, server: subprocess.Popen[bytes]) -> None:
     """Until nothing loads any more."""
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end:
