@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,8 @@ def serve(
     feed: Annotated[
         list[str] | None, typer.Option(help="News that finance_monitor follows beside what is pushed: a file, a URL.")
     ] = None,
+    mapping: options.Pushed = None,
+    poll: options.Poll = 60.0,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     per_minute: Annotated[int, typer.Option(min=1, help="Requests of one key a minute.")] = 6000,
@@ -49,6 +52,14 @@ def serve(
     escalate_to: options.EscalateTo = None,
     escalate_after: options.EscalateAfter = 30.0,
     companies: options.Companies = None,
+    lateness: options.Lateness = 5.0,
+    keep_items: options.KeepItems = 90.0,
+    false_alarms_per_day: options.Budget = 0.5,
+    calendar: options.Calendar = None,
+    notices: options.Notices = False,
+    cascade: options.Cascade = False,
+    backlog: options.Backlog = 2000,
+    dead_letters: options.Dead = None,
     database: Url = None,
 ) -> None:
     """Serve the console under /, the applications under /support, /news and /recommend, and /v1/predict/MODEL.
@@ -57,22 +68,26 @@ def serve(
     """
     from apps.console.serve import serve as run
     from apps.finance_monitor import sinks
+    from apps.finance_monitor.desk import Desk
     from engine.db import default_url
 
+    url = database or default_url()
     told = sinks.configured(webhook or (), slack or (), smtp or (), escalate_to or (), escalate_after)
+    monitor = {
+        "watch_list": companies,
+        "log": alerts,
+        "lateness": timedelta(minutes=lateness),
+        "keep_items": timedelta(days=keep_items) if keep_items else None,
+        "budget": false_alarms_per_day,
+        "calendar": calendar,
+        "notices": notices,
+        "backlog": backlog,
+        "dead_letters": options.dead_letters(dead_letters, url),
+    }
+    desk = Desk(tuple(feed or ()), poll, mapping, cascade, tuple(told), monitor)
     if (feed or told or companies or alerts) and App.FINANCE_MONITOR not in (apps or App):
         raise errors.InputError("feeds, alerts and companies are finance_monitor's; add --app finance_monitor")
-    run(
-        database or default_url(),
-        host=host,
-        port=port,
-        apps=apps or tuple(App),
-        feeds=feed or (),
-        sinks=told,
-        watch_list=companies,
-        log=alerts,
-        per_minute=per_minute,
-    )
+    run(url, host=host, port=port, apps=apps or tuple(App), desk=desk, per_minute=per_minute)
 
 
 app.add_typer(keys_cli.keys, name="keys")

@@ -21,6 +21,7 @@ from apps.console.entry import Entry
 from apps.console.names import App
 from apps.console.parts.part import Part, Settings
 from apps.console.session import Sessions, secret
+from apps.finance_monitor.desk import Desk
 from engine import Store, Watch
 from engine.db import Database
 from engine.service import Champions, Keys, Queue, Readiness, create, page, predict
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from apps.finance_monitor.sinks import Sink
-
 P = TypeVar("P", bound=Part)
 
 
@@ -40,8 +39,7 @@ class House:
     Args:
         url: the database that everything is kept in.
         apps: which applications there are; all by default.
-        feeds: that the monitor follows beside what is pushed.
-        sinks, watch_list, log: as `monitor` takes them.
+        desk: what the monitor is told.
         ended: whether the server is about to stop.
 
     Attributes:
@@ -54,10 +52,7 @@ class House:
         url: str,
         *,
         apps: Sequence[App] = tuple(App),
-        feeds: Sequence[str] = (),
-        sinks: Sequence[Sink] = (),
-        watch_list: Path | None = None,
-        log: Path | None = None,
+        desk: Desk | None = None,
         per_minute: int = 600,
         ended: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -69,9 +64,7 @@ class House:
         self.keys = Keys(self.database)
         self.queue = Queue()
         self.champions, self.watch = Champions(self.store), Watch(self.database)
-        settings = Settings(
-            self.database, url, self.watch, per_minute, tuple(feeds), tuple(sinks), watch_list, log, ended
-        )
+        settings = Settings(self.database, url, self.watch, per_minute, desk or Desk(), ended)
         self.parts = [_part(name, settings, self.queue) for name in dict.fromkeys(apps)]
         self.app = create(
             "keel",

@@ -23,6 +23,16 @@ KeepItems = Annotated[
         help="Days of the feed's time that --state holds items, for verify and for the next version; 0: for ever.",
     ),
 ]
+Pushed = Annotated[
+    str | None,
+    typer.Option(
+        "--mapping",
+        help="A YAML file that tells how items of another shape are read, from feeds and pushed; or ninjs. "
+        "One of CSV is for files alone: what is pushed keeps Keel's shape.",
+    ),
+]
+Lateness = Annotated[float, typer.Option(min=0, help="Minutes of event time that a late item is waited for.")]
+Backlog = Annotated[int, typer.Option(min=64, help="Items that may wait before the cheap model labels all of them.")]
 Poll = Annotated[float, typer.Option(min=1, help="Seconds between two looks at a web feed.")]
 Companies = Annotated[
     Path | None,

@@ -26,13 +26,7 @@ def serve(
     feed: Annotated[
         list[str] | None, typer.Option(help="Feeds to follow beside what is pushed, as the main command takes them.")
     ] = None,
-    mapping: Annotated[
-        str | None,
-        typer.Option(
-            help="A YAML file that tells how items of another shape are read, from feeds and pushed; or ninjs. "
-            "One of CSV is for files alone: what is pushed keeps Keel's shape."
-        ),
-    ] = None,
+    mapping: options.Pushed = None,
     poll: options.Poll = 60.0,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8090,
@@ -41,7 +35,7 @@ def serve(
     alerts: Annotated[
         Path | None, typer.Option(help="Write changes of alerts here too, one JSON object a line.")
     ] = None,
-    lateness: Annotated[float, typer.Option(min=0, help="Minutes of event time that a late item is waited for.")] = 5.0,
+    lateness: options.Lateness = 5.0,
     keep_items: options.KeepItems = 90.0,
     false_alarms_per_day: options.Budget = 0.5,
     calendar: options.Calendar = None,
@@ -53,9 +47,7 @@ def serve(
     escalate_after: options.EscalateAfter = 30.0,
     companies: options.Companies = None,
     cascade: options.Cascade = False,
-    backlog: Annotated[
-        int, typer.Option(min=64, help="Items that may wait before the cheap model labels all of them.")
-    ] = 2000,
+    backlog: options.Backlog = 2000,
     dead_letters: options.Dead = None,
 ) -> None:
     """Follow feeds and what is pushed, and answer over HTTP: /, /v1/items, /v1/alerts, /v1/events, /metrics, /docs.
@@ -69,8 +61,7 @@ def serve(
     from datetime import timedelta
 
     from apps.finance_monitor import run, sinks, tables
-    from apps.finance_monitor.feeds import named
-    from apps.finance_monitor.mapping import Mapping
+    from apps.finance_monitor.desk import Desk
     from apps.finance_monitor.newer import Newer
     from apps.finance_monitor.serve import Service
     from apps.finance_monitor.signed import ITEMS_SECRET
@@ -79,9 +70,9 @@ def serve(
     from engine.db import shown
     from engine.service import Keys
 
-    shape = Mapping.load(mapping) if mapping else None
-    sources = [named(one, follow=True, poll=poll, mapping=shape) for one in feed or ()]
     told = sinks.configured(webhook or (), slack or (), smtp or (), escalate_to or (), escalate_after)
+    desk = Desk(tuple(feed or ()), poll, mapping, cascade, tuple(told))
+    sources = desk.sources()
     if not Keys(tables.opened(state)).any():
         typer.echo(
             "no key yet: whoever is on this machine may call, and nobody else; "
@@ -95,8 +86,8 @@ def serve(
         state,
         models,
         sources,
-        mapping=shape if shape and shape.format == "jsonl" else None,
-        sinks=told,
+        mapping=desk.pushed,
+        sinks=desk.sinks,
         newer=newer.take,
         secret=secret(os.environ.get(ITEMS_SECRET), ITEMS_SECRET),
         tenant=tenant,

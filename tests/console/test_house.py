@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from apps.console.cli import app
+from apps.console.cli import app, serve
 from apps.console.house import House
 from apps.console.names import App
 from apps.console.parts import part, support
 from apps.finance_monitor import run
+from apps.finance_monitor.desk import Desk
 from apps.finance_monitor.learn import NEWS
+from apps.finance_monitor.serve_cli import serve as serve_alone
 from apps.finance_monitor.sinks import Webhook
 from engine import Store
 from engine.errors import InputError
@@ -84,7 +87,7 @@ def test_its_bots_count_what_they_are_asked_where_the_house_counts(home: Path, m
 
 def test_a_feed_that_is_none_is_refused_at_once(home: Path) -> None:
     with pytest.raises(InputError):
-        House(f"sqlite:///{home}/keel.db", apps=[App.FINANCE_MONITOR], feeds=["redis://"])
+        House(f"sqlite:///{home}/keel.db", apps=[App.FINANCE_MONITOR], desk=Desk(("redis://",)))
 
 
 def test_its_monitor_delivers_alerts_and_watches_the_companies_it_is_told(
@@ -98,10 +101,8 @@ def test_its_monitor_delivers_alerts_and_watches_the_companies_it_is_told(
     feed.write_text("".join(json.dumps(one) + "\n" for one in [*usual(200), *surge(200)]), encoding="utf-8")
     watched.write_text("Halden Bank\n", encoding="utf-8")
     with server(lambda _: 200) as hook:
-        house = House(
-            f"sqlite:///{home}/keel.db", apps=[App.FINANCE_MONITOR], feeds=[str(feed)], sinks=[Webhook(hook.url)],
-            watch_list=watched, log=alerts,
-        )  # fmt: skip
+        desk = Desk((str(feed),), sinks=(Webhook(hook.url),), monitor={"watch_list": watched, "log": alerts})
+        house = House(f"sqlite:///{home}/keel.db", apps=[App.FINANCE_MONITOR], desk=desk)
         with TestClient(house.app, base_url="http://127.0.0.1", client=("127.0.0.1", 5000)) as client:
             until(lambda: hook.taken)
             assert 'sink="webhook ' in client.get("/news/metrics").text
@@ -109,6 +110,29 @@ def test_its_monitor_delivers_alerts_and_watches_the_companies_it_is_told(
     written = json.loads(alerts.read_text(encoding="utf-8").splitlines()[0])
     assert sent["labels"]["key"] == written["key"]["value"] == "cyber"
     assert written["settings"]["companies"]["file"] == str(watched)
+
+
+def test_it_takes_what_the_monitors_own_serve_takes() -> None:
+    alone, in_a_house = (set(signature(command).parameters) for command in (serve_alone, serve))
+    assert alone - in_a_house == {"state", "tenant"}, "the house's database, and its first tenant"
+
+
+def test_its_monitor_reads_what_is_pushed_by_its_mapping_and_keeps_what_it_cannot_read(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store()
+    with store.staging(NEWS) as staged:
+        store.promote(store.commit(NEWS, staged, {}))
+    monkeypatch.setattr(run, "models", lambda *_, **__: models())
+    dead = tmp_path / "dead.jsonl"
+    desk = Desk(mapping="ninjs", monitor={"dead_letters": dead})
+    house = House(f"sqlite:///{home}/keel.db", apps=[App.FINANCE_MONITOR], desk=desk)
+    news = {"uri": "urn:1", "versioncreated": "2026-03-02T08:00:00Z", "headline": "Bank reports", "language": "en"}
+    with TestClient(house.app, base_url="http://127.0.0.1", client=("127.0.0.1", 5000)) as client:
+        client.post("/news/v1/items", json=[news, {"uri": "urn:2"}, {**news, "uri": "urn:3"}])
+        until(lambda: client.get("/news/v1/status").json()["dead"] == 1)
+    (letter,) = map(json.loads, dead.read_text(encoding="utf-8").splitlines())
+    assert "urn:2" in json.dumps(letter)
 
 
 @pytest.mark.parametrize(
@@ -132,5 +156,5 @@ def test_what_cannot_be_served_is_refused_before_an_address_is_told(
 
 def test_a_feed_that_is_not_there_yet_is_waited_for_and_named(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        House(f"sqlite:///{home}/keel.db", apps=[App.FINANCE_MONITOR], feeds=[f"{home}/live.jsonl"])
+        House(f"sqlite:///{home}/keel.db", apps=[App.FINANCE_MONITOR], desk=Desk((f"{home}/live.jsonl",)))
     assert f"{home}/live.jsonl: no such file yet; it is waited for" in caplog.text

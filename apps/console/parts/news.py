@@ -10,7 +10,6 @@ from apps.console.parts.part import TENANT, Part, Settings, Told
 from apps.finance_monitor import changelog, run, tables, watchfile
 from apps.finance_monitor.api import application
 from apps.finance_monitor.explained import Explained
-from apps.finance_monitor.feeds import named
 from apps.finance_monitor.feeds.pushed import Pushed
 from apps.finance_monitor.follower import Follower
 from apps.finance_monitor.inbox import Inbox
@@ -38,16 +37,17 @@ class News(Part):
         self.database = settings.database
         self.database.migrate(tables.NAME, tables.MIGRATIONS)
         self._settings = settings
-        self._feeds = [named(one, follow=True) for one in settings.feeds]
-        if settings.watch_list:
-            watchfile.read(settings.watch_list)  # a fault in it is told now, not once the models are there
+        self._desk = settings.desk
+        self._feeds = self._desk.sources()
+        if listed := self._desk.monitor.get("watch_list"):
+            watchfile.read(listed)  # a fault in it is told now, not once the models are there
         self._queue = Queue(2)  # what is pushed, and an alert that is explained
-        self._inbox = Inbox(self.database)
+        self._inbox = Inbox(self.database, mapping=self._desk.pushed)
         self.app, self.meter = application(
             self.database,
             self._inbox,
             queue=self._queue,
-            sinks=settings.sinks,
+            sinks=self._desk.sinks,
             secret=secret(os.environ.get(ITEMS_SECRET), ITEMS_SECRET),
             tenant=self.tenant,
             per_minute=settings.per_minute,
@@ -66,8 +66,8 @@ class News(Part):
         if not Store().has(NEWS):
             raise InputError("there is no news model yet; run: finance-monitor train")
         with Told(self) as progress:
-            models = run.models(progress, spare=True)
-        self._newer = Newer(models, lambda: run.models(Progress(quiet=True), spare=True))
+            models = run.models(progress, cascade=self._desk.cascade, spare=True)
+        self._newer = Newer(models, lambda: run.models(Progress(quiet=True), cascade=self._desk.cascade, spare=True))
         feeds = [*self._feeds, Pushed(self._inbox)]
         if self._ending.is_set():
             return
@@ -76,11 +76,10 @@ class News(Part):
             models,
             stopped=self._stopped,
             state=self._settings.url,
-            sinks=self._settings.sinks,
-            watch_list=self._settings.watch_list,
-            log=self._settings.log,
+            sinks=self._desk.sinks,
             on_pulse=self.meter.take,
             newer=self._newer.take,
+            **self._desk.monitor,
         )
         self._follower.start()
         threading.Thread(target=self._newer.watch, name="newer", daemon=True).start()

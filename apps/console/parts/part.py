@@ -7,7 +7,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from apps.console.names import App
@@ -17,7 +16,7 @@ from engine.errors import InputError, KeelError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from apps.finance_monitor.sinks import Sink
+    from apps.finance_monitor.desk import Desk
     from engine import Watch
     from engine.db import Database
 
@@ -38,7 +37,7 @@ class Settings:
     Args:
         url: the database's.
         watch: counts what the models are asked; it is closed after the parts.
-        feeds, sinks, watch_list, log: the monitor's.
+        desk: the monitor's.
         ended: whether the server is about to stop.
     """
 
@@ -46,10 +45,7 @@ class Settings:
     url: str
     watch: Watch
     per_minute: int
-    feeds: tuple[str, ...]
-    sinks: tuple[Sink, ...]
-    watch_list: Path | None
-    log: Path | None
+    desk: Desk
     ended: Callable[[], bool]
 
 
