@@ -8,13 +8,12 @@ from typing import Any
 
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys as Key
-from selenium.webdriver.support.ui import WebDriverWait
 
 from apps.finance_monitor.feeds import named
 from apps.finance_monitor.run import Models, monitor
 from engine import load
+from tests.browsing import press, shot, until, wait
 from tests.console.services.conftest import KEEL, Site, wait_for
-from tests.console.services.test_console import WAIT_S, _shot, _until
 from tests.finance_monitor.test_verify import OneHot, wire  # noqa: F401
 from tests.services import free_port
 
@@ -28,10 +27,10 @@ def test_an_alert_says_why_it_fired(browser: Any, wire: Path, home: Path) -> Non
             wait_for(site, server)
             browser.set_window_size(1280, 900)
             browser.get(f"{site.address}/alerts")
-            ask = _until(browser, ".alert button.why", "Why?")
+            ask = until(browser, ".alert button.why", "Why?")
             assert ask.get_attribute("aria-label") == "Why: cyber"
-            ask.send_keys(Key.ENTER)
-            told = _until(browser, ".q-card.why", "stories decide. Without them it does not fire.")
+            press(browser, ".alert button.why")
+            told = until(browser, ".q-card.why", "stories decide. Without them it does not fire.")
             assert len(told.find_elements(By.CSS_SELECTOR, ".blocks > .evidence li")) == 8
             headlines = told.find_elements(By.CSS_SELECTOR, ".words")
             assert len(headlines) == 3
@@ -39,9 +38,9 @@ def test_an_alert_says_why_it_fired(browser: Any, wire: Path, home: Path) -> Non
                 assert "the cyber of the bank in the quarter" in headline.text
                 words = headline.find_elements(By.CSS_SELECTOR, "span[title]")
                 assert max(words, key=lambda word: float(word.get_attribute("title"))).text == "cyber"
-            _shot(browser, "console-why")
+            shot(browser, "console-why")
             browser.switch_to.active_element.send_keys(Key.ESCAPE)
-            WebDriverWait(browser, WAIT_S).until(lambda page: not page.find_elements(By.CSS_SELECTOR, ".q-card.why"))
+            wait(browser, lambda page: not page.find_elements(By.CSS_SELECTOR, ".q-card.why"))
         finally:
             server.terminate()
             assert server.wait(30) == 0, (home / "log").read_text(encoding="utf-8")
@@ -49,5 +48,5 @@ def test_an_alert_says_why_it_fired(browser: Any, wire: Path, home: Path) -> Non
 
 def test_reasons_that_cannot_be_had_are_told(browser: Any, site: Site) -> None:
     browser.get(f"{site.address}/alerts")
-    _until(browser, ".alert button.why", "Why?").send_keys(Key.ENTER)
-    _until(browser, ".q-card.why .fault", "names no stored model")
+    press(browser, ".alert button.why")
+    until(browser, ".q-card.why .fault", "names no stored model")

@@ -18,12 +18,9 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys as Key
-from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.browsing import shot, wait
 from tests.services import free_port
-
-SHOTS = Path(os.environ.get("KEEL_SCREENSHOTS", ".keel/screenshots"))
-WAIT_S = 30
 
 
 class Site:
@@ -73,7 +70,7 @@ def site(trained_bot: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def test_a_customer_asks_in_the_widget_by_keyboard_alone_and_is_handed_over(browser: Any, site: Site) -> None:
     browser.get(site.shop)
-    widget = WebDriverWait(browser, WAIT_S).until(lambda page: page.find_element(By.TAG_NAME, "keel-chat"))
+    widget = wait(browser, lambda page: page.find_element(By.TAG_NAME, "keel-chat"))
     root = widget.shadow_root
     launch = root.find_element(By.CSS_SELECTOR, ".launch")
     assert launch.get_attribute("aria-expanded") == "false"
@@ -87,8 +84,8 @@ def test_a_customer_asks_in_the_widget_by_keyboard_alone_and_is_handed_over(brow
     root.find_element(By.CSS_SELECTOR, "summary").click()
     assert root.find_element(By.CSS_SELECTOR, "blockquote").text
     root.find_element(By.CSS_SELECTOR, ".judge button").click()
-    WebDriverWait(browser, WAIT_S).until(lambda _: "Thank you." in root.find_element(By.CSS_SELECTOR, ".judge").text)
-    _shot(browser, "widget")
+    wait(browser, lambda _: "Thank you." in root.find_element(By.CSS_SELECTOR, ".judge").text)
+    shot(browser, "widget")
 
     root.find_element(By.CSS_SELECTOR, ".human").click()
     _items(browser, root, 4)
@@ -97,7 +94,7 @@ def test_a_customer_asks_in_the_widget_by_keyboard_alone_and_is_handed_over(brow
     site.call(f"/v1/inbox/{id}/take", "agent", {"agent": "Ana"})
     site.call(f"/v1/inbox/{id}/messages", "agent", {"agent": "Ana", "text": "<b>Hello</b>, Ana here"})
     assert "<b>Hello</b>, Ana here" in _items(browser, root, 6)[-1]  # text, never HTML
-    _shot(browser, "widget-agent")
+    shot(browser, "widget-agent")
     root.find_element(By.CSS_SELECTOR, "textarea").send_keys(Key.ESCAPE)
     assert root.find_element(By.CSS_SELECTOR, ".launch").is_displayed()
     browser.refresh()  # the conversation is still there
@@ -118,16 +115,16 @@ def test_the_key_is_worth_nothing_in_another_page(browser: Any, site: Site) -> N
 
 def test_the_chat_page_answers_with_its_evidence(browser: Any, site: Site) -> None:
     browser.get(f"{site.service}/chat/")
-    field = WebDriverWait(browser, WAIT_S).until(lambda page: page.find_element(By.CSS_SELECTOR, "input"))
+    field = wait(browser, lambda page: page.find_element(By.CSS_SELECTOR, "input"))
     time.sleep(1)  # until its socket is open
     field.send_keys("what is fee F-24?", Key.ENTER)
-    WebDriverWait(browser, WAIT_S).until(lambda page: "sources:" in page.find_element(By.TAG_NAME, "body").text)
+    wait(browser, lambda page: "sources:" in page.find_element(By.TAG_NAME, "body").text)
     said = browser.find_element(By.TAG_NAME, "body").text
     assert "F-24 the trace of a transfer" in said
     assert "% sure" in said
-    _shot(browser, "chat-page")
+    shot(browser, "chat-page")
     browser.find_element(By.XPATH, "//*[text()='Talk to a person']").click()
-    WebDriverWait(browser, WAIT_S).until(lambda page: "handing you over" in page.find_element(By.TAG_NAME, "body").text)
+    wait(browser, lambda page: "handing you over" in page.find_element(By.TAG_NAME, "body").text)
     assert "waiting" in {one["side"] for one in site.call("/v1/inbox", "agent")}
 
 
@@ -138,14 +135,9 @@ def _items(browser: Any, root: Any, count: int) -> list[str]:
         found = [item.text for item in root.find_elements(By.CSS_SELECTOR, "li")]
         return found if len(found) >= count else False
 
-    found = WebDriverWait(browser, WAIT_S).until(ready)
+    found = wait(browser, ready)
     assert isinstance(found, list)
     return found
-
-
-def _shot(browser: Any, name: str) -> None:
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    browser.save_screenshot(str(SHOTS / f"{name}.png"))
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:

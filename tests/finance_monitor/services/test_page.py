@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import timedelta
 from itertools import pairwise
@@ -11,21 +10,18 @@ from typing import Any
 
 import httpx
 import pytest
-from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys as Key
-from selenium.webdriver.support.ui import WebDriverWait
 
 from apps.finance_monitor import tables
 from apps.finance_monitor.feeds import named
 from apps.finance_monitor.run import Models, monitor
 from engine import Store, load
 from engine.feedback import FeedbackLog
+from tests.browsing import press, shot, until, wait
 from tests.finance_monitor.test_serve import START, item, running, surge, usual
 from tests.finance_monitor.test_verify import OneHot, wire  # noqa: F401
 
-SHOTS = Path(os.environ.get("KEEL_SCREENSHOTS", ".keel/screenshots"))
-WAIT_S = 30
 HOSTILE = "attack by <img src=x onerror=\"document.title='broken'\"> on the firm"
 USUAL = 300
 
@@ -42,22 +38,22 @@ def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(
     site.post("/v1/items", json=usual(USUAL))
     browser.set_window_size(1280, 900)
     browser.get(str(site.base_url))
-    _until(browser, "#live", "live")
-    _until(browser, "#firing", "Nothing fires.")
-    _until(browser, "#figures", "items 299")
+    until(browser, "#live", "live")
+    until(browser, "#firing", "Nothing fires.")
+    until(browser, "#figures", "items 299")
     link = {"title": HOSTILE, "url": "javascript:alert(1)"}
     told = surge(USUAL)
     news = [{**told[0], **link}, {**told[1], "url": "https://wire.example/1"}, *told[2:]]
     site.post("/v1/items", json=news)  # the page hears of it by itself
 
-    firing = _until(browser, "#firing article", "cyber")
+    firing = until(browser, "#firing article", "cyber")
     assert "expected" in firing.text
     assert HOSTILE in firing.text  # text, never HTML
     links = firing.find_elements(By.CSS_SELECTOR, "li a")
     assert [one.get_attribute("href") for one in links] == ["https://wire.example/1"]
     assert browser.title == "(1) finance-monitor"
     assert browser.find_elements(By.CSS_SELECTOR, "#topic .firing svg .negative")
-    _shot(browser, "monitor-page")
+    shot(browser, "monitor-page")
 
     marks = [one.text for one in browser.find_elements(By.CSS_SELECTOR, "#all .axis span")]
     assert marks[0] == "0"
@@ -70,14 +66,14 @@ def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(
     assert "expected" in browser.find_element(By.CSS_SELECTOR, "#topic .firing .readout").text
     chart.send_keys(Key.TAB)
 
-    browser.find_element(By.CSS_SELECTOR, "#firing .correct").send_keys("neutral", Key.ENTER)
-    _until(browser, "#firing li:first-child", "noted")
-    _press(browser, "#firing .judge button:last-child")
-    _until(browser, "#firing article", "Thank you, noted.")
+    press(browser, "#firing .correct", "neutral", Key.ENTER)
+    until(browser, "#firing li:first-child", "noted")
+    press(browser, "#firing .judge button:last-child")
+    until(browser, "#firing article", "Thank you, noted.")
     assert browser.switch_to.active_element.text == "Why?", "the buttons went, the keyboard is beside where they were"
     figures = browser.find_element(By.ID, "figures").text
     site.post("/v1/items", json=[item(900 + n, 12 * USUAL + 65 + 15 * n, f"usual report, {n} more") for n in range(2)])
-    _waiting(browser).until(lambda page: page.find_element(By.ID, "figures").text != figures)
+    wait(browser, lambda page: page.find_element(By.ID, "figures").text != figures)
     assert browser.switch_to.active_element.text == "Why?", "what is drawn anew leaves the keyboard where it was"
     (alert,) = site.get("/v1/alerts").json()
     log = FeedbackLog(tables.opened(str(tmp_path / "monitor.db")))
@@ -86,22 +82,22 @@ def test_a_desk_sees_an_alarm_live_reads_its_evidence_and_silences_it(
     assert (said["verdict"].verdict, said["verdict"].subject) == (0.0, alert["id"])
     assert (said["correction"].correction, said["correction"].subject) == ({"sentiment": "neutral"}, told[0]["id"])
 
-    _press(browser, "#firing button.silence")
-    _until(browser, "#firing article.silenced", "Silenced until")
+    press(browser, "#firing button.silence")
+    until(browser, "#firing article.silenced", "Silenced until")
     assert browser.title == "finance-monitor"
     assert "topic:cyber" in browser.find_element(By.ID, "silences").text
     (silence,) = site.get("/v1/silences").json()
     site.delete(f"/v1/silences/{silence['id']}")  # by another desk
-    _until(browser, "#firing article:not(.silenced)", "cyber")
+    until(browser, "#firing article:not(.silenced)", "cyber")
 
     after = 12 * USUAL + 80
     site.post("/v1/items", json=[item(1000 + n, after + 12 * n, f"usual report {n} again") for n in range(30)])
-    _until(browser, "#ended article", "cyber")
+    until(browser, "#ended article", "cyber")
     assert (START + timedelta(minutes=after)).strftime("%-d %b") in browser.find_element(By.ID, "figures").text
     browser.find_element(By.ID, "theme").click()
     browser.find_element(By.CSS_SELECTOR, "#topic .name").click()
     assert browser.find_element(By.CSS_SELECTOR, "#large table").text.count("\n") >= 5
-    _shot(browser, "monitor-page-dark")
+    shot(browser, "monitor-page-dark")
     faults = [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
     assert faults == []
 
@@ -116,9 +112,9 @@ def test_a_desk_asks_why_an_alarm_fired_and_sees_what_decided_it(
     with running(state) as site:
         browser.set_window_size(1280, 900)
         browser.get(str(site.base_url))
-        _until(browser, "#ended .why", "Why?")
-        _press(browser, "#ended .why")
-        told = _until(browser, "#why", "stories decide. Without them it does not fire.")
+        until(browser, "#ended .why", "Why?")
+        press(browser, "#ended .why")
+        told = until(browser, "#why", "stories decide. Without them it does not fire.")
         decisive = told.find_elements(By.CSS_SELECTOR, ".decisive li")
         headlines = told.find_elements(By.CSS_SELECTOR, ".words")
         assert len(decisive) > 8
@@ -131,61 +127,31 @@ def test_a_desk_asks_why_an_alarm_fired_and_sees_what_decided_it(
             strongest = headline.find_element(By.CSS_SELECTOR, "mark.for[style*='100%']")
             assert strongest.text == "cyber"
             assert strongest.get_attribute("title").startswith("+")
-        _shot(browser, "monitor-why")
+        shot(browser, "monitor-why")
         browser.switch_to.active_element.send_keys(Key.ESCAPE)
-        WebDriverWait(browser, WAIT_S).until(lambda page: not page.find_element(By.ID, "why").is_displayed())
+        wait(browser, lambda page: not page.find_element(By.ID, "why").is_displayed())
         assert browser.switch_to.active_element.get_attribute("aria-label") == "Why: cyber"
 
         shutil.rmtree(Store().root / "toy")
-        _press(browser, "#ended .why")
-        _until(browser, "#why .fault", "toy@1, the alert's model, is not in")
+        press(browser, "#ended .why")
+        until(browser, "#why .fault", "toy@1, the alert's model, is not in")
 
 
 def test_a_silence_from_the_form_has_hours_or_a_weekly_window(browser: Any, site: httpx.Client) -> None:
     browser.get(str(site.base_url))
-    _until(browser, "#silences", "None.")
+    until(browser, "#silences", "None.")
     form = browser.find_element(By.ID, "silence")
     browser.execute_script("arguments[0].closest('details').open = true", form)
     form.find_element(By.NAME, "key").send_keys("topic:labour", Key.ENTER)
     hours, weekly = (form.find_element(By.NAME, name) for name in ("hours", "weekly"))
     assert hours.get_property("validationMessage")  # or the API would refuse it
     weekly.send_keys("sat 22:00-04:00", Key.ENTER)
-    _until(browser, "#silences", "sat 22:00-04:00, until ended")
+    until(browser, "#silences", "sat 22:00-04:00, until ended")
     assert hours.get_property("required")
     form.find_element(By.NAME, "key").send_keys("topic:credit")
     hours.send_keys("2", Key.ENTER)
-    _until(browser, "#silences", "topic:credit: until")
+    until(browser, "#silences", "topic:credit: until")
     assert {one["key"]["value"]: one["ends"] is None for one in site.get("/v1/silences").json()} == {
         "labour": True,
         "credit": False,
     }
-
-
-def _press(browser: Any, where: str) -> None:
-    """The key Enter on an element, which may be drawn anew meanwhile."""
-
-    def pressed(page: Any) -> bool:
-        page.find_element(By.CSS_SELECTOR, where).send_keys(Key.ENTER)
-        return True
-
-    _waiting(browser).until(pressed)
-
-
-def _until(browser: Any, where: str, text: str) -> Any:
-    """The first element there, once it shows the text."""
-
-    def shown(page: Any) -> Any:
-        found = page.find_elements(By.CSS_SELECTOR, where)
-        return found[0] if found and text in " ".join(found[0].text.split()) else False
-
-    return _waiting(browser).until(shown)
-
-
-def _waiting(browser: Any) -> Any:
-    gone = [ElementNotInteractableException, StaleElementReferenceException]  # drawn anew just then
-    return WebDriverWait(browser, WAIT_S, ignored_exceptions=gone)
-
-
-def _shot(browser: Any, name: str) -> None:
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    browser.save_screenshot(str(SHOTS / f"{name}.png"))

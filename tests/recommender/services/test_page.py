@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -14,17 +13,15 @@ import pytest
 import uvicorn
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from apps.recommender import tables
 from apps.recommender.api import application
 from apps.recommender.ranker import Recommender
 from apps.recommender.shelf import Shelf
 from engine.service import Keys, Queue
+from tests.browsing import WAIT_S, click, shot, until, wait
 from tests.services import free_port
 
-SHOTS = Path(os.environ.get("KEEL_SCREENSHOTS", ".keel/screenshots"))
-WAIT_S = 30
 SET = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))"
 
 
@@ -56,10 +53,10 @@ def test_a_user_is_tried_and_a_visitor_becomes_known_by_clicks(browser: Any, sit
     address, key = site
     browser.set_window_size(1280, 900)
     browser.get(address)
-    WebDriverWait(browser, WAIT_S).until(lambda page: page.find_element(By.ID, "ask").is_displayed())
+    wait(browser, lambda page: page.find_element(By.ID, "ask").is_displayed())
     browser.find_element(By.CSS_SELECTOR, "#ask input").send_keys(key)
     browser.find_element(By.CSS_SELECTOR, "#ask button").click()
-    _until(browser, "#list .item .reasons", " ")
+    wait(browser, lambda page: page.find_element(By.CSS_SELECTOR, "#list .item .reasons").text)
     user = browser.find_element(By.CSS_SELECTOR, "#who input").get_attribute("value")
     answer = httpx.get(
         f"{address}models/tried/history", params={"user": user, "count": 12}, headers={"Authorization": f"Bearer {key}"}
@@ -68,37 +65,37 @@ def test_a_user_is_tried_and_a_visitor_becomes_known_by_clicks(browser: Any, sit
     assert titles == [one["title"] for one in answer.json()]
     first = _titles(browser)
     assert len(first) == 10
-    browser.find_element(By.CSS_SELECTOR, "#list summary").click()
+    click(browser, "#list summary")
     sums = browser.find_element(By.CSS_SELECTOR, "#list .summed")
     values = [float(one.text.replace("−", "-")) for one in sums.find_elements(By.TAG_NAME, "td")]
     assert sum(values[:-1]) == pytest.approx(values[-1], abs=0.01)
-    _shot(browser, "recommender-page")
+    shot(browser, "recommender-page")
 
     browser.execute_script(SET, browser.find_element(By.ID, "value-purchase"), "0")
     browser.execute_script(SET, browser.find_element(By.ID, "diversity"), "1")
-    WebDriverWait(browser, WAIT_S).until(lambda _: _titles(browser) not in ([], first))
+    wait(browser, lambda _: _titles(browser) not in ([], first))
 
     browser.find_element(By.ID, "visitor").click()
-    _until(browser, "#history", "Nothing yet")
+    until(browser, "#history", "Nothing yet")
     before = _titles(browser)
-    clicked = _until(browser, "#list .take", "I click this")
+    until(browser, "#list .take", "I click this")
     title = browser.find_element(By.CSS_SELECTOR, "#list .title").text
-    clicked.click()
-    _until(browser, "#history", title)
-    WebDriverWait(browser, WAIT_S).until(lambda _: _titles(browser) not in ([], before))
+    click(browser, "#list .take")
+    until(browser, "#history", title)
+    wait(browser, lambda _: _titles(browser) not in ([], before))
 
     browser.find_element(By.ID, "theme").click()
     browser.find_element(By.ID, "tongue").click()
-    _until(browser, "#list-title", "推荐列表")
-    _until(browser, "#list .take", "点选")
+    until(browser, "#list-title", "推荐列表")
+    until(browser, "#list .take", "点选")
     assert browser.find_element(By.ID, "value-purchase").get_attribute("value") == "0", "sliders stay where they were"
-    _shot(browser, "recommender-page-dark")
+    shot(browser, "recommender-page-dark")
     browser.set_window_size(500, 900)  # headless Chromium has no narrower window; the page is bound to a phone's width
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 375, "height": 812, "deviceScaleFactor": 2, "mobile": True}
     )
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 375
-    _shot(browser, "recommender-page-phone")
+    shot(browser, "recommender-page-phone")
     faults = [line for line in browser.get_log("browser") if line["level"] == "SEVERE" and "401" not in line["message"]]
     assert faults == []
 
@@ -108,18 +105,3 @@ def _titles(browser: Any) -> list[str]:
         return [one.text for one in browser.find_elements(By.CSS_SELECTOR, "#list .title")]
     except StaleElementReferenceException:
         return []
-
-
-def _until(browser: Any, where: str, text: str) -> Any:
-    """The first element there, once it shows the text."""
-
-    def shown(page: Any) -> Any:
-        found = page.find_elements(By.CSS_SELECTOR, where)
-        return found[0] if found and text in f" {found[0].text} " else False
-
-    return WebDriverWait(browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException]).until(shown)
-
-
-def _shot(browser: Any, name: str) -> None:
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    browser.save_screenshot(str(SHOTS / f"{name}.png"))
