@@ -57,8 +57,8 @@ class Conversations:
     """One tenant's.
 
     Args:
-        mask_personal_data: store e-mail addresses, card numbers and the like as [EMAIL], [CARD]: they are never
-            written to the database.
+        mask_personal_data: of what customers write, store e-mail addresses, card numbers and the like as [EMAIL],
+            [CARD]: they are never written to the database. What an agent writes reaches the customer as it is.
     """
 
     def __init__(self, database: Database, tenant: str = "default", *, mask_personal_data: bool = True) -> None:
@@ -300,7 +300,7 @@ class Conversations:
             "conversation": id,
             "number": number,
             "role": role,
-            "text": mask(text)[0] if self._mask and role != "bot" else text,
+            "text": mask(text)[0] if self._mask and role == "customer" else text,
             "time": _now(),
             "answer": json.dumps(self._kept(answer), ensure_ascii=False) if answer else None,
         }

@@ -41,7 +41,8 @@ _EMAIL = re.compile(
     rf"(?<!{_ALNUM}){_ALNUM}(?:{_ALNUM}|[.!#$%&'*+/=?^_`{{|}}~-]){{0,63}}"
     rf"@(?:{_ALNUM}(?:{_ALNUM}|-){{0,62}}\.){{1,8}}[A-Za-z]{{2,24}}(?!{_ALNUM})"
 )
-_IBAN = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}\d{2}(?: ?[0-9A-Z]){11,30}")
+_IBAN = re.compile(r"(?<![0-9A-Za-z])(?=([A-Za-z]{2}\d{2}(?: ?[0-9A-Za-z]){11,30}))")
+"""Looked ahead for: what begins as one may run over the beginning of another."""
 _CARD = re.compile(r"(?<![\d.,])(?<!\d[ -])[2-6]\d{3}(?:[ -]?\d){8,15}(?![\d]|[ -]\d|[.,]\d)")
 _CHINESE_ID = re.compile(r"(?<![0-9A-Za-z])[1-9]\d{16}[\dXx](?![0-9A-Za-z])")
 _SOCIAL = re.compile(r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])")
@@ -143,9 +144,9 @@ def _matches(
 def _ibans(text: str) -> Iterator[tuple[int, int]]:
     """An IBAN in groups of four may run into the next word: its country tells where it ends."""
     for match in _IBAN.finditer(text):
-        places = [place for place in range(*match.span()) if text[place] != " "]
-        length = IBAN_LENGTHS.get(match[0][:2], 0)
-        if 0 < length <= len(places) and iban_checks("".join(text[place] for place in places[:length])):
+        places = [place for place in range(*match.span(1)) if text[place] != " "]
+        length = IBAN_LENGTHS.get(match[1][:2].upper(), 0)
+        if 0 < length <= len(places) and iban_checks("".join(text[place] for place in places[:length]).upper()):
             yield match.start(), places[length - 1] + 1
 
 

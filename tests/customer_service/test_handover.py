@@ -113,6 +113,17 @@ def test_a_conversation_keeps_turns_evidence_and_verdict(database: Database) -> 
     assert [turn.role for turn in talks.turns(id)] == ["customer", "bot", "bot"]
 
 
+def test_what_an_agent_writes_reaches_the_customer_as_it_is(database: Database) -> None:
+    talks, said = Conversations(database), "Call +44 20 7946 0958 or write to disputes@bank.example."
+    id = talks.open()
+    talks.happen(id, "ask")
+    talks.happen(id, "take", agent="ada")
+    talks.happen(id, "customer_speaks", text="I am at a@b.example, my account is gb82west12345698765432")
+    talks.happen(id, "agent_speaks", agent="ada", text=said)
+    talks.replied(id, "ada", said, rater="desk/ada")
+    assert [one.text for one in talks.turns(id)][-3:] == ["I am at [EMAIL], my account is [IBAN]", said, said]
+
+
 def test_votes_edits_and_corrected_intents_are_feedback_and_forgotten_with_the_customer(database: Database) -> None:
     talks = Conversations(database, "acme")
     id, other = talks.open("c-1", consent=True), talks.open("c-2")

@@ -28,6 +28,8 @@ from engine.text.pii import chinese_id_checks, find, iban_checks, luhn, mask
         ("3782-822463-10005 or 6200000000000005", "[CARD] or [CARD]"),
         ("DE89 3704 0044 0532 0130 00 EUR 500 due", "[IBAN] EUR 500 due"),
         ("BE68 5390 0754 7034 THIS", "[IBAN] THIS"),
+        ("gb82west12345698765432, or De89 3704 0044 0532 0130 00 in euro", "[IBAN], or [IBAN] in euro"),
+        ("my no12 GB82 WEST 1234 5698 7654 32", "my no12 [IBAN]"),
         ("from 192.168.0.1 and 2001:db8::8a2e:370:7334 at 10:30:45", "from [IP] and [IP] at 10:30:45"),
         ("身份证号11010519491231002X。", "身份证号[ID]。"),
         ("SSN 078-05-1120", "SSN [ID]"),
