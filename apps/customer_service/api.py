@@ -65,6 +65,9 @@ class Named(BaseModel):
 
 class Verdict(BaseModel):
     good: bool
+    turn: Annotated[int, Field(ge=1, lt=2**31)] | None = Field(
+        None, description="Number of the bot's turn that is judged; by default its last answer."
+    )
 
 
 class Desks:
@@ -197,9 +200,9 @@ def _conversations(desks: Desks, queue: Queue) -> APIRouter:
 
     @routes.post("/conversations/{id}/feedback")
     def judge(caller: Judge, id: Id, body: Verdict) -> dict[str, Any]:
-        """Whether the last answer was good."""
+        """Whether an answer was good."""
         with _faults():
-            return {"turn": desks.conversations(caller.tenant).judge(id, body.good)}
+            return {"turn": desks.conversations(caller.tenant).judge(id, body.good, body.turn)}
 
     @routes.post("/conversations/{id}/human")
     def human(caller: Anyone, id: Id) -> dict[str, Any]:

@@ -151,7 +151,7 @@ class Conversations:
             asked = self._asked(connection, id, instead_of)
             self._happen(connection, id, "agent_speaks", text, agent)
             if instead_of is not None:
-                answer = self._answer(connection, id, instead_of)
+                answer = self._answer(connection, id, instead_of, "instead_of")
                 self._learn(
                     connection, id, next(iter(answer["models"]), ""), asked.text if asked else "", _said(answer),
                     kind="edit", rater=rater, correction={"text": text},
@@ -192,29 +192,26 @@ class Conversations:
             handover.step(self._state(connection, id), "bot_speaks")
             return self._say(connection, id, "bot", answer.text, answer)
 
-    def judge(self, id: str, good: bool) -> int:
-        """The customer's verdict on the bot's last answer.
+    def judge(self, id: str, good: bool, turn: int | None = None) -> int:
+        """The customer's verdict on an answer of the bot; its number.
+
+        Args:
+            turn: number of the answer; None: the last one.
 
         Raises:
-            InputError: the bot has answered nothing yet.
+            InputError: there is no such answer, or none yet.
         """
         with self.database.write() as connection:
             self._state(connection, id)
-            last = connection.execute(
-                select(_T.number, _T.answer).where(*self._of(id), _T.answer.is_not(None)).order_by(_T.number.desc())
-            ).first()
-            if last is None:
-                raise InputError("nothing was answered yet in this conversation")
-            asked = self._asked(connection, id, last.number)
-            connection.execute(
-                update(tables.turns).where(*self._of(id), _T.number == last.number).values(verdict=int(good))
-            )
-            answer = json.loads(last.answer)
+            number = self._last_answer(connection, id) if turn is None else turn
+            answer = self._answer(connection, id, number, "turn")
+            asked = self._asked(connection, id, number)
+            connection.execute(update(tables.turns).where(*self._of(id), _T.number == number).values(verdict=int(good)))
             self._learn(
                 connection, id, next(iter(answer["models"]), ""), asked.text if asked else "", _said(answer),
                 kind="vote", verdict=float(good),
             )  # fmt: skip
-            return int(last.number)
+            return number
 
     def inbox(self) -> list[Waiting]:
         """Conversations that wait for an agent or are with one, the longest waiting first."""
@@ -265,10 +262,16 @@ class Conversations:
         mine = [*self._of(id), _T.role == "customer"] + ([] if before is None else [_T.number < before])
         return connection.execute(select(_T.number, _T.text).where(*mine).order_by(_T.number.desc())).first()
 
-    def _answer(self, connection: Connection, id: str, number: int) -> dict[str, Any]:
+    def _last_answer(self, connection: Connection, id: str) -> int:
+        last = connection.execute(select(func.max(_T.number)).where(*self._of(id), _T.answer.is_not(None))).scalar()
+        if last is None:
+            raise InputError("nothing was answered yet in this conversation")
+        return int(last)
+
+    def _answer(self, connection: Connection, id: str, number: int, given_as: str) -> dict[str, Any]:
         found = connection.execute(select(_T.answer).where(*self._of(id), _T.number == number)).scalar()
         if found is None:
-            raise InputError(f"instead_of: turn {number} is no answer of the bot")
+            raise InputError(f"{given_as}: turn {number} is no answer of the bot")
         answer: dict[str, Any] = json.loads(found)
         return answer
 

@@ -107,6 +107,16 @@ def test_a_conversation_from_question_to_agent_and_back(service: Service) -> Non
     assert feedback(service, begun["id"]) == []
 
 
+def test_a_vote_names_its_answer(service: Service) -> None:
+    shop = service.client("server")
+    id = shop.post("/v1/conversations")[1]["id"]
+    for text in ("what is fee F-24?", "thanks!"):
+        shop.post(f"/v1/conversations/{id}/messages", text=text)
+    assert shop.post(f"/v1/conversations/{id}/feedback", good=False, turn=2) == (200, {"turn": 2})
+    assert [one.text for one in feedback(service, id)] == ["what is fee F-24?"]
+    assert shop.post(f"/v1/conversations/{id}/feedback", good=False, turn=1)[0] == 422
+
+
 def test_tenants_never_see_each_other(service: Service) -> None:
     ours, theirs = service.client("server"), service.client("server", "other")
     id = ours.post("/v1/conversations")[1]["id"]

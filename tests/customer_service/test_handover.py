@@ -159,6 +159,20 @@ def test_votes_edits_and_corrected_intents_are_feedback_and_forgotten_with_the_c
     assert [one.rater for one in talks.feedback.read()] == ["c-2"]
 
 
+def test_a_verdict_is_on_the_answer_that_it_names(database: Database) -> None:
+    talks = Conversations(database)
+    id = talks.open()
+    for asked, told in (("is it free?", CITED), ("and abroad?", replace(CITED, text="It costs 2.00."))):
+        talks.happen(id, "customer_speaks", text=asked)
+        talks.answered(id, told)
+    assert talks.judge(id, False, 2) == 2
+    assert talks.judge(id, True) == 4
+    votes = [(one.text, one.said["text"], one.verdict) for one in talks.feedback.read()]
+    assert sorted(votes) == [("and abroad?", "It costs 2.00.", 1.0), ("is it free?", "It is free.", 0.0)]
+    with pytest.raises(InputError, match="turn 3 is no answer"):
+        talks.judge(id, True, 3)
+
+
 def test_the_bot_cannot_answer_when_an_agent_has_come_in_between(database: Database) -> None:
     talks = Conversations(database)
     id = talks.open()

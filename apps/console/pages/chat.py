@@ -112,9 +112,9 @@ class Talk:
             ui.label(say(f"chat.{one.role}")).classes("soft")
             ui.label(one.text).classes("said")
             if one.answer:
-                self._evidence(one.answer)
+                self._evidence(one.number, one.answer)
 
-    def _evidence(self, answer: dict[str, Any]) -> None:
+    def _evidence(self, number: int, answer: dict[str, Any]) -> None:
         from nicegui import ui
 
         say, cited = self._visit.words, answer["citations"]
@@ -131,12 +131,12 @@ class Talk:
                 for good, icon in ((True, "thumb_up"), (False, "thumb_down")):
                     told = say("chat.good" if good else "chat.bad")
                     button = ui.button(icon=icon).props(f'flat round dense size=sm aria-label="{told}"')
-                    button.on_click(lambda good=good, row=row: self._judge(good, row))
+                    button.on_click(lambda good=good, row=row: self._judge(number, good, row))
 
-    async def _judge(self, good: bool, row: Any) -> None:
+    async def _judge(self, number: int, good: bool, row: Any) -> None:
         from nicegui import ui
 
-        await self._visit.asked(lambda: self._desk.judge(self._id, good))
+        await self._visit.asked(lambda: self._desk.judge(self._id, good, number))
         row.clear()
         with row:
             ui.label(self._visit.words("chat.noted")).classes("soft")

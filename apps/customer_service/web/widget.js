@@ -186,20 +186,21 @@
           quote.prepend(make("strong", { textContent: one.title + ": " }));
           sources.append(quote);
         }
-        item.append(sources, this.judge());
+        item.append(sources, this.judge(turn.number));
       }
       this.log.append(item);
       this.log.scrollTop = this.log.scrollHeight;
     }
 
-    judge() {
-      for (const old of this.log.querySelectorAll(".judge")) old.remove(); // a verdict is on the last answer
+    /** A verdict is on the answer that it stands under, though others came since, or another conversation. */
+    judge(turn) {
+      const id = this.id;
       const row = make("div", { className: "judge" });
       for (const [key, good] of [["good", true], ["bad", false]]) {
         const button = make("button", { type: "button", textContent: this.words[key] });
         button.addEventListener("click", async () => {
           try {
-            await this.call(`/${this.id}/feedback`, { good });
+            await this.call(`/${id}/feedback`, { good, turn });
             row.textContent = this.words.noted;
           } catch (fault) { row.textContent = this.words.failed + fault.message; }
         });
