@@ -14,6 +14,7 @@ from apps.customer_service import handover, tables
 from apps.customer_service.answers import Answer, Turn
 from apps.customer_service.handover import Event, State
 from apps.customer_service.phrases import phrase
+from apps.customer_service.question import MAX_LETTERS
 from engine.errors import InputError
 from engine.feedback import Feedback, FeedbackLog
 from engine.text.pii import mask
@@ -116,11 +117,14 @@ class Conversations:
         """Let an event take place, in one transaction with what is said.
 
         Args:
-            text: what the customer or the agent says.
+            text: what the customer or the agent says; of a customer's the first `MAX_LETTERS`.
 
         Raises:
             handover.NotAllowed: the event has no place now.
         """
+        if event == "customer_speaks":  # before the transaction, for whose end other writers wait
+            text = text[:MAX_LETTERS]
+            text = mask(text)[0] if self._mask else text
         with self.database.write() as connection:
             return self._happen(connection, id, event, text, agent, lang)
 
@@ -303,7 +307,7 @@ class Conversations:
             "conversation": id,
             "number": number,
             "role": role,
-            "text": mask(text)[0] if self._mask and role == "customer" else text,
+            "text": text,
             "time": _now(),
             "answer": json.dumps(self._kept(answer), ensure_ascii=False) if answer else None,
         }

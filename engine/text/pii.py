@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -95,21 +96,25 @@ def find(text: str) -> list[Found]:
     folded = text.translate(_FOLDED)
     if not re.search(r"@|\d", folded) and "::" not in folded:
         return []
-    taken: list[Found] = []
+    taken: list[Found] = []  # in order, so that only its neighbours can overlap with one
     for kind, spans in _FINDERS:
         for start, end in spans(folded):
-            if all(end <= other.start or start >= other.end for other in taken):
-                taken.append(Found(kind, start, end))
-    return sorted(taken, key=lambda found: found.start)
+            place = bisect(taken, start, key=lambda found: found.start)
+            if (not place or taken[place - 1].end <= start) and (place == len(taken) or end <= taken[place].start):
+                taken.insert(place, Found(kind, start, end))
+    return taken
 
 
 def mask(text: str) -> tuple[str, Counter[str]]:
     """The text with `[KIND]` for each find, and how many there were of each kind. A masked text has no finds left."""
     counts: Counter[str] = Counter()
     while found := find(text):
-        for one in reversed(found):
-            text = f"{text[: one.start]}[{one.kind.upper()}]{text[one.end :]}"
+        pieces, end = list[str](), 0
+        for one in found:
+            pieces += text[end : one.start], f"[{one.kind.upper()}]"
+            end = one.end
             counts[one.kind] += 1
+        text = "".join([*pieces, text[end:]])
     return text, counts
 
 

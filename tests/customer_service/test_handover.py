@@ -14,6 +14,7 @@ from apps.customer_service.answers import Answer, Citation
 from apps.customer_service.conversations import Conversations
 from apps.customer_service.handover import NotAllowed, State
 from apps.customer_service.phrases import PHRASES
+from apps.customer_service.question import MAX_LETTERS
 from engine.db import Database
 from engine.errors import InputError
 
@@ -122,6 +123,15 @@ def test_what_an_agent_writes_reaches_the_customer_as_it_is(database: Database) 
     talks.happen(id, "agent_speaks", agent="ada", text=said)
     talks.replied(id, "ada", said, rater="desk/ada")
     assert [one.text for one in talks.turns(id)][-3:] == ["I am at [EMAIL], my account is [IBAN]", said, said]
+
+
+def test_what_is_too_long_is_cut_before_it_is_stored(database: Database) -> None:
+    talks = Conversations(database)
+    id = talks.open()
+    talks.happen(id, "customer_speaks", text="a@b.co " * 20_000)
+    (told,) = talks.turns(id)
+    assert told.text.startswith("[EMAIL] [EMAIL]")
+    assert told.text.count("[EMAIL]") == MAX_LETTERS // len("a@b.co ")
 
 
 def test_votes_edits_and_corrected_intents_are_feedback_and_forgotten_with_the_customer(database: Database) -> None:
