@@ -40,7 +40,9 @@ Agent = Annotated[Caller, allow("server", "agent")]
 
 
 class NewConversation(BaseModel):
-    customer: str = Field("", max_length=200, description="Your key for the customer; forgetting goes by it.")
+    customer: str = Field(
+        "", max_length=200, pattern=r"^[^\x00-\x1f]*$", description="Your key for the customer; forgetting goes by it."
+    )
     consent: bool = Field(False, description="Whether the customer agrees that models are trained on what they write.")
 
 
@@ -214,7 +216,13 @@ def _conversations(desks: Desks, queue: Queue) -> APIRouter:
         """End the conversation."""
         return _happened(desks.conversations(caller.tenant), id, "close")
 
-    @routes.delete("/customers/{customer}")
+    @routes.delete("/conversations/{id}")
+    def erase(caller: Server, id: Id) -> dict[str, int]:
+        """Erase all that is stored of a conversation."""
+        with _faults():
+            return {"conversations": desks.conversations(caller.tenant).forget_one(id)}
+
+    @routes.delete("/customers/{customer:path}")
     def forget(caller: Server, customer: Annotated[str, Path(min_length=1, max_length=200)]) -> dict[str, int]:
         """Erase all that is stored of a customer."""
         return {"conversations": desks.conversations(caller.tenant).forget(customer)}

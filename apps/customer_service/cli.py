@@ -238,19 +238,34 @@ def chat(
 
 @app.command()
 def forget(
-    customer: Annotated[str, typer.Argument(help="The company's key for the customer.")],
+    customer: Annotated[str | None, typer.Argument(help="The company's key for the customer.")] = None,
+    conversation: Annotated[
+        str | None, typer.Option(help="A conversation instead: a visitor's, who has no key.")
+    ] = None,
+    older_than: Annotated[
+        int | None, typer.Option(min=1, help="All instead in which nothing was said for so many days.")
+    ] = None,
     database: Url = None,
     tenant: Tenant = "default",
     as_json: Json = False,
 ) -> None:
-    """Erase a customer's conversations.
+    """Erase conversations with all that is stored of them: a customer's, one of them, or the old ones.
 
     Example: support-bot forget customer-4711
     """
     from apps.customer_service import settings
     from apps.customer_service.conversations import Conversations
 
-    gone = Conversations(settings.database(database), tenant).forget(customer)
+    talks = Conversations(settings.database(database), tenant)
+    match customer, conversation, older_than:
+        case str(whom), None, None:
+            gone = talks.forget(whom)
+        case None, str(id), None:
+            gone = talks.forget_one(id)
+        case None, None, int(days):
+            gone = talks.forget_older(days)
+        case _:
+            raise errors.InputError("name one of these to forget: a customer, --conversation or --older-than")
     if as_json:
         print_json({"conversations": gone})
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import delete, func, insert, select, update
@@ -231,11 +231,30 @@ class Conversations:
         """Erase all that is stored of a customer; how many conversations that were."""
         if not customer:
             raise InputError("name the customer to forget")
-        mine = (_C.tenant == self.tenant, _C.customer == customer)
+        return self._erase(_C.customer == customer)
+
+    def forget_one(self, id: str) -> int:
+        """Erase a conversation, also of a visitor whom nobody has a key for.
+
+        Raises:
+            NoConversation: there is none.
+        """
+        if not (gone := self._erase(_C.id == id)):
+            raise _none(id)
+        return gone
+
+    def forget_older(self, days: int) -> int:
+        """Erase the conversations in which nothing was said for so many days, open ones too; how many that were."""
+        said = select(func.max(_T.time)).where(_T.tenant == _C.tenant, _T.conversation == _C.id).scalar_subquery()
+        return self._erase(func.coalesce(said, _C.created) < _stamp(datetime.now(UTC) - timedelta(days=days)))
+
+    def _erase(self, which: ColumnElement[bool]) -> int:
+        """Remove conversations with their turns and the feedback on them."""
         with self.database.write() as connection:
-            ids = list(connection.execute(select(_C.id).where(*mine)).scalars())
-            self.feedback.erase(connection, self.tenant, ids)
-            connection.execute(delete(tables.conversations).where(*mine))
+            ids = list(connection.execute(select(_C.id).where(_C.tenant == self.tenant, which)).scalars())
+            for id in ids:
+                connection.execute(delete(tables.conversations).where(_C.tenant == self.tenant, _C.id == id))
+            self.feedback.erase(connection, self.tenant, ids)  # last: a verdict given just now was waited for
             return len(ids)
 
     def _learn(
@@ -325,7 +344,7 @@ class Conversations:
             select(_C.side, _C.agent, _C.handed).where(_C.tenant == self.tenant, _C.id == id)
         ).first()
         if row is None:
-            raise NoConversation(f"no such conversation: {id[:60]}")
+            raise _none(id)
         return State(row.side, row.agent, bool(row.handed))
 
     def _of(self, id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -337,5 +356,13 @@ def _said(answer: dict[str, Any]) -> dict[str, Any]:
     return {key: answer[key] for key in ("kind", "text", "citations")}
 
 
+def _none(id: str) -> NoConversation:
+    return NoConversation(f"no such conversation: {id[:60]}")
+
+
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _stamp(datetime.now(UTC))
+
+
+def _stamp(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds")

@@ -117,6 +117,24 @@ def test_a_vote_names_its_answer(service: Service) -> None:
     assert shop.post(f"/v1/conversations/{id}/feedback", good=False, turn=1)[0] == 422
 
 
+def test_what_is_stored_of_anyone_can_be_erased(service: Service) -> None:
+    widget, shop = service.client("widget", Origin=ORIGIN), service.client("server")
+    visitor = widget.post("/v1/conversations")[1]["id"]
+    widget.post(f"/v1/conversations/{visitor}/messages", text="what is fee F-24?")
+    widget.post(f"/v1/conversations/{visitor}/feedback", good=True)
+    at = f"/v1/conversations/{visitor}"
+    assert service.http.delete(at, headers=widget.headers).status_code == 403
+    assert service.http.delete(at, headers=service.client("server", "other").headers).status_code == 404
+    assert service.http.delete(at, headers=shop.headers).json() == {"conversations": 1}
+    assert service.http.delete(at, headers=shop.headers).status_code == 404
+    assert feedback(service, visitor) == []
+
+    shop.post("/v1/conversations", customer="acme/4711")
+    erased = service.http.delete("/v1/customers/acme%2F4711", headers=shop.headers)
+    assert erased.json() == {"conversations": 1}
+    assert shop.post("/v1/conversations", customer="a\nb")[0] == 422, "no path could name them"
+
+
 def test_tenants_never_see_each_other(service: Service) -> None:
     ours, theirs = service.client("server"), service.client("server", "other")
     id = ours.post("/v1/conversations")[1]["id"]

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta, tzinfo
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from typer.testing import CliRunner
 
-from apps.customer_service import handover
+from apps.customer_service import conversations, handover
+from apps.customer_service import settings as settings_of_app
 from apps.customer_service.answers import Answer, Citation
+from apps.customer_service.cli import app
 from apps.customer_service.conversations import Conversations
 from apps.customer_service.handover import NotAllowed, State
 from apps.customer_service.phrases import PHRASES
 from apps.customer_service.question import MAX_LETTERS
 from engine.db import Database
 from engine.errors import InputError
+from tests.customer_service.conftest import run
 
 AGENTS = st.sampled_from(["ada", "bo"])
 
@@ -208,6 +213,44 @@ def test_a_forgotten_customer_leaves_nothing(database: Database) -> None:
         assert connection.exec_driver_sql("SELECT count(*) FROM support_turns").scalar() == 1
 
 
+def test_a_visitors_conversation_and_old_ones_are_forgotten_with_what_was_judged(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talks, theirs = Conversations(database), Conversations(database, "theirs")
+    days = {"visitor": 0, "silent": 40, "begun": 40, "kept": 40, "other": 40}
+    monkeypatch.setattr(conversations, "datetime", _Clock)
+    ids = {}
+    for name, ago in days.items():
+        _Clock.ago = timedelta(days=ago)
+        whose = theirs if name == "other" else talks
+        id = ids[name] = whose.open()
+        if name != "begun":
+            whose.happen(id, "customer_speaks", text="is it free?")
+            whose.answered(id, CITED)
+            whose.judge(id, True)
+    _Clock.ago = timedelta(days=3)
+    talks.happen(ids["kept"], "customer_speaks", text="and now?")
+    _Clock.ago = timedelta(0)
+    assert talks.forget_one(ids["visitor"]) == 1
+    with pytest.raises(InputError, match="no such conversation"):
+        talks.forget_one(ids["visitor"])
+    with pytest.raises(InputError, match="no such conversation"):
+        talks.forget_one(ids["other"])
+    assert talks.forget_older(30) == 2, "the one that is silent, and the one in which nothing was ever said"
+    assert [turn.text for turn in talks.turns(ids["kept"])][-1] == "and now?"
+    assert {one.subject for one in talks.feedback.read()} == {ids["kept"], ids["other"]}
+
+
+class _Clock(datetime):
+    """A clock that goes so much behind."""
+
+    ago = timedelta(0)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return datetime.now(tz) - cls.ago
+
+
 def test_tenants_do_not_see_each_others_conversations(database: Database) -> None:
     id = Conversations(database, "ours").open("c")
     theirs = Conversations(database, "theirs")
@@ -215,3 +258,16 @@ def test_tenants_do_not_see_each_others_conversations(database: Database) -> Non
         with pytest.raises(InputError, match="no such conversation"):
             call(id)
     assert theirs.forget("c") == 0
+
+
+def test_the_command_forgets_one_thing_at_a_time() -> None:
+    talks = Conversations(settings_of_app.database())
+    id = talks.open()
+    assert run("forget", "--older-than", "30") == {"conversations": 0}
+    for arguments in ([], ["c-1", "--conversation", id], ["--conversation", id, "--older-than", "30"]):
+        with pytest.raises(InputError, match="name one of these"):
+            CliRunner().invoke(app, ["forget", *arguments], catch_exceptions=False)
+    assert run("forget", "--conversation", id) == {"conversations": 1}
+    with pytest.raises(InputError, match="no such conversation"):
+        CliRunner().invoke(app, ["forget", "--conversation", id], catch_exceptions=False)
+    talks.database.close()
