@@ -9,7 +9,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -61,12 +61,12 @@ def routes(desks: Desks, queue: Queue) -> APIRouter:
     async def complete(caller: Annotated[Caller, allow("server")], body: Completion) -> Any:
         """Answer the last message of a dialogue; with `stream`, as server-sent events."""
         asked, history = _dialogue(body.messages)
-        bot = await queue.run(lambda: desks.bot(caller.tenant))
         head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": MODEL}
         if body.stream:
-            parts = queue.stream(bot.stream(asked, history))
-            return StreamingResponse(_events(head, parts), media_type="text/event-stream")
-        answer = await queue.run(lambda: bot.answer(asked, history))
+            parts = queue.stream(_parts(desks, caller.tenant, asked, history))
+            first = await anext(parts)  # a fault is told before the status is
+            return StreamingResponse(_events(head, first, parts), media_type="text/event-stream")
+        answer = await queue.run(lambda: desks.bot(caller.tenant).answer(asked, history))
         message = {"role": "assistant", "content": answer.text, **_beside(answer)}
         return {
             **head,
@@ -86,6 +86,10 @@ def _dialogue(messages: list[ChatMessage]) -> tuple[str, list[Turn]]:
     return said[-1].text(), history
 
 
+def _parts(desks: Desks, tenant: str, asked: str, history: list[Turn]) -> Iterator[str | Answer]:
+    yield from desks.bot(tenant).stream(asked, history)
+
+
 def _beside(answer: Answer) -> dict[str, Any]:
     return {
         "citations": [vars(one) for one in answer.citations],
@@ -93,7 +97,7 @@ def _beside(answer: Answer) -> dict[str, Any]:
     }
 
 
-async def _events(head: dict[str, Any], parts: AsyncIterator[str | Answer]) -> AsyncIterator[str]:
+async def _events(head: dict[str, Any], first: str | Answer, rest: AsyncIterator[str | Answer]) -> AsyncIterator[str]:
     """A chat model's sentences as they come, or a quoted answer word by word; citations come with the last piece."""
 
     def event(delta: dict[str, Any], end: str | None = None) -> str:
@@ -103,11 +107,13 @@ async def _events(head: dict[str, Any], parts: AsyncIterator[str | Answer]) -> A
 
     yield event({"role": "assistant", "content": ""})
     told = ""
-    async for part in parts:
+    part: str | Answer | None = first
+    while part is not None:
         text = part.text.removeprefix(told) if isinstance(part, Answer) else f"{' ' if told else ''}{part}"
         for piece in re.findall(r"\S+\s*|\s+", text):
             yield event({"content": piece})
         told += text
         if isinstance(part, Answer):
             yield event(_beside(part), "stop")
+        part = await anext(rest, None)
     yield "data: [DONE]\n\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import schemathesis
@@ -203,6 +203,28 @@ def test_openai_clients_get_answers_with_citations_whole_and_streamed(service: S
     assert deltas[-1]["citations"] == message["citations"]
     assert shop.post("/v1/chat/completions", messages=[{"role": "assistant", "content": "x"}])[0] == 422
     assert shop.get("/v1/models")[0] == 200
+
+
+def test_a_stream_is_refused_whole_or_comes_whole(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop, queue = service.client("server"), service.app.state.service.queue
+    body = {"messages": [{"role": "user", "content": "what is fee F-24?"}], "stream": True}
+    run = queue.run
+
+    async def run_and_fill(call: Callable[[], object]) -> object:
+        found = await run(call)
+        queue.busy = queue.places
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "run", run_and_fill)
+        whole = service.http.post("/v1/chat/completions", json=body, headers=shop.headers)
+    assert (whole.status_code, whole.text[-14:]) == (200, "data: [DONE]\n\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "busy", queue.places)
+        refused = service.http.post("/v1/chat/completions", json=body, headers=shop.headers)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    without = service.client("server", "other")
+    assert service.http.post("/v1/chat/completions", json=body, headers=without.headers).status_code == 409
 
 
 def test_health_and_the_widget_need_no_key(service: Service) -> None:
