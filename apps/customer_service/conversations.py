@@ -88,6 +88,15 @@ class Conversations:
             connection.execute(insert(tables.conversations), row)
         return id
 
+    def going(self, id: str, *, consent: bool = False) -> str:
+        """The conversation, or a new one where it is closed or erased, or has never begun."""
+        try:
+            if self.state(id).side != "closed":
+                return id
+        except NoConversation:
+            pass
+        return self.open(consent=consent)
+
     def state(self, id: str) -> State:
         """Raises: NoConversation."""
         with self.database.read() as connection:

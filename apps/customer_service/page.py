@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from apps.customer_service.conversations import Conversations
+from fastapi import Depends, HTTPException, Request
+
+from apps.customer_service.conversations import NoConversation
+from apps.customer_service.question import MAX_LETTERS
 from apps.customer_service.talk import turn
+from engine.errors import KeelError
+from engine.service import Problem
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from apps.customer_service.api import Desks
+    from apps.customer_service.conversations import Told
     from engine.service import Queue
 
 NAMES = {"customer": "You", "bot": "Assistant", "agent": "Agent"}
@@ -19,66 +27,138 @@ POLL_S = 2.0
 
 
 def mount(app: FastAPI, desks: Desks, queue: Queue, tenant: str) -> None:
-    """Serve the page under /chat. It takes no key: whoever reaches the server may ask this tenant's bot."""
+    """Serve the page under /chat. It takes no key: whoever reaches the server may ask this tenant's bot, and from one
+    address as often as a key may."""
     from nicegui import ui
 
-    @ui.page("/")
-    def chat() -> None:
-        desk = desks.conversations(tenant)
-        id, shown = desk.open(), 0
+    def spend(request: Request) -> None:
+        address = request.client.host if request.client else ""
+        app.state.service.allowance.spend(f"/chat {address}")  # no key's name has a /
+
+    async def seen(request: Request) -> None:
+        try:
+            spend(request)
+        except Problem as fault:  # what NiceGUI answers with knows none
+            raise HTTPException(fault.status, fault.detail, fault.headers) from None
+
+    @ui.page("/", dependencies=[Depends(seen)])
+    def chat(request: Request) -> None:
         ui.page_title("support-bot")
-        with ui.column().classes("w-full max-w-3xl mx-auto p-4 gap-2"):
-            ui.label("Ask the support bot").classes("text-xl")
-            log = ui.column().classes("w-full gap-1").props('role=log aria-live=polite aria-label="Conversation"')
-            with ui.row().classes("w-full items-center no-wrap"):
-                field = (
-                    ui.input(placeholder="Your question").classes("grow").props('aria-label="Your question" outlined')
-                )
-                send = ui.button("Send")
-            human = ui.button("Talk to a person").props("flat dense")
-
-        def show() -> None:
-            nonlocal shown
-            for one in desk.told(id, shown):
-                shown = one.number
-                with log:
-                    mine = one.role == "customer"
-                    message = ui.chat_message(one.text, name=NAMES[one.role], sent=mine)
-                    message.classes("self-end" if mine else "self-start")
-                    if one.answer:
-                        _evidence(one.answer, desk, id)
-
-        async def ask() -> None:
-            text, field.value = (field.value or "").strip(), ""
-            if text:
-                send.disable()
-                try:
-                    await queue.run(lambda: turn(desks.bot(tenant), desk, id, text))
-                finally:
-                    send.enable()
-                show()
-
-        def ask_for_human() -> None:
-            desk.happen(id, "ask")
-            show()
-
-        field.on("keydown.enter", ask)
-        send.on_click(ask)
-        human.on_click(ask_for_human)
-        ui.timer(POLL_S, show)
+        Chat(desks, queue, tenant, lambda: spend(request)).draw()
 
     ui.run_with(app, mount_path="/chat", title="support-bot", show_welcome_message=False)
 
 
-def _evidence(answer: dict[str, Any], desk: Conversations, id: str) -> None:
-    from nicegui import ui
+class Chat:
+    """A visitor's conversation, which begins with the first thing that they say, and anew once it is over.
 
-    cited = answer["citations"]
-    with ui.expansion(f"{answer['kind']}, {answer['confidence']:.0%} sure, sources: {len(cited)}").props("dense"):
-        for one in cited:
-            ui.label(f"{one['title']} ({one['document']}, version {one['version'][:12]})").classes("text-sm font-bold")
-            ui.label(one["quote"]).classes("text-sm")
-        if cited:
-            with ui.row():
-                ui.button("Good", on_click=lambda: desk.judge(id, True)).props("flat dense")
-                ui.button("Bad", on_click=lambda: desk.judge(id, False)).props("flat dense")
+    Args:
+        spend: is called before anything is done, and refuses whoever asks too often.
+    """
+
+    def __init__(self, desks: Desks, queue: Queue, tenant: str, spend: Callable[[], None]) -> None:
+        self._desks, self._queue, self._tenant, self._spend = desks, queue, tenant, spend
+        self._desk = desks.conversations(tenant)
+        self._id, self._shown = "", 0
+
+    def draw(self) -> None:
+        from nicegui import ui
+
+        with ui.column().classes("w-full max-w-3xl mx-auto p-4 gap-2"):
+            ui.label("Ask the support bot").classes("text-xl")
+            self._log = ui.column().classes("w-full gap-1").props('role=log aria-live=polite aria-label="Conversation"')
+            with ui.row().classes("w-full items-center no-wrap"):
+                self._field = ui.input(placeholder="Your question").classes("grow")
+                self._field.props(f'aria-label="Your question" outlined maxlength={MAX_LETTERS}')
+                self._send = ui.button("Send", on_click=self._ask)
+            ui.button("Talk to a person", on_click=self._ask_for_human).props("flat dense")
+        self._field.on("keydown.enter", self._ask)
+        ui.timer(POLL_S, self._show)
+
+    async def _ask(self) -> None:
+        text, self._field.value = (self._field.value or "").strip(), ""
+
+        def asked() -> None:
+            bot = self._desks.bot(self._tenant)
+            turn(bot, self._desk, self._begun(), text)
+
+        if text and not await self._done(asked):
+            self._field.value = text
+
+    async def _ask_for_human(self) -> None:
+        await self._done(lambda: self._desk.happen(self._begun(), "ask"))
+
+    async def _done(self, work: Callable[[], object]) -> bool:
+        """Do it and show what comes of it; False: it was refused, and the visitor is told why."""
+        from nicegui import ui
+
+        if not self._send.enabled:
+            return False
+        self._send.disable()
+        try:
+            self._spend()
+            await self._show()  # how the conversation ended, before there is another one
+            await self._queue.run(work)
+        except (KeelError, Problem) as fault:
+            ui.notify(str(fault), type="negative", multi_line=True)
+            return False
+        finally:
+            self._send.enable()
+        await self._show()
+        return True
+
+    def _begun(self) -> str:
+        if (id := self._desk.going(self._id)) != self._id:
+            self._id, self._shown = id, 0
+        return id
+
+    async def _show(self) -> None:
+        if not (id := self._id):
+            return
+        try:
+            told = await asyncio.to_thread(self._desk.told, id, self._shown)
+        except NoConversation:  # erased
+            return
+        for one in told:
+            if id == self._id and one.number > self._shown:  # another look may have been quicker
+                self._shown = one.number
+                with self._log:
+                    self._turn(one)
+
+    def _turn(self, one: Told) -> None:
+        from nicegui import ui
+
+        mine = one.role == "customer"
+        message = ui.chat_message(one.text, name=NAMES[one.role], sent=mine)
+        message.classes("self-end" if mine else "self-start")
+        if one.answer:
+            self._evidence(one.number, one.answer)
+
+    def _evidence(self, number: int, answer: dict[str, Any]) -> None:
+        from nicegui import ui
+
+        cited, id = answer["citations"], self._id
+        with ui.expansion(f"{answer['kind']}, {answer['confidence']:.0%} sure, sources: {len(cited)}").props("dense"):
+            for one in cited:
+                ui.label(f"{one['title']} ({one['document']}, version {one['version'][:12]})").classes(
+                    "text-sm font-bold"
+                )
+                ui.label(one["quote"]).classes("text-sm")
+            if cited:
+                with ui.row() as row:
+                    for told, good in (("Good", True), ("Bad", False)):
+                        button = ui.button(told).props("flat dense")
+                        button.on_click(lambda good=good: self._judge(id, number, good, row))
+
+    async def _judge(self, id: str, number: int, good: bool, row: Any) -> None:
+        from nicegui import ui
+
+        try:
+            self._spend()
+            await asyncio.to_thread(self._desk.judge, id, good, number)
+        except (KeelError, Problem) as fault:
+            ui.notify(str(fault), type="negative", multi_line=True)
+            return
+        row.clear()
+        with row:
+            ui.label("Thank you.").classes("text-sm")

@@ -200,6 +200,17 @@ def test_the_bot_cannot_answer_when_an_agent_has_come_in_between(database: Datab
     assert "hello" not in [turn.text for turn in talks.turns(id)]
 
 
+def test_what_is_over_is_followed_by_another_conversation(database: Database) -> None:
+    talks = Conversations(database)
+    id = talks.going("")
+    assert talks.going(id) == id
+    talks.happen(id, "close")
+    second = talks.going(id)
+    assert talks.state(second).side == "bot"
+    talks.forget_one(second)
+    assert talks.going(second) not in (id, second)
+
+
 def test_a_forgotten_customer_leaves_nothing(database: Database) -> None:
     talks = Conversations(database)
     kept, gone = talks.open("kept"), talks.open("gone")

@@ -8,7 +8,7 @@ from apps.console.pages.apart import served
 from apps.console.pages.inbox import Inbox
 from apps.console.parts.support import Support
 from apps.console.show import heading
-from apps.customer_service.conversations import Conversations, Told
+from apps.customer_service.conversations import Conversations, NoConversation, Told
 from apps.customer_service.talk import turn
 from engine.errors import KeelError
 from engine.service import Problem
@@ -64,40 +64,44 @@ class Talk:
         self._send.disable()
         self._send.props("loading")
         try:
+            await self._show()  # how the conversation ended, before there is another one
             await self._support.queue.run(lambda: self._answered(text))
         except (KeelError, Problem) as fault:
             self._fault(fault)
+            self._field.value = text
         finally:
             self._send.enable()
             self._send.props(remove="loading")
         await self._show()
 
     def _answered(self, text: str) -> None:
-        self._begin()
-        turn(self._support.desks.bot(self._visit.caller.tenant), self._desk, self._id, text)
+        bot = self._support.desks.bot(self._visit.caller.tenant)
+        turn(bot, self._desk, self._begun(), text)
 
     async def _ask_for_human(self) -> None:
-        def asked() -> None:
-            self._begin()
-            self._desk.happen(self._id, "ask")
-
         try:
-            await self._visit.asked(asked)
+            await self._show()
+            await self._visit.asked(lambda: self._desk.happen(self._begun(), "ask"))
         except KeelError as fault:
             self._fault(fault)
         await self._show()
 
-    def _begin(self) -> None:
-        self._id = self._id or self._desk.open(consent=True)  # whoever asks here runs the house
+    def _begun(self) -> str:
+        if (id := self._desk.going(self._id, consent=True)) != self._id:  # whoever asks here runs the house
+            self._id, self._shown = id, 0
+        return id
 
     async def _show(self) -> None:
         from nicegui import ui
 
-        if not self._id:
+        if not (id := self._id):
             return
-        told = await self._visit.asked(lambda: self._desk.told(self._id, self._shown))
+        try:
+            told = await self._visit.asked(lambda: self._desk.told(id, self._shown))
+        except NoConversation:  # erased
+            return
         for one in told:
-            if one.number > self._shown:  # another look may have been quicker
+            if id == self._id and one.number > self._shown:  # another look may have been quicker
                 self._shown = one.number
                 with self._log:
                     self._turn(one)
@@ -117,7 +121,7 @@ class Talk:
     def _evidence(self, number: int, answer: dict[str, Any]) -> None:
         from nicegui import ui
 
-        say, cited = self._visit.words, answer["citations"]
+        say, cited, id = self._visit.words, answer["citations"], self._id
         sure = say("chat.sure", kind=say(f"chat.kind.{answer['kind']}"), share=f"{answer['confidence']:.0%}")
         with ui.expansion(f"{sure} · {say('chat.sources', count=len(cited))}").props("dense").classes("sources"):
             for (title, document, version), quotes in _by_document(cited):
@@ -131,12 +135,12 @@ class Talk:
                 for good, icon in ((True, "thumb_up"), (False, "thumb_down")):
                     told = say("chat.good" if good else "chat.bad")
                     button = ui.button(icon=icon).props(f'flat round dense size=sm aria-label="{told}"')
-                    button.on_click(lambda good=good, row=row: self._judge(number, good, row))
+                    button.on_click(lambda good=good, row=row: self._judge(id, number, good, row))
 
-    async def _judge(self, number: int, good: bool, row: Any) -> None:
+    async def _judge(self, id: str, number: int, good: bool, row: Any) -> None:
         from nicegui import ui
 
-        await self._visit.asked(lambda: self._desk.judge(self._id, good, number))
+        await self._visit.asked(lambda: self._desk.judge(id, good, number))
         row.clear()
         with row:
             ui.label(self._visit.words("chat.noted")).classes("soft")

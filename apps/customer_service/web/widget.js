@@ -115,7 +115,7 @@
       this.launch.hidden = open;
       this.launch.setAttribute("aria-expanded", String(open));
       (open ? this.input : this.launch).focus();
-      if (open && this.id && !this.last) await this.refresh();
+      if (open && this.id) await this.refresh();
     }
 
     submit() {
@@ -125,17 +125,15 @@
       this.work(() => this.call(`/${this.id}/messages`, { text }), text);
     }
 
-    /** Do something in the conversation, which begins with the first thing done. */
+    /** Do something in the conversation, and show what comes of it. */
     async work(action, text) {
       if (this.busy) return;
       this.busy = true;
       this.button.disabled = true;
       this.status.textContent = this.words.typing;
       try {
-        if (!this.id) this.id = (await this.call("", { consent: this.hasAttribute("consent") })).id;
-        this.take(await action());
+        this.take(await this.done(action));
       } catch (fault) {
-        if (fault.status === 404) { this.id = ""; this.last = 0; }
         this.say({ role: "fault", text: this.words.failed + fault.message + " " + this.words.again });
         if (text) this.input.value = text;
       } finally {
@@ -146,19 +144,47 @@
       }
     }
 
+    /** The action in the conversation that there is; in a new one, where that is over or none has begun. */
+    async done(action) {
+      if (this.id) {
+        try {
+          return await action();
+        } catch (fault) {
+          if (fault.status !== 404 && fault.status !== 409) throw fault;
+          await this.refresh(); // which tells the visitor that it was closed
+          if (this.id) throw fault;
+        }
+      }
+      this.id = (await this.call("", { consent: this.hasAttribute("consent") })).id;
+      return action();
+    }
+
     async poll() {
       if (!this.busy && !this.panel.hidden && this.id && (this.side === "waiting" || this.side === "agent")) await this.refresh();
     }
 
     async refresh() {
-      try { this.take(await this.call(`/${this.id}?after=${this.last}`)); } catch (fault) { if (fault.status === 404) this.id = ""; }
+      const id = this.id;
+      try {
+        this.take(await this.call(`/${id}?after=${this.last}`));
+      } catch (fault) {
+        if (fault.status === 404 && id === this.id) this.leave();
+      }
+    }
+
+    leave() {
+      this.id = "";
+      this.last = 0;
+      this.side = "bot";
     }
 
     take(state) {
+      if (state.id !== this.id) return; // asked before that conversation was left
       this.side = state.side;
       for (const turn of state.turns) {
         if (turn.number > this.last) { this.last = turn.number; this.say(turn); }
       }
+      if (state.side === "closed") this.leave();
     }
 
     async call(path, body) {

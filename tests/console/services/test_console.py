@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import httpx
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys as Key
 
+from apps.customer_service import tables
+from apps.customer_service.conversations import Conversations
 from engine import Store
+from engine.db import Database
 from tests.browsing import WAIT_S, click, press, shot, until, wait
 from tests.console.services.conftest import TEXTS, Site
 
@@ -63,6 +67,32 @@ def test_a_customers_question_is_answered_with_its_sources_and_judged(browser: A
     press(browser, "main textarea", "<b>Hello</b>, Ana here")
     click(browser, "main article", "Send")
     assert "<b>Hello</b>, Ana here" in until(browser, ".log li.agent", "Ana").text  # text, never HTML
+
+
+def test_a_vote_is_on_its_answer_and_a_closed_conversation_is_followed_by_another(browser: Any, site: Site) -> None:
+    def ask(text: str, answers: int) -> None:
+        _typed(browser, "/")
+        browser.switch_to.active_element.send_keys(text, Key.ENTER)
+        wait(browser, lambda page: len(page.find_elements(By.CSS_SELECTOR, ".log li.bot .links")) == answers)
+
+    browser.get(f"{site.address}/chat")
+    until(browser, ".log", "")
+    ask("what is fee F-24?", 1)
+    browser.find_element(By.TAG_NAME, "h1").click()
+    ask("what is fee F-21?", 2)
+    click(browser, ".log li.bot .links button:last-child")
+    until(browser, ".log li.bot .links", "Thank you.")
+    vote = max((one for one in site.feedback() if one.kind == "vote"), key=lambda one: one.time)
+    assert (vote.text, vote.verdict) == ("what is fee F-24?", 0.0)
+    click(browser, "main", "Talk to a person")
+    until(browser, "main article", "what is fee F-21?")
+    with closing(Database.open(site.url, name=tables.NAME, migrations=tables.MIGRATIONS)) as database:
+        talks = Conversations(database)
+        (id,) = (one.id for one in talks.inbox() if "what is fee F-21?" in one.summary["questions"])
+        talks.happen(id, "close")
+    browser.find_element(By.TAG_NAME, "h1").click()
+    ask("what is fee F-24?", 3)
+    assert "closed" in browser.find_element(By.CSS_SELECTOR, ".log").text
 
 
 def test_an_alert_is_judged(browser: Any, site: Site) -> None:

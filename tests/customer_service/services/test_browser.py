@@ -6,12 +6,15 @@ import functools
 import http.server
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +25,39 @@ from selenium.webdriver.common.keys import Keys as Key
 from tests.browsing import shot, wait
 from tests.services import free_port
 
+PER_MINUTE = 200
+
 
 class Site:
     """The service, and a page of a shop on another origin that has the widget in it."""
 
-    def __init__(self, service: str, shop: str, keys: dict[str, str]) -> None:
-        self.service, self.shop, self.keys = service, shop, keys
+    def __init__(self, service: str, shop: str, keys: dict[str, str], home: Path) -> None:
+        self.service, self.shop, self.keys, self.home = service, shop, keys, home
 
     def call(self, path: str, role: str, body: dict[str, Any] | None = None) -> Any:
         headers = {"Authorization": f"Bearer {self.keys[role]}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(urllib.request.Request(self.service + path, data, headers)) as answer:
             return json.load(answer)
+
+    def conversations(self) -> int:
+        with closing(sqlite3.connect(self.home / "keel.db")) as database:
+            return int(database.execute("SELECT count(*) FROM support_conversations").fetchone()[0])
+
+    def votes(self) -> list[tuple[str, float]]:
+        """What was asked and how the answer was judged, in order."""
+        with closing(sqlite3.connect(self.home / "keel.db")) as database:
+            return database.execute("SELECT text, verdict FROM feedback WHERE kind = 'vote' ORDER BY time").fetchall()
+
+    def seen(self, address: str) -> int:
+        """The status of the chat page for someone behind a proxy on this machine."""
+        asked = urllib.request.Request(f"{self.service}/chat/", headers={"X-Forwarded-For": address})
+        try:
+            with urllib.request.urlopen(asked) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as fault:
+            with fault:
+                return fault.code
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +80,11 @@ def site(trained_bot: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     pages = http.server.ThreadingHTTPServer(("127.0.0.1", shop_port), handler)
     threading.Thread(target=pages.serve_forever, daemon=True).start()
-    serve = [*command, "serve", "--port", str(port), "--error-rate", "0.99"]
+    serve = [*command, "serve", "--port", str(port), "--error-rate", "0.99", "--per-minute", str(PER_MINUTE)]
     with subprocess.Popen(serve, env=environment) as server:
         try:
             _wait_for(f"{service}/healthz", server)
-            yield Site(service, shop, keys)
+            yield Site(service, shop, keys, trained_bot)
         finally:
             server.terminate()
             server.wait(20)
@@ -103,6 +127,43 @@ def test_a_customer_asks_in_the_widget_by_keyboard_alone_and_is_handed_over(brow
     _items(browser, root, 6)
 
 
+def test_a_closed_or_erased_conversation_is_followed_by_another_in_the_widget(browser: Any, site: Site) -> None:
+    browser.get(site.shop)
+    root = wait(browser, lambda page: page.find_element(By.TAG_NAME, "keel-chat")).shadow_root
+    root.find_element(By.CSS_SELECTOR, ".launch").click()
+
+    def say(text: str, count: int) -> list[str]:
+        root.find_element(By.CSS_SELECTOR, "textarea").send_keys(text, Key.ENTER)
+        return _items(browser, root, count)
+
+    def id() -> str:
+        return str(browser.execute_script("return sessionStorage.getItem('keel-chat')"))
+
+    say("what is fee F-24?", 3)
+    first = id()
+    site.call(f"/v1/conversations/{first}/close", "agent", {})
+    told = say("does a frozen card refuse payments?", 6)
+    assert "closed" in told[3]
+    assert told[4] == "You\ndoes a frozen card refuse payments?"
+    assert id() != first
+    _judge(browser, root, 0, good=False)
+    _judge(browser, root, 1, good=True)
+    assert site.votes()[-2:] == [("what is fee F-24?", 0.0), ("does a frozen card refuse payments?", 1.0)]
+
+    second = id()
+    _erase(site, second)
+    assert say("what is fee F-24?", 8)[6] == "You\nwhat is fee F-24?"
+    third = id()
+    root.find_element(By.CSS_SELECTOR, ".human").click()
+    _items(browser, root, 9)
+    site.call(f"/v1/conversations/{third}/close", "agent", {})
+    assert "closed" in _items(browser, root, 10)[9], "whoever waits sees it without asking"
+    browser.refresh()
+    root = wait(browser, lambda page: page.find_element(By.TAG_NAME, "keel-chat")).shadow_root
+    root.find_element(By.CSS_SELECTOR, ".launch").click()
+    assert "F-24" in say("what is fee F-24?", 3)[2]
+
+
 def test_the_key_is_worth_nothing_in_another_page(browser: Any, site: Site) -> None:
     browser.get(f"{site.service}/docs")  # another origin than the shop's
     call = """
@@ -126,6 +187,58 @@ def test_the_chat_page_answers_with_its_evidence(browser: Any, site: Site) -> No
     browser.find_element(By.XPATH, "//*[text()='Talk to a person']").click()
     wait(browser, lambda page: "handing you over" in page.find_element(By.TAG_NAME, "body").text)
     assert "waiting" in {one["side"] for one in site.call("/v1/inbox", "agent")}
+
+
+def test_the_chat_page_begins_a_conversation_when_something_is_said_and_again_when_it_was_closed(
+    browser: Any, site: Site
+) -> None:
+    before, waiting = site.conversations(), {one["id"] for one in site.call("/v1/inbox", "agent")}
+    browser.get(f"{site.service}/chat/")
+    field = wait(browser, lambda page: page.find_element(By.CSS_SELECTOR, "input"))
+    time.sleep(1)  # until its socket is open
+    assert site.conversations() == before
+    assert field.get_attribute("maxlength") == "2000"
+    field.send_keys("what is fee F-24?", Key.ENTER)
+    _told(browser, "sources:", 1)
+    field.send_keys("does a frozen card refuse payments?", Key.ENTER)
+    _told(browser, "sources:", 2)
+    browser.find_elements(By.CSS_SELECTOR, ".q-expansion-item .q-item")[0].click()
+    wait(browser, lambda page: page.find_element(By.XPATH, "//*[text()='Bad']").click() is None)
+    _told(browser, "Thank you.", 1)
+    assert site.votes()[-1] == ("what is fee F-24?", 0.0)
+    browser.find_element(By.XPATH, "//*[text()='Talk to a person']").click()
+    _told(browser, "handing you over", 1)
+    assert site.conversations() == before + 1
+    (id,) = {one["id"] for one in site.call("/v1/inbox", "agent")} - waiting
+    site.call(f"/v1/conversations/{id}/close", "agent", {})
+    field.send_keys("what is fee F-24?", Key.ENTER)
+    _told(browser, "sources:", 3)
+    _told(browser, "closed", 1)
+    assert site.conversations() == before + 2
+
+
+def test_one_address_sees_the_chat_page_so_often_and_others_still(site: Site) -> None:
+    before = site.conversations()
+    seen = [site.seen("192.0.2.1") for _ in range(PER_MINUTE + 1)]
+    assert seen == [200] * PER_MINUTE + [429]
+    assert site.seen("192.0.2.2") == 200
+    assert site.conversations() == before
+
+
+def _judge(browser: Any, root: Any, place: int, *, good: bool) -> None:
+    """Judge the answer at a place among those with sources."""
+    row = root.find_elements(By.CSS_SELECTOR, ".judge")[place]
+    row.find_elements(By.CSS_SELECTOR, "button")[0 if good else 1].send_keys(Key.ENTER)
+    wait(browser, lambda _: row.text == "Thank you.")
+
+
+def _erase(site: Site, id: str) -> None:
+    command = [str(Path(sys.executable).parent / "support-bot"), "forget", "--conversation", id]
+    subprocess.run(command, env={**os.environ, "KEEL_HOME": str(site.home)}, check=True)
+
+
+def _told(browser: Any, text: str, times: int) -> None:
+    wait(browser, lambda page: page.find_element(By.TAG_NAME, "body").text.count(text) >= times)
 
 
 def _items(browser: Any, root: Any, count: int) -> list[str]:
