@@ -32,7 +32,9 @@ from engine.service.renewal import EVERY_S, Renewal, trusted
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="Of a conversation.")]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_LETTERS)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+PLAIN = r"^[^\x00-\x1f]*$"
+"""Without control characters, of which PostgreSQL does not store the first."""
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=PLAIN)]
 Anyone = Annotated[Caller, allow("server", "agent", "widget")]
 Judge = Annotated[Caller, allow("server", "agent", "widget", scope="feedback")]
 Server = Annotated[Caller, allow("server")]
@@ -41,7 +43,7 @@ Agent = Annotated[Caller, allow("server", "agent")]
 
 class NewConversation(BaseModel):
     customer: str = Field(
-        "", max_length=200, pattern=r"^[^\x00-\x1f]*$", description="Your key for the customer; forgetting goes by it."
+        "", max_length=200, pattern=PLAIN, description="Your key for the customer; forgetting goes by it."
     )
     consent: bool = Field(False, description="Whether the customer agrees that models are trained on what they write.")
 
@@ -63,6 +65,14 @@ class Said(BaseModel):
 
 class Named(BaseModel):
     agent: Name
+
+
+class Taken(Named):
+    force: bool = Field(False, description="Also from a colleague who has it, and may be gone.")
+
+
+class Asked(BaseModel):
+    lang: Literal["en", "zh"] | None = Field(None, description="Of a customer who has written nothing yet.")
 
 
 class Verdict(BaseModel):
@@ -207,9 +217,14 @@ def _conversations(desks: Desks, queue: Queue) -> APIRouter:
             return {"turn": desks.conversations(caller.tenant).judge(id, body.good, body.turn)}
 
     @routes.post("/conversations/{id}/human")
-    def human(caller: Anyone, id: Id) -> dict[str, Any]:
+    def human(caller: Anyone, id: Id, body: Asked | None = None) -> dict[str, Any]:
         """Ask for a person."""
-        return _happened(desks.conversations(caller.tenant), id, "ask")
+        return _happened(desks.conversations(caller.tenant), id, "ask", lang=body.lang if body else None)
+
+    @routes.post("/conversations/{id}/bot")
+    def bot(caller: Anyone, id: Id) -> dict[str, Any]:
+        """Rather ask the bot again, while no person has come."""
+        return _happened(desks.conversations(caller.tenant), id, "withdraw")
 
     @routes.post("/conversations/{id}/close")
     def close(caller: Anyone, id: Id) -> dict[str, Any]:
@@ -223,7 +238,9 @@ def _conversations(desks: Desks, queue: Queue) -> APIRouter:
             return {"conversations": desks.conversations(caller.tenant).forget_one(id)}
 
     @routes.delete("/customers/{customer:path}")
-    def forget(caller: Server, customer: Annotated[str, Path(min_length=1, max_length=200)]) -> dict[str, int]:
+    def forget(
+        caller: Server, customer: Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+    ) -> dict[str, int]:
         """Erase all that is stored of a customer."""
         return {"conversations": desks.conversations(caller.tenant).forget(customer)}
 
@@ -239,9 +256,10 @@ def _inbox(desks: Desks) -> APIRouter:
         return [vars(one) for one in desks.conversations(caller.tenant).inbox()]
 
     @routes.post("/{id}/take")
-    def take(caller: Agent, id: Id, body: Named) -> dict[str, Any]:
+    def take(caller: Agent, id: Id, body: Taken) -> dict[str, Any]:
         """Become the one who answers."""
-        return _happened(desks.conversations(caller.tenant), id, "take", agent=body.agent)
+        event: handover.Event = "take_over" if body.force else "take"
+        return _happened(desks.conversations(caller.tenant), id, event, agent=body.agent)
 
     @routes.post("/{id}/messages")
     def say(caller: Agent, id: Id, body: Said) -> dict[str, Any]:
@@ -289,13 +307,14 @@ def _state(desk: Conversations, id: str, after: int = 0) -> dict[str, Any]:
 def _happened(
     desk: Conversations,
     id: str,
-    event: Literal["ask", "take", "give_back", "close"],
+    event: handover.Event,
     *,
     agent: str | None = None,
+    lang: str | None = None,
 ) -> dict[str, Any]:
     with _faults():
         before = desk.last(id)
-        desk.happen(id, event, agent=agent)
+        desk.happen(id, event, agent=agent, lang=lang)
     return _state(desk, id, before)
 
 

@@ -221,7 +221,8 @@ def chat(
     database: Url = None,
     tenant: Tenant = "default",
 ) -> None:
-    """Talk with the bot. /why shows the evidence, /human hands over, /good and /bad judge the last answer, /quit ends.
+    """Talk with the bot. /why shows the evidence, /human hands over, /bot takes that back, /good and /bad judge the
+    last answer, /quit ends.
 
     Example: support-bot chat
     """

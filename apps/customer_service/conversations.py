@@ -6,6 +6,7 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import delete, func, insert, select, update
@@ -17,10 +18,11 @@ from apps.customer_service.phrases import phrase
 from apps.customer_service.question import MAX_LETTERS
 from engine.errors import InputError
 from engine.feedback import Feedback, FeedbackLog
+from engine.text.languages import detect
 from engine.text.pii import mask
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row, Select
 
     from engine.db import Database
 
@@ -39,6 +41,8 @@ class Waiting:
     side: str
     agent: str | None
     created: str
+    asked: str
+    """When the person was asked for."""
     summary: dict[str, Any]
 
 
@@ -80,7 +84,6 @@ class Conversations:
             "id": id,
             "customer": customer,
             "side": "bot",
-            "handed": 0,
             "created": _now(),
             "consent": int(consent),
         }
@@ -122,11 +125,14 @@ class Conversations:
             )
             return [Told(*row[:4], json.loads(row.answer) if row.answer else None) for row in rows]
 
-    def happen(self, id: str, event: Event, *, text: str = "", agent: str | None = None, lang: str = "en") -> State:
+    def happen(
+        self, id: str, event: Event, *, text: str = "", agent: str | None = None, lang: str | None = None
+    ) -> State:
         """Let an event take place, in one transaction with what is said.
 
         Args:
             text: what the customer or the agent says; of a customer's the first `MAX_LETTERS`.
+            lang: of a customer who has written nothing yet; else they are told in the language that they write.
 
         Raises:
             handover.NotAllowed: the event has no place now.
@@ -178,19 +184,36 @@ class Conversations:
                 self._learn(connection, id, model, asked.text, said, kind="correction", rater=rater, correction=told)
 
     def _happen(
-        self, connection: Connection, id: str, event: Event, text: str = "", agent: str | None = None, lang: str = "en"
+        self,
+        connection: Connection,
+        id: str,
+        event: Event,
+        text: str = "",
+        agent: str | None = None,
+        lang: str | None = None,
     ) -> State:
-        stepped = handover.step(self._state(connection, id), event, agent)
+        before = self._locked(connection, id)
+        stepped = handover.step(before, event, agent)
         if event in ("customer_speaks", "agent_speaks"):
             self._say(connection, id, "customer" if event == "customer_speaks" else "agent", text)
         if stepped.message:
-            self._say(connection, id, "bot", phrase(stepped.message, lang))
-        connection.execute(
-            update(tables.conversations)
-            .where(_C.tenant == self.tenant, _C.id == id)
-            .values(side=stepped.state.side, agent=stepped.state.agent, handed=int(stepped.state.handed))
-        )
+            self._tell(connection, id, stepped.message, lang, again=stepped.state != before)
+        if stepped.state != before:
+            new = {"side": stepped.state.side, "agent": stepped.state.agent}
+            if stepped.state.side == "waiting":
+                new["asked"] = _now()
+            mine = (_C.tenant == self.tenant, _C.id == id)
+            connection.execute(update(tables.conversations).where(*mine).values(new))
         return stepped.state
+
+    def _tell(self, connection: Connection, id: str, message: str, lang: str | None, *, again: bool) -> None:
+        """Say a phrase in the customer's language; `again`: also where the bot said nothing else since it last did."""
+        said = connection.execute(select(_T.role, _T.text).where(*self._of(id)).order_by(_T.number.desc())).all()
+        written, all_of_it = (one.text for one in said if one.role == "customer"), (one.text for one in said)
+        lang = next(filter(None, chain(map(detect, written), [lang], map(detect, all_of_it))), "en")
+        text = phrase(message, lang)
+        if again or text != next((one.text for one in said if one.role == "bot"), None):
+            self._say(connection, id, "bot", text)
 
     def answered(self, id: str, answer: Answer) -> int:
         """Store the bot's answer with its evidence.
@@ -202,7 +225,7 @@ class Conversations:
             handover.NotAllowed: someone else has come to speak in the meantime; nothing is stored.
         """
         with self.database.write() as connection:
-            handover.step(self._state(connection, id), "bot_speaks")
+            handover.step(self._locked(connection, id), "bot_speaks")
             return self._say(connection, id, "bot", answer.text, answer)
 
     def judge(self, id: str, good: bool, turn: int | None = None) -> int:
@@ -230,9 +253,9 @@ class Conversations:
         """Conversations that wait for an agent or are with one, the longest waiting first."""
         with self.database.read() as connection:
             rows = connection.execute(
-                select(_C.id, _C.side, _C.agent, _C.created)
+                select(_C.id, _C.side, _C.agent, _C.created, _C.asked)
                 .where(_C.tenant == self.tenant, _C.side.in_(("waiting", "agent")))
-                .order_by(_C.side.desc(), _C.created, _C.id)
+                .order_by(_C.side.desc(), _C.asked, _C.id)
             ).all()
             return [Waiting(*row, self._summary(connection, row.id)) for row in rows]
 
@@ -330,6 +353,7 @@ class Conversations:
     def _say(self, connection: Connection, id: str, role: str, text: str, answer: Answer | None = None) -> int:
         last = connection.execute(select(func.max(_T.number)).where(*self._of(id))).scalar()
         number = int(last or 0) + 1
+        text = text.replace("\x00", "")  # PostgreSQL stores none
         row = {
             "tenant": self.tenant,
             "conversation": id,
@@ -349,12 +373,17 @@ class Conversations:
         return kept
 
     def _state(self, connection: Connection, id: str) -> State:
-        row = connection.execute(
-            select(_C.side, _C.agent, _C.handed).where(_C.tenant == self.tenant, _C.id == id)
-        ).first()
+        return self._found(connection, id, select(_C.side, _C.agent))
+
+    def _locked(self, connection: Connection, id: str) -> State:
+        """The state, which no one else changes, nor adds a turn to, before this transaction ends."""
+        return self._found(connection, id, select(_C.side, _C.agent).with_for_update())  # SQLite has one writer anyway
+
+    def _found(self, connection: Connection, id: str, query: Select[Any]) -> State:
+        row = connection.execute(query.where(_C.tenant == self.tenant, _C.id == id)).first()
         if row is None:
             raise _none(id)
-        return State(row.side, row.agent, bool(row.handed))
+        return State(row.side, row.agent)
 
     def _of(self, id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         return _T.tenant == self.tenant, _T.conversation == id

@@ -1,23 +1,27 @@
 """Hand-over: who speaks in a conversation. A table of states and events; all else follows it.
 
     bot ──ask──> waiting ──take──> agent ──give back──> bot
-     └────────────┴──────close──────┴───────> closed
+     │  <─withdraw─┘                │ └─take over─> agent (another one)
+     └─────────────┴──────close─────┴───────> closed
 
 Exactly one side answers at any time: the bot in `bot`, nobody in `waiting` (the customer is told so once and whatever
-is written waits for the agent), the agent in `agent`. Each change tells the customer. The bot hands over of its own
-accord once; after that only the customer's wish does, so that bot and queue never send anyone in circles.
+is written waits for the agent), the agent in `agent`. Each change tells the customer. Only the customer's wish leads to
+the agents, so that bot and queue never send anyone in circles.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from engine.errors import InputError
 
 Side = Literal["bot", "waiting", "agent", "closed"]
-Event = Literal["ask", "unsure", "take", "give_back", "close", "customer_speaks", "bot_speaks", "agent_speaks"]
-"""ask: the customer wants a human; unsure: the bot wants to hand over; take, give_back: by an agent."""
+Event = Literal[
+    "ask", "withdraw", "take", "take_over", "give_back", "close", "customer_speaks", "bot_speaks", "agent_speaks"
+]
+"""ask, withdraw: the customer wants a human, or the bot again while none has come; take, give_back: by an agent;
+take_over: take, also what another agent has, who may be gone."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +29,13 @@ class State:
     side: Side = "bot"
     agent: str | None = None
     """Who of the agents has taken it; None but in `agent`."""
-    handed: bool = False
-    """Whether the bot has handed over of its own accord before."""
 
 
 @dataclass(frozen=True)
 class Step:
     state: State
     message: str | None
-    """Key of the phrase that the customer is told now; None where the event is itself a message."""
+    """Key of the phrase that the customer is told now; None where the event is itself a message, or changes nothing."""
 
 
 class NotAllowed(InputError):
@@ -48,24 +50,24 @@ def step(state: State, event: Event, agent: str | None = None) -> Step:
     """
     match state.side, event:
         case "bot", "ask":
-            return Step(replace(state, side="waiting"), "handed_over")
-        case "bot", "unsure":
-            if state.handed:
-                return Step(state, "cannot_answer")
-            return Step(replace(state, side="waiting", handed=True), "handed_over")
+            return Step(State("waiting"), "handed_over")
         case "waiting", "ask":
             return Step(state, "still_waiting")
         case "agent", "ask":
             return Step(state, "agent_is_here")
-        case "waiting", "take":
-            return Step(replace(state, side="agent", agent=_named(agent)), "agent_joined")
-        case "agent", "take" if agent == state.agent:
+        case "waiting", "withdraw":
+            return Step(State("bot"), "withdrawn")
+        case "bot", "withdraw":
             return Step(state, None)
+        case "agent", ("take" | "take_over") if agent == state.agent:
+            return Step(state, None)
+        case ("waiting", "take") | (("waiting" | "agent"), "take_over"):
+            return Step(State("agent", _named(agent)), "agent_joined")
         case (("waiting" | "agent"), "give_back"):
             _mine(state, agent)
-            return Step(replace(state, side="bot", agent=None), "given_back")
+            return Step(State("bot"), "given_back")
         case (("bot" | "waiting" | "agent"), "close"):
-            return Step(replace(state, side="closed", agent=None), "closed")
+            return Step(State("closed"), "closed")
         case (("bot" | "waiting" | "agent"), "customer_speaks"):
             return Step(state, None)
         case "bot", "bot_speaks":
@@ -90,8 +92,9 @@ def _mine(state: State, agent: str | None) -> None:
 def _why(state: State, event: Event) -> str:
     if state.side == "closed":
         return "this conversation is closed; begin another one"
-    if event == "take":
-        return f"this conversation is with {state.agent}" if state.agent else "nobody waits here: the bot answers"
+    if event in ("take", "take_over"):
+        held = f"this conversation is with {state.agent}; take it over if they are gone"
+        return held if state.agent else "nobody waits here: the bot answers"
     if event == "agent_speaks":
         return "take the conversation first: exactly one side answers"
     if event == "bot_speaks":

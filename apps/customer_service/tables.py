@@ -89,12 +89,12 @@ conversations = Table(
     Column("customer", Text, nullable=False),
     Column("side", Text, nullable=False),
     Column("agent", Text, nullable=True),
-    Column("handed", Integer, nullable=False),
     Column("created", Text, nullable=False),
     Column("consent", Integer, nullable=False),
+    Column("asked", Text, nullable=True),
 )
 """`customer` is the company's own key for a person, `forget` erases by it; `consent`: 1 where models may be trained on
-what they write."""
+what they write; `asked`: when a person was last asked for."""
 
 turns = Table(
     "support_turns",

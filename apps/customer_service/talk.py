@@ -7,10 +7,10 @@ from collections.abc import Callable
 from apps.customer_service.answers import Answer
 from apps.customer_service.bot import Bot
 from apps.customer_service.conversations import Conversations
-from apps.customer_service.question import Question
+from apps.customer_service.handover import NotAllowed
 from apps.customer_service.shown import show, why
 
-HELP = "/why, /human, /good, /bad, /help, /quit"
+HELP = "/why, /human, /bot, /good, /bad, /help, /quit"
 
 
 def talk(bot: Bot, customer: str, *, consent: bool = False) -> None:
@@ -23,6 +23,7 @@ def talk(bot: Bot, customer: str, *, consent: bool = False) -> None:
     desk = Conversations(bot.knowledge.database, bot.knowledge.tenant)
     id = desk.open(customer, consent=consent)
     last: Answer | None = None
+    told = 0
     while True:
         try:
             said = console.input("[bold]you[/bold] ").strip()
@@ -31,7 +32,7 @@ def talk(bot: Bot, customer: str, *, consent: bool = False) -> None:
             return
         match said:
             case "":
-                continue
+                pass
             case "/quit":
                 return
             case "/help":
@@ -43,9 +44,11 @@ def talk(bot: Bot, customer: str, *, consent: bool = False) -> None:
                 console.print("noted", style="dim")
             case "/why" | "/good" | "/bad":
                 console.print("nothing was answered yet", style="dim")
-            case "/human":
-                desk.happen(id, "ask")
-                console.print(desk.turns(id)[-1].text)
+            case "/human" | "/bot":
+                try:
+                    desk.happen(id, "ask" if said == "/human" else "withdraw")
+                except NotAllowed as fault:
+                    console.print(str(fault), style="dim")
             case _:
                 written: list[str] = []
 
@@ -53,13 +56,17 @@ def talk(bot: Bot, customer: str, *, consent: bool = False) -> None:
                     console.print(Text(sentence), end=" ")
                     written.append(sentence)
 
-                last = turn(bot, desk, id, said, heard) or last
-                if desk.state(id).side == "bot" and last:
+                if answer := turn(bot, desk, id, said, heard):
+                    last = answer
                     if written:
                         console.print()
                     show(last, text=not written)
-                else:
-                    console.print(desk.turns(id)[-1].text)
+        for one in desk.told(id, told):
+            told = one.number
+            if one.role != "customer" and one.answer is None:
+                console.print(Text(one.text))
+        if desk.state(id).side == "waiting":
+            console.print("waiting for a colleague; /bot asks the bot again", style="dim")
 
 
 def turn(
@@ -71,9 +78,7 @@ def turn(
         heard: is told each sentence of a chat model as it comes.
     """
     history = desk.turns(id)
-    lang = Question.of(said).lang
     if desk.happen(id, "customer_speaks", text=said).side != "bot":
-        desk.happen(id, "ask", lang=lang)
         return None
     answer: Answer | None = None
     for part in bot.stream(said, history):
@@ -82,8 +87,11 @@ def turn(
         else:
             heard(part)
     assert answer is not None
-    if answer.kind == "handoff":
-        desk.happen(id, "ask", lang=lang)
+    try:
+        if answer.kind == "handoff":
+            desk.happen(id, "ask")
+            return None
+        desk.answered(id, answer)
+    except NotAllowed:  # while the bot thought, a person was asked for, or the conversation ended
         return None
-    desk.answered(id, answer)
     return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,15 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 from apps.customer_service import answerable, examples
-from apps.customer_service.answers import Turn
+from apps.customer_service.answers import Answer, Turn
 from apps.customer_service.api import Desks
 from apps.customer_service.bot import Bot
 from apps.customer_service.cli import app
 from apps.customer_service.conversations import Conversations
 from apps.customer_service.dialogues import read_dialogues, read_questions
+from apps.customer_service.handover import NotAllowed
 from apps.customer_service.ingest import take
 from apps.customer_service.knowledge import Knowledge
-from apps.customer_service.talk import turn
+from apps.customer_service.talk import talk, turn
 from engine import Watch
 from engine.drift.sketch import Sketch
 from engine.drift.watch import seen
@@ -97,9 +98,50 @@ def test_a_conversation_goes_to_a_person_and_the_bot_is_silent_then(bot: Bot) ->
     assert turn(bot, desk, id, "what is fee F-24?") is None
     assert desk.state(id).side == "waiting"
     roles = [one.role for one in desk.turns(id)]
-    assert roles == ["customer", "bot", "customer", "bot", "customer", "bot"]
+    assert roles == ["customer", "bot", "customer", "bot", "customer"]
     (waiting,) = [one for one in desk.inbox() if one.id == id]
     assert waiting.summary["tried"][0]["kind"] == "extract"
+
+
+def test_the_bot_keeps_back_what_it_has_to_say_when_an_agent_came_while_it_thought(bot: Bot) -> None:
+    desk = Conversations(bot.knowledge.database)
+
+    class Slow(Bot):
+        def stream(self, text: str, history: Sequence[Turn] = ()) -> Iterator[str | Answer]:
+            yield from super().stream(text, history)
+            desk.happen(id, "ask")
+            desk.happen(id, "take", agent="ana")
+
+    slow = Slow(bot.knowledge, bot.models, error_rate=0.99)
+    for said in ("what is fee F-24?", "I want to talk to a human"):
+        id = desk.open()
+        assert turn(slow, desk, id, said) is None
+        roles = [one.role for one in desk.turns(id)]
+        assert roles[:3] == ["customer", "bot", "bot"]
+        desk.happen(id, "close")
+        with pytest.raises(NotAllowed):
+            turn(slow, desk, id, said)
+
+
+def test_a_terminal_shows_what_a_person_writes_and_leads_back_to_the_bot(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = Conversations(bot.knowledge.database)
+
+    def agent_comes() -> str:
+        id = desk.inbox()[-1].id
+        desk.happen(id, "take", agent="ana")
+        desk.happen(id, "agent_speaks", agent="ana", text="Ana here")
+        return "hello Ana"
+
+    lines = iter(["/human", "anybody?", "/bot", "what is fee F-24?", "/human", agent_comes, "/bot", "/quit"])
+    monkeypatch.setattr("builtins.input", lambda *_: line() if callable(line := next(lines)) else line)
+    talk(bot, "c")
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.count("Ana here") == 1
+    assert text.count("waiting for a colleague") == 3
+    for told in ("I am handing you over", "I am here again", "F-24 the trace", "withdraw has no place while"):
+        assert told in text
 
 
 def test_commands_answer_in_json_and_say_what_is_missing(

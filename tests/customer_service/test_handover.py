@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from typer.testing import CliRunner
 
-from apps.customer_service import conversations, handover
+from apps.customer_service import conversations, handover, tables
 from apps.customer_service import settings as settings_of_app
 from apps.customer_service.answers import Answer, Citation
 from apps.customer_service.cli import app
@@ -32,7 +35,6 @@ class Interleaved(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.state = State()
-        self.automatic = 0
 
     def happens(self, event: handover.Event, agent: str | None = None) -> bool:
         before = self.state
@@ -43,6 +45,7 @@ class Interleaved(RuleBasedStateMachine):
         self.state = stepped.state
         if (before.side, before.agent) != (self.state.side, self.state.agent):
             assert stepped.message, "the customer is told of each change"
+            assert self.state.side != "waiting" or event == "ask", "nobody but the customer leads to the agents"
         if stepped.message:
             assert all(stepped.message in phrases for phrases in PHRASES.values())
         return True
@@ -54,10 +57,16 @@ class Interleaved(RuleBasedStateMachine):
         assert self.state.side in ({"closed"} if before == "closed" else {"waiting", "agent"})
 
     @rule()
-    def bot_is_unsure(self) -> None:
+    def customer_wants_the_bot_again(self) -> None:
         before = self.state.side
-        if self.happens("unsure") and self.state.side != before:
-            self.automatic += 1
+        assert self.happens("withdraw") == (before in ("bot", "waiting"))
+        assert before not in ("bot", "waiting") or self.state == State("bot")
+
+    @rule(agent=AGENTS)
+    def agent_takes_over(self, agent: str) -> None:
+        before = self.state.side
+        assert self.happens("take_over", agent) == (before in ("waiting", "agent"))
+        assert before not in ("waiting", "agent") or self.state == State("agent", agent)
 
     @rule(agent=AGENTS)
     def agent_takes(self, agent: str) -> None:
@@ -93,10 +102,6 @@ class Interleaved(RuleBasedStateMachine):
             except NotAllowed:
                 continue
         assert len(speakers) == (0 if self.state.side in ("waiting", "closed") else 1)
-
-    @invariant()
-    def the_bot_hands_over_by_itself_once(self) -> None:
-        assert self.automatic <= 1
 
 
 TestInterleaved = Interleaved.TestCase
@@ -186,6 +191,84 @@ def test_a_verdict_is_on_the_answer_that_it_names(database: Database) -> None:
     assert sorted(votes) == [("and abroad?", "It costs 2.00.", 1.0), ("is it free?", "It is free.", 0.0)]
     with pytest.raises(InputError, match="turn 3 is no answer"):
         talks.judge(id, True, 3)
+
+
+def test_a_customer_who_asks_again_is_told_once(database: Database) -> None:
+    talks = Conversations(database)
+    id = talks.open()
+    for _ in range(3):
+        talks.happen(id, "ask")
+        talks.happen(id, "customer_speaks", text="is anybody there?")
+    talks.happen(id, "take", agent="ada")
+    for _ in range(3):
+        talks.happen(id, "ask")
+    said = [one.text for one in talks.turns(id) if one.role == "bot"]
+    assert said == [PHRASES["en"][key] for key in ("handed_over", "still_waiting", "agent_joined", "agent_is_here")]
+    talks.happen(id, "give_back", agent="ada")
+    talks.happen(id, "ask")
+    talks.happen(id, "withdraw")
+    talks.happen(id, "ask")
+    said = [one.text for one in talks.turns(id)[-3:]]
+    assert said == [PHRASES["en"][key] for key in ("handed_over", "withdrawn", "handed_over")], "changes always"
+
+
+def test_customers_are_told_in_the_language_that_they_write(database: Database) -> None:
+    talks = Conversations(database)
+    wrote, pressed, neither = talks.open(), talks.open(), talks.open()
+    talks.happen(wrote, "customer_speaks", text="如何冻结我的银行卡？")
+    talks.happen(wrote, "customer_speaks", text="1234")
+    talks.happen(wrote, "ask", lang="en")
+    talks.happen(pressed, "ask", lang="zh")
+    talks.happen(neither, "ask")
+    for id, lang in ((wrote, "zh"), (pressed, "zh"), (neither, "en")):
+        talks.happen(id, "take", agent="ada")
+        talks.happen(id, "give_back", agent="ada")
+        talks.happen(id, "close")
+        told = [one.text for one in talks.turns(id) if one.role == "bot"]
+        assert told == [PHRASES[lang][key] for key in ("handed_over", "agent_joined", "given_back", "closed")]
+
+
+def test_the_inbox_begins_with_who_has_waited_longest(database: Database) -> None:
+    talks = Conversations(database)
+    first, second, third = talks.open(), talks.open(), talks.open()
+    for id in (third, first, second):
+        talks.happen(id, "ask")
+        time.sleep(0.002)  # times have milliseconds
+    assert [one.id for one in talks.inbox()] == [third, first, second]
+    talks.happen(third, "withdraw")
+    assert [one.id for one in talks.inbox()] == [first, second]
+    talks.happen(third, "ask")
+    talks.happen(first, "take", agent="ada")
+    assert [one.id for one in talks.inbox()] == [second, third, first]
+    assert all(one.asked > one.created for one in talks.inbox())
+
+
+def test_an_absent_agent_is_relieved(database: Database) -> None:
+    talks = Conversations(database)
+    id = talks.open()
+    talks.happen(id, "ask")
+    talks.happen(id, "take", agent="ada")
+    with pytest.raises(NotAllowed, match="with ada; take it over"):
+        talks.happen(id, "take", agent="bo")
+    assert talks.happen(id, "take_over", agent="bo") == State("agent", "bo")
+    assert talks.turns(id)[-1].text == PHRASES["en"]["agent_joined"]
+    with pytest.raises(NotAllowed, match="with bo"):
+        talks.happen(id, "agent_speaks", agent="ada", text="I am back")
+
+
+def test_who_waited_before_the_inbox_knew_since_when_has_waited_from_the_beginning(tmp_path: Path) -> None:
+    old, url = tmp_path / "old", f"sqlite:///{tmp_path}/old.db"
+    shutil.copytree(tables.MIGRATIONS, old, ignore=shutil.ignore_patterns("0005*"))
+    database = Database.open(url, name=tables.NAME, migrations=old)
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO support_conversations (tenant, id, customer, side, handed, created, consent) VALUES "
+            "('default', 'a', '', 'waiting', 0, '2026-01-02', 0), ('default', 'b', '', 'bot', 0, '2026-01-01', 0)"
+        )
+    database.close()
+    database = Database.open(url, name=tables.NAME, migrations=tables.MIGRATIONS)
+    assert [(one.id, one.asked) for one in Conversations(database).inbox()] == [("a", "2026-01-02")]
+    database.close()
 
 
 def test_the_bot_cannot_answer_when_an_agent_has_come_in_between(database: Database) -> None:
