@@ -83,15 +83,19 @@ class Bot:
         self.bar = models.confidence.bar(error_rate)
         self.finder = Finder(knowledge, models.embedder, models.fusion, models.past)
 
-    def answer(self, text: str, history: Sequence[Turn] = ()) -> Answer:
-        """What to tell the customer; `kind` "handoff" when a human is wished for."""
-        *_, answer = self.stream(text, history)
+    def answer(self, text: str, history: Sequence[Turn] = (), *, alone: bool = False) -> Answer:
+        """What to tell the customer, as `stream` takes it; `kind` "handoff" when a human is wished for."""
+        *_, answer = self.stream(text, history, alone=alone)
         assert isinstance(answer, Answer)
         return answer
 
-    def stream(self, text: str, history: Sequence[Turn] = ()) -> Iterator[str | Answer]:
+    def stream(self, text: str, history: Sequence[Turn] = (), *, alone: bool = False) -> Iterator[str | Answer]:
         """The sentences of an answer that a chat model writes, each once a source supports it; at the end the answer
-        itself. Of other answers only that."""
+        itself. Of other answers only that.
+
+        Args:
+            alone: nobody can be handed over to from where this is said, so that no person is promised.
+        """
         question = Question.of(text, history)
         lang = question.lang
         if not question.text:
@@ -100,11 +104,12 @@ class Bot:
         understood = understand(question.text, self.models.intents, self.watch)
         why: dict[str, Any] = {"intent": understood.intent, "intent_probability": round(understood.probability, 4)}
         if understood.intent == HUMAN:
-            yield Answer(phrase("handed_over", lang), "handoff", models=self.models.names(), why=why)
+            yield Answer(phrase("handed_over", lang, alone=alone), "handoff", models=self.models.names(), why=why)
         elif understood.talk and not question.leaning():
-            yield Answer(phrase(str(understood.intent), lang), "talk", models=self.models.names(), why=why)
+            said = phrase(str(understood.intent), lang, alone=alone)
+            yield Answer(said, "talk", models=self.models.names(), why=why)
         else:
-            yield from self._told(question, self.look(question), why)
+            yield from self._told(question, self.look(question), why, alone)
 
     def stale(self) -> bool:
         """Whether the index has been swapped for another embedder's since: its vectors mean nothing to these models."""
@@ -122,7 +127,7 @@ class Bot:
         answerable = log_odds(search.asked, evidence, self.models.answerable)
         return Looked(search, evidence, *self.models.confidence.weigh(search, evidence, answerable))
 
-    def _told(self, question: Question, looked: Looked, why: dict[str, Any]) -> Iterator[str | Answer]:
+    def _told(self, question: Question, looked: Looked, why: dict[str, Any], alone: bool) -> Iterator[str | Answer]:
         why |= {
             "question": looked.search.asked,
             "bar": round(self.bar, 4),
@@ -143,7 +148,7 @@ class Bot:
             titles = {one.passage.chunk.document: one.passage.title for one in looked.evidence}
             nearest = [titles[document] for document in looked.articles()[:NEAREST]]
             why["nearest"] = nearest
-            text = phrase("abstain_near" if nearest else "abstain", question.lang)
+            text = phrase("abstain_near" if nearest else "abstain", question.lang, alone=alone)
             listed = "".join(f"\n- {title}" for title in nearest)
             yield Answer(text + listed, "abstain", (), looked.confidence, names, why)
             return

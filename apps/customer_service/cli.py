@@ -203,7 +203,7 @@ def ask(
 
     Example: support-bot ask "how do I freeze my card?" --json
     """
-    answer = _bot(database, tenant, error_rate, chat_model).answer(question)
+    answer = _bot(database, tenant, error_rate, chat_model).answer(question, alone=True)
     if as_json:
         print_json(answer.as_dict())
         return

@@ -1,6 +1,7 @@
 """Completions: the bot as OpenAI's clients expect a chat model, with its citations beside the text.
 
-Nothing is stored: the caller sends the dialogue each time. A system message is text that the bot does not obey.
+Nothing is stored: the caller sends the dialogue each time. So nobody is handed over to either: `keel.kind` "handoff"
+says that a person is wished for, and the caller leads to one. A system message is text that the bot does not obey.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def routes(desks: Desks, queue: Queue) -> APIRouter:
             parts = queue.stream(_parts(desks, caller.tenant, asked, history))
             first = await anext(parts)  # a fault is told before the status is
             return StreamingResponse(_events(head, first, parts), media_type="text/event-stream")
-        answer = await queue.run(lambda: desks.bot(caller.tenant).answer(asked, history))
+        answer = await queue.run(lambda: desks.bot(caller.tenant).answer(asked, history, alone=True))
         message = {"role": "assistant", "content": answer.text, **_beside(answer)}
         return {
             **head,
@@ -87,7 +88,7 @@ def _dialogue(messages: list[ChatMessage]) -> tuple[str, list[Turn]]:
 
 
 def _parts(desks: Desks, tenant: str, asked: str, history: list[Turn]) -> Iterator[str | Answer]:
-    yield from desks.bot(tenant).stream(asked, history)
+    yield from desks.bot(tenant).stream(asked, history, alone=True)
 
 
 def _beside(answer: Answer) -> dict[str, Any]:

@@ -45,10 +45,28 @@ PHRASES = {
     },
 }
 
+ALONE = {
+    "en": {
+        "abstain": "I don't know: I found nothing in our articles that answers this.",
+        "abstain_near": "I don't have a sure answer to that. These articles come closest.",
+        "abuse": "I would like to help, and I can do so best when we stay polite. What is your question?",
+        "handed_over": "You would like to talk to a person. I cannot hand you over from here; please get in touch with "
+        "our team directly.",
+    },
+    "zh": {
+        "abstain": "我不知道：我们的文章里没有能回答这个问题的内容。",
+        "abstain_near": "这个问题我没有确切的答案。下面是最相关的文章。",
+        "abuse": "我很愿意帮助您，也请保持礼貌。您的问题是什么？",
+        "handed_over": "您希望与人工客服交谈。我无法从这里为您转接，请直接联系我们的团队。",
+    },
+}
+"""What is said instead where nobody can be handed over to."""
 
-def phrase(key: str, lang: str) -> str:
-    """The phrase in the language, in English where there is none in it."""
+
+def phrase(key: str, lang: str, *, alone: bool = False) -> str:
+    """The phrase in the language, in English where there is none in it; `alone`: one that promises no person."""
+    lang = lang if lang in PHRASES else "en"
     try:
-        return PHRASES.get(lang, PHRASES["en"])[key]
+        return (PHRASES[lang] | ALONE[lang] if alone else PHRASES[lang])[key]
     except KeyError:
         raise InputError(f"no phrase {key!r}; there are: {', '.join(PHRASES['en'])}") from None

@@ -15,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 
 from apps.customer_service import api, settings
 from apps.customer_service.bot import ready
+from apps.customer_service.phrases import ALONE
 from engine.feedback import Feedback, FeedbackLog
 from engine.service import Keys, Queue
 
@@ -225,6 +226,19 @@ def test_a_stream_is_refused_whole_or_comes_whole(service: Service, monkeypatch:
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     without = service.client("server", "other")
     assert service.http.post("/v1/chat/completions", json=body, headers=without.headers).status_code == 409
+
+
+def test_openai_clients_are_told_that_a_person_is_wished_for_and_promised_none(service: Service) -> None:
+    shop, agent = service.client("server"), service.client("agent")
+    before = agent.get("/v1/inbox")
+    messages = [{"role": "user", "content": "I want to talk to a human"}]
+    message = shop.post("/v1/chat/completions", messages=messages)[1]["choices"][0]["message"]
+    assert (message["keel"]["kind"], message["content"]) == ("handoff", ALONE["en"]["handed_over"])
+    body = {"messages": messages, "stream": True}
+    streamed = service.http.post("/v1/chat/completions", json=body, headers=shop.headers).text
+    assert '"kind": "handoff"' in streamed
+    assert "cannot " in streamed
+    assert agent.get("/v1/inbox") == before
 
 
 def test_health_and_the_widget_need_no_key(service: Service) -> None:

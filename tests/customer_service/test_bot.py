@@ -20,6 +20,7 @@ from apps.customer_service.dialogues import read_dialogues, read_questions
 from apps.customer_service.handover import NotAllowed
 from apps.customer_service.ingest import take
 from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.phrases import ALONE, PHRASES
 from apps.customer_service.talk import talk, turn
 from engine import Watch
 from engine.drift.sketch import Sketch
@@ -103,12 +104,32 @@ def test_a_conversation_goes_to_a_person_and_the_bot_is_silent_then(bot: Bot) ->
     assert waiting.summary["tried"][0]["kind"] == "extract"
 
 
+@pytest.mark.parametrize("lang", PHRASES)
+def test_where_nobody_can_be_handed_over_to_no_person_is_promised(bot: Bot, lang: str) -> None:
+    wish = {"en": "I want to talk to a human", "zh": "转人工"}[lang]
+    assert (bot.answer(wish).text, bot.answer(wish, alone=True).text) == (
+        PHRASES[lang]["handed_over"],
+        ALONE[lang]["handed_over"],
+    )
+    assert bot.answer(wish, alone=True).kind == "handoff"
+    strict = Bot(bot.knowledge, bot.models, error_rate=0.99)
+    strict.bar = 1.1
+    asked = {"en": "do you sell houses on the moon?", "zh": "你们在月球上卖房子吗？"}[lang]
+    offered, told = strict.answer(asked), strict.answer(asked, alone=True)
+    assert offered.kind == told.kind == "abstain"
+    assert offered.text.startswith(PHRASES[lang]["abstain_near"])
+    assert told.text.startswith(ALONE[lang]["abstain_near"])
+    for text in ALONE[lang].values():
+        assert "human" not in text.lower()
+        assert "“人工”" not in text
+
+
 def test_the_bot_keeps_back_what_it_has_to_say_when_an_agent_came_while_it_thought(bot: Bot) -> None:
     desk = Conversations(bot.knowledge.database)
 
     class Slow(Bot):
-        def stream(self, text: str, history: Sequence[Turn] = ()) -> Iterator[str | Answer]:
-            yield from super().stream(text, history)
+        def stream(self, text: str, history: Sequence[Turn] = (), *, alone: bool = False) -> Iterator[str | Answer]:
+            yield from super().stream(text, history, alone=alone)
             desk.happen(id, "ask")
             desk.happen(id, "take", agent="ana")
 
