@@ -59,7 +59,7 @@ class Inbox:
         say, me = self._visit.words, self._visit.caller.name
         with ui.element("div").classes("head"):
             ui.label(one.agent or say("inbox.waiting")).classes("chip")
-            ui.label(f"{one.created[:10]} {one.created[11:16]} UTC").classes("soft")
+            ui.label(f"{one.asked[:10]} {one.asked[11:16]} UTC").classes("soft")
         for question in one.summary["questions"][-3:]:
             ui.label(question).classes("quote")
         for tried in one.summary["tried"][-1:]:
@@ -69,6 +69,9 @@ class Inbox:
             take.on_click(lambda: self._happen(lambda: self._desk.happen(one.id, "take", agent=me)))
         elif one.agent == me:
             self._answering(one)
+        else:
+            over = ui.button(say("inbox.take_over")).props("flat dense no-caps")
+            over.on_click(lambda: self._happen(lambda: self._desk.happen(one.id, "take_over", agent=me)))
 
     def _answering(self, one: Waiting) -> None:
         from nicegui import ui

@@ -12,13 +12,13 @@
 
   const WORDS = {
     en: {
-      title: "Support", open: "Open support chat", close: "Close", human: "Talk to a person", send: "Send",
-      label: "Your message", hello: "Hello! How can I help?", customer: "You", bot: "Assistant", agent: "Agent",
+      title: "Support", open: "Open support chat", close: "Close", human: "Talk to a person",
+      back: "Back to the assistant", send: "Send", label: "Your message", hello: "Hello! How can I help?", customer: "You", bot: "Assistant", agent: "Agent",
       sources: "Sources", good: "Helpful", bad: "Not helpful", noted: "Thank you.", typing: "Writing an answer…",
       failed: "That did not work: ", again: "Try again.",
     },
     zh: {
-      title: "客服", open: "打开客服聊天", close: "关闭", human: "转人工", send: "发送", label: "您的消息",
+      title: "客服", open: "打开客服聊天", close: "关闭", human: "转人工", back: "返回助手", send: "发送", label: "您的消息",
       hello: "您好！请问有什么可以帮您？", customer: "您", bot: "助手", agent: "客服", sources: "来源", good: "有帮助",
       bad: "没有帮助", noted: "谢谢。", typing: "正在回答…", failed: "出错了：", again: "请重试。",
     },
@@ -58,13 +58,13 @@
       super();
       this.root = this.attachShadow({ mode: "open" });
       this.last = 0;
-      this.side = "bot";
     }
 
     connectedCallback() {
       if (this.root.childElementCount) return;
       const page = (this.getAttribute("lang") || document.documentElement.lang || navigator.language || "en").toLowerCase();
-      this.words = page.startsWith("zh") ? WORDS.zh : WORDS.en;
+      this.tongue = page.startsWith("zh") ? "zh" : "en";
+      this.words = WORDS[this.tongue];
       const title = this.getAttribute("title-text") || this.words.title;
       const style = make("style", { textContent: STYLE });
       this.launch = make("button", { className: "launch", type: "button", textContent: title });
@@ -74,10 +74,12 @@
       this.panel.setAttribute("role", "dialog");
       this.panel.setAttribute("aria-label", title);
       const header = make("header");
-      const human = make("button", { type: "button", className: "human", textContent: this.words.human });
+      this.human = make("button", { type: "button", className: "human", textContent: this.words.human });
+      this.back = make("button", { type: "button", className: "back", textContent: this.words.back });
+      this.side = "bot";
       const close = make("button", { type: "button", className: "close", textContent: "×" });
       close.setAttribute("aria-label", this.words.close);
-      header.append(make("h2", { textContent: title }), human, close);
+      header.append(make("h2", { textContent: title }), this.human, this.back, close);
       this.log = make("ol");
       this.log.setAttribute("role", "log");
       this.log.setAttribute("aria-live", "polite");
@@ -96,7 +98,8 @@
 
       this.launch.addEventListener("click", () => this.toggle(true));
       close.addEventListener("click", () => this.toggle(false));
-      human.addEventListener("click", () => this.work(() => this.call(`/${this.id}/human`, {})));
+      this.human.addEventListener("click", () => this.work(() => this.call(`/${this.id}/human`, { lang: this.tongue })));
+      this.back.addEventListener("click", () => this.work(() => this.call(`/${this.id}/bot`, {})));
       form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
       this.input.addEventListener("keydown", (event) => {
         if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); this.submit(); }
@@ -109,6 +112,13 @@
 
     get id() { return sessionStorage.getItem("keel-chat") || ""; }
     set id(value) { sessionStorage.setItem("keel-chat", value); }
+
+    get side() { return this.speaks; }
+    set side(value) {
+      this.speaks = value;
+      this.human.hidden = value !== "bot";
+      this.back.hidden = value !== "waiting";
+    }
 
     async toggle(open) {
       this.panel.hidden = !open;

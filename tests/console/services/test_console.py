@@ -68,6 +68,15 @@ def test_a_customers_question_is_answered_with_its_sources_and_judged(browser: A
     click(browser, "main article", "Send")
     assert "<b>Hello</b>, Ana here" in until(browser, ".log li.agent", "Ana").text  # text, never HTML
 
+    database = Database.open(site.url, name=tables.NAME, migrations=tables.MIGRATIONS)
+    desk = Conversations(database)
+    (taken,) = desk.inbox()
+    desk.happen(taken.id, "take_over", agent="Ana")
+    click(browser, "main article", "Take over")  # for Ana has gone home
+    press(browser, "main textarea", "Still here")
+    assert desk.state(taken.id).agent == "local"
+    database.close()
+
 
 def test_a_vote_is_on_its_answer_and_a_closed_conversation_is_followed_by_another(browser: Any, site: Site) -> None:
     def ask(text: str, answers: int) -> None:

@@ -111,20 +111,30 @@ def test_a_customer_asks_in_the_widget_by_keyboard_alone_and_is_handed_over(brow
     wait(browser, lambda _: "Thank you." in root.find_element(By.CSS_SELECTOR, ".judge").text)
     shot(browser, "widget")
 
-    root.find_element(By.CSS_SELECTOR, ".human").click()
+    human, back = (root.find_element(By.CSS_SELECTOR, one) for one in (".human", ".back"))
+    assert not back.is_displayed()
+    human.click()
     _items(browser, root, 4)
+    wait(browser, lambda _: back.is_displayed() and not human.is_displayed())
+    shot(browser, "widget-waiting")
+    back.click()
+    assert "I am here again" in _items(browser, root, 5)[-1]
+    wait(browser, lambda _: human.is_displayed())
+    human.click()
+    _items(browser, root, 6)
     waiting = site.call("/v1/inbox", "agent")
     id = waiting[-1]["id"]
     site.call(f"/v1/inbox/{id}/take", "agent", {"agent": "Ana"})
     site.call(f"/v1/inbox/{id}/messages", "agent", {"agent": "Ana", "text": "<b>Hello</b>, Ana here"})
-    assert "<b>Hello</b>, Ana here" in _items(browser, root, 6)[-1]  # text, never HTML
+    assert "<b>Hello</b>, Ana here" in _items(browser, root, 8)[-1]  # text, never HTML
     shot(browser, "widget-agent")
     root.find_element(By.CSS_SELECTOR, "textarea").send_keys(Key.ESCAPE)
     assert root.find_element(By.CSS_SELECTOR, ".launch").is_displayed()
     browser.refresh()  # the conversation is still there
     root = browser.find_element(By.TAG_NAME, "keel-chat").shadow_root
     root.find_element(By.CSS_SELECTOR, ".launch").click()
-    _items(browser, root, 6)
+    _items(browser, root, 8)
+    assert not root.find_element(By.CSS_SELECTOR, ".back").is_displayed()
 
 
 def test_a_closed_or_erased_conversation_is_followed_by_another_in_the_widget(browser: Any, site: Site) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from apps.customer_service import tables
 from apps.customer_service.conversations import Conversations
 from apps.customer_service.examples import Told
 from apps.customer_service.finder import Finder, Fusion
+from apps.customer_service.handover import NotAllowed
 from apps.customer_service.ingest import ingest
 from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.question import Question
@@ -60,3 +64,28 @@ def test_everything_that_is_stored_works_there_too(
     caller = keys.caller(keys.add("shop", "server", "acme"))
     assert caller is not None
     assert caller.tenant == "acme"
+
+
+def test_who_acts_at_the_same_moment_acts_one_after_the_other(database: Database) -> None:
+    desk = Conversations(database, "at-once")
+
+    def at_once(*acts: Callable[[], object]) -> list[BaseException | None]:
+        together = threading.Barrier(len(acts))
+
+        def act(one: Callable[[], object]) -> None:
+            together.wait()
+            one()
+
+        with ThreadPoolExecutor(len(acts)) as pool:
+            return [done.exception() for done in [pool.submit(act, one) for one in acts]]
+
+    for _ in range(20):
+        id = desk.open()
+        said = ("one", "two", "three \x00")
+        faults = at_once(*(partial(desk.happen, id, "customer_speaks", text=text) for text in said))
+        assert faults == [None] * 3
+        assert sorted(one.text for one in desk.turns(id)) == ["one", "three ", "two"]
+        desk.happen(id, "ask")
+        faults = at_once(*(partial(desk.happen, id, "take", agent=agent) for agent in ("ana", "bo")))
+        assert sorted(map(type, faults), key=str) == [type(None), NotAllowed]
+        assert [one.role for one in desk.told(id, 4)] == ["bot"]
