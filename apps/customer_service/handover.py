@@ -95,6 +95,8 @@ def _why(state: State, event: Event) -> str:
     if event in ("take", "take_over"):
         held = f"this conversation is with {state.agent}; take it over if they are gone"
         return held if state.agent else "nobody waits here: the bot answers"
+    if event == "withdraw":
+        return "a colleague is here already, and may give the conversation back to the bot"
     if event == "agent_speaks":
         return "take the conversation first: exactly one side answers"
     if event == "bot_speaks":

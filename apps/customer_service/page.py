@@ -72,6 +72,8 @@ class Chat:
                 self._field.props(f'aria-label="Your question" outlined maxlength={MAX_LETTERS}')
                 self._send = ui.button("Send", on_click=self._ask)
             ui.button("Talk to a person", on_click=self._ask_for_human).props("flat dense")
+            self._back = ui.button("Back to the assistant", on_click=self._ask_for_bot).props("flat dense")
+            self._back.set_visibility(False)
         self._field.on("keydown.enter", self._ask)
         ui.timer(POLL_S, self._show)
 
@@ -87,6 +89,9 @@ class Chat:
 
     async def _ask_for_human(self) -> None:
         await self._done(lambda: self._desk.happen(self._begun(), "ask"))
+
+    async def _ask_for_bot(self) -> None:
+        await self._done(lambda: self._desk.happen(self._begun(), "withdraw"))
 
     async def _done(self, work: Callable[[], object]) -> bool:
         """Do it and show what comes of it; False: it was refused, and the visitor is told why."""
@@ -117,8 +122,10 @@ class Chat:
             return
         try:
             told = await asyncio.to_thread(self._desk.told, id, self._shown)
+            side = (await asyncio.to_thread(self._desk.state, id)).side
         except NoConversation:  # erased
             return
+        self._back.set_visibility(side == "waiting")
         for one in told:
             if id == self._id and one.number > self._shown:  # another look may have been quicker
                 self._shown = one.number

@@ -161,7 +161,7 @@ def test_a_terminal_shows_what_a_person_writes_and_leads_back_to_the_bot(
     text = " ".join(capsys.readouterr().out.split())
     assert text.count("Ana here") == 1
     assert text.count("waiting for a colleague") == 3
-    for told in ("I am handing you over", "I am here again", "F-24 the trace", "withdraw has no place while"):
+    for told in ("I am handing you over", "I am here again", "F-24 the trace", "a colleague is here already"):
         assert told in text
 
 

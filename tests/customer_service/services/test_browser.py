@@ -197,6 +197,8 @@ def test_the_chat_page_answers_with_its_evidence(browser: Any, site: Site) -> No
     browser.find_element(By.XPATH, "//*[text()='Talk to a person']").click()
     wait(browser, lambda page: "handing you over" in page.find_element(By.TAG_NAME, "body").text)
     assert "waiting" in {one["side"] for one in site.call("/v1/inbox", "agent")}
+    wait(browser, lambda page: page.find_element(By.XPATH, "//*[text()='Back to the assistant']").click() is None)
+    _told(browser, "I am here again", 1)
 
 
 def test_the_chat_page_begins_a_conversation_when_something_is_said_and_again_when_it_was_closed(
