@@ -101,7 +101,7 @@ class Bot:
         why: dict[str, Any] = {"intent": understood.intent, "intent_probability": round(understood.probability, 4)}
         if understood.intent == HUMAN:
             yield Answer(phrase("handed_over", lang), "handoff", models=self.models.names(), why=why)
-        elif understood.talk and not question.leaning():
+        elif understood.talk and (understood.plain or not question.continues()):
             yield Answer(phrase(str(understood.intent), lang), "talk", models=self.models.names(), why=why)
         else:
             yield from self._told(question, self.look(question), why)
