@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+
 import numpy as np
 import pytest
 
-from apps.customer_service.answers import Turn
+from apps.customer_service.answers import Answer, Turn
 from apps.customer_service.bot import Bot
+from apps.customer_service.completions import _events
 from apps.customer_service.confidence import Confidence
 from apps.customer_service.documents import Document
 from apps.customer_service.finder import Fusion
@@ -42,3 +47,60 @@ def test_small_talk_after_an_answer_is_not_answered_with_it_again(sure: Bot, tex
     sure.bar = bar
     answer = sure.answer(text, [Turn("customer", ASKED), Turn("bot", sure.answer(ASKED).text)])
     assert (answer.kind, answer.citations) == ("talk", ())
+
+
+class Told:
+    """Writes a text word by word; before a word something may happen."""
+
+    name = "told"
+
+    def __init__(self, text: str, at: str, happens: Callable[[], object]) -> None:
+        self.words, self.at, self.happens = text.split(), at, happens
+
+    def pieces(self, messages: list[dict[str, str]]) -> Iterator[str]:
+        for word in self.words:
+            if word == self.at:
+                self.happens()
+            yield f"{word} "
+
+
+WRITTEN = "A frozen card refuses payments. Refunds still arrive."
+
+
+@pytest.mark.parametrize(("at", "streamed"), [("card", []), ("arrive.", ["A frozen card refuses payments."])])
+def test_an_article_that_is_deleted_while_a_model_writes_is_not_quoted(sure: Bot, at: str, streamed: list[str]) -> None:
+    sure.writer = Told(WRITTEN, at, lambda: sure.knowledge.delete(["freeze"]))
+    *said, answer = sure.stream(ASKED)
+    assert said == streamed
+    assert isinstance(answer, Answer)
+    assert (answer.kind, answer.citations) == ("abstain", ())
+    assert "payments" not in answer.text
+    assert "Freeze a card" not in answer.text
+
+
+def test_an_article_that_is_changed_while_a_model_writes_is_not_quoted_as_it_was(
+    sure: Bot, embedder: WordVectors
+) -> None:
+    changed = Document("freeze", "Freeze a card", "A frozen card refuses most payments.", "en", "freeze.md")
+    sure.writer = Told(WRITTEN, "card", lambda: take([changed], sure.knowledge, embedder))
+    assert sure.answer(ASKED).kind == "abstain"
+
+
+def test_what_a_model_writes_is_told_while_its_sources_stand(sure: Bot) -> None:
+    sure.writer = Told(WRITTEN, "card", lambda: sure.knowledge.delete(["fees"]))
+    answer = sure.answer(ASKED)
+    assert (answer.kind, answer.text) == ("generated", WRITTEN)
+    assert [one.document for one in answer.citations] == ["freeze", "freeze"]
+
+
+def test_a_stream_parts_what_it_takes_back_from_what_it_says_instead() -> None:
+    async def parts() -> AsyncIterator[str | Answer]:
+        yield "It is free."
+        yield Answer("I don't know.", "abstain")
+
+    async def streamed() -> list[str]:
+        return [event async for event in _events({}, parts())]
+
+    events = [json.loads(event.removeprefix("data: ")) for event in asyncio.run(streamed())[:-1]]
+    text = "".join(event["choices"][0]["delta"].get("content", "") for event in events)
+    assert text == "It is free.\n\nI don't know."
