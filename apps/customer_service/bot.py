@@ -207,7 +207,9 @@ class Bot:
         best = looked.evidence[int(np.argmax(looked.scores))]
         document = best.passage.chunk.document
         template = self.templates.of(document, best.text)
-        if template is None or template.version != best.passage.version or template.intent not in (None, intent):
+        if template is None or template.strange() or template.version != best.passage.version:
+            return None
+        if template.intent not in (None, intent):
             return None
         own = {one.text: one.citation() for one in looked.evidence if one.passage.chunk.document == document}
         cited = tuple(own[sentence] for sentence in template.sentences if sentence in own)

@@ -8,18 +8,22 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import numpy as np
 import pytest
+from sqlalchemy import func, update
 
+from apps.customer_service import tables
 from apps.customer_service.answers import Answer, Turn
 from apps.customer_service.bot import Bot
 from apps.customer_service.completions import _events
 from apps.customer_service.confidence import Confidence
 from apps.customer_service.documents import Document
+from apps.customer_service.examples import Told
 from apps.customer_service.finder import Fusion
 from apps.customer_service.ingest import take
 from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.logistic import Logistic
 from apps.customer_service.models import Models
 from apps.customer_service.past import Past
+from apps.customer_service.templates import Templates, propose
 from tests.customer_service.conftest import WordVectors
 
 FREEZE = Document("freeze", "Freeze a card", "A frozen card refuses payments. Refunds still arrive.", "en", "freeze.md")
@@ -49,10 +53,10 @@ def test_small_talk_after_an_answer_is_not_answered_with_it_again(sure: Bot, tex
     assert (answer.kind, answer.citations) == ("talk", ())
 
 
-class Told:
+class Writing:
     """Writes a text word by word; before a word something may happen."""
 
-    name = "told"
+    name = "writing"
 
     def __init__(self, text: str, at: str, happens: Callable[[], object]) -> None:
         self.words, self.at, self.happens = text.split(), at, happens
@@ -69,7 +73,7 @@ WRITTEN = "A frozen card refuses payments. Refunds still arrive."
 
 @pytest.mark.parametrize(("at", "streamed"), [("card", []), ("arrive.", ["A frozen card refuses payments."])])
 def test_an_article_that_is_deleted_while_a_model_writes_is_not_quoted(sure: Bot, at: str, streamed: list[str]) -> None:
-    sure.writer = Told(WRITTEN, at, lambda: sure.knowledge.delete(["freeze"]))
+    sure.writer = Writing(WRITTEN, at, lambda: sure.knowledge.delete(["freeze"]))
     *said, answer = sure.stream(ASKED)
     assert said == streamed
     assert isinstance(answer, Answer)
@@ -82,12 +86,12 @@ def test_an_article_that_is_changed_while_a_model_writes_is_not_quoted_as_it_was
     sure: Bot, embedder: WordVectors
 ) -> None:
     changed = Document("freeze", "Freeze a card", "A frozen card refuses most payments.", "en", "freeze.md")
-    sure.writer = Told(WRITTEN, "card", lambda: take([changed], sure.knowledge, embedder))
+    sure.writer = Writing(WRITTEN, "card", lambda: take([changed], sure.knowledge, embedder))
     assert sure.answer(ASKED).kind == "abstain"
 
 
 def test_what_a_model_writes_is_told_while_its_sources_stand(sure: Bot) -> None:
-    sure.writer = Told(WRITTEN, "card", lambda: sure.knowledge.delete(["fees"]))
+    sure.writer = Writing(WRITTEN, "card", lambda: sure.knowledge.delete(["fees"]))
     answer = sure.answer(ASKED)
     assert (answer.kind, answer.text) == ("generated", WRITTEN)
     assert [one.document for one in answer.citations] == ["freeze", "freeze"]
@@ -104,3 +108,20 @@ def test_a_stream_parts_what_it_takes_back_from_what_it_says_instead() -> None:
     events = [json.loads(event.removeprefix("data: ")) for event in asyncio.run(streamed())[:-1]]
     text = "".join(event["choices"][0]["delta"].get("content", "") for event in events)
     assert text == "It is free.\n\nI don't know."
+
+
+def test_a_template_with_a_slot_that_nothing_fills_gives_way_to_the_article(sure: Bot) -> None:
+    templates, version = Templates(sure.knowledge), {one.id: one.version for one in sure.knowledge.documents()}
+    reply = Told("q", "It refuses payments.", "freeze", ("A frozen card refuses payments.",), None)
+    templates.keep(propose([reply] * 2, version, sure.models.embedder))
+    (one,) = templates.all()
+    templates.approve(one.id, "A frozen card does not pay.")
+    answer = sure.answer(ASKED)
+    assert (answer.kind, answer.text) == ("template", "A frozen card does not pay.")
+    # Approved by a release that took whatever stood in braces.
+    with sure.knowledge.database.write() as connection:
+        data = tables.templates.c.data
+        renamed = func.replace(data, "A frozen card does", "Dear {CUSTOMER}, it does")
+        connection.execute(update(tables.templates).values(data=renamed))
+    assert templates.get(one.id).state == "approved"
+    assert sure.answer(ASKED).kind == "extract"
