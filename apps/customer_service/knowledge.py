@@ -176,6 +176,8 @@ class Knowledge:
                 rows = connection.execute(select(c.id, c.source).where(*mine)).all()
                 gone += [row.id for row in rows]
                 connection.execute(delete(tables.documents).where(*mine))
+                t = tables.templates.c
+                connection.execute(delete(tables.templates).where(t.tenant == self.tenant, t.document.in_(part)))
                 # Were the file to come again it is no longer one that is known.
                 connection.execute(
                     delete(tables.files).where(
