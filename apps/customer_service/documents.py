@@ -69,21 +69,30 @@ def files(paths: list[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def read(file: Path, name: str) -> Iterator[Document | Rejected]:
-    """The documents of a file: one, or of a FAQ (CSV, JSON lines) one a row."""
+    """The documents of a file: one, or of a FAQ (CSV, JSON lines) one a row. Whatever is wrong with a file, it alone is
+    rejected."""
     try:
+        if _clean(str(file)) != str(file):
+            raise DataError("its name is not UTF-8; rename it")
         if file.stat().st_size > MAX_BYTES:
             raise DataError(f"larger than {MAX_BYTES // 1_000_000} MB; split it")
         found = list(_READERS[file.suffix.lower()](file, name))
-    except (DataError, UnicodeDecodeError, OSError) as fault:
-        why = (
-            f"not UTF-8 at byte {fault.start + 1}; save it as UTF-8" if isinstance(fault, UnicodeDecodeError) else fault
-        )
-        found = [Rejected(str(file), None, str(why), "")]
+    except UnicodeDecodeError as fault:
+        found = [rejected(file, f"not UTF-8 at byte {fault.start + 1}; save it as UTF-8")]
+    except (DataError, OSError) as fault:
+        found = [rejected(file, str(fault))]
+    except Exception as fault:  # the readers of others raise what they like over a file that is damaged
+        found = [rejected(file, f"cannot be read ({type(fault).__name__}: {fault})")]
     for one in found:
         if isinstance(one, Document) and not re.search(r"\w", one.text):
             yield Rejected(one.source, None, "holds no text", one.text[:200])
         else:
             yield one
+
+
+def rejected(file: Path, reason: str) -> Rejected:
+    """All of a file."""
+    return Rejected(_clean(str(file)), None, reason, "")
 
 
 def _markdown(file: Path, name: str) -> Iterator[Document]:
@@ -128,6 +137,7 @@ def _pdf(file: Path, name: str) -> Iterator[Document]:
 
 
 def _csv_faq(file: Path, name: str) -> Iterator[Document | Rejected]:
+    csv.field_size_limit(MAX_BYTES)  # of a cell; 131,072 characters by default
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
         for row in reader:
@@ -159,18 +169,24 @@ def _faq(file: Path, name: str, line: int, row: Any, raw: str) -> Document | Rej
 
 
 def _document(file: Path, name: str, text: str, matter: dict[str, Any]) -> Document:
-    text = text.replace("\r\n", "\n").replace("\x00", "").strip("\n")
+    text = _clean(text.replace("\r\n", "\n")).strip("\n")
+    matter = {key: _clean(str(value)) for key, value in matter.items() if value}
     heading = re.match(r"\s*#\s+(.+?)\s*#*\s*\n", text + "\n")
-    title = str(matter.get("title") or (heading and heading[1]) or name.rsplit("/", 1)[-1].replace("-", " "))
+    title = matter.get("title") or (heading and heading[1]) or name.rsplit("/", 1)[-1].replace("-", " ")
     return Document(
-        id=str(matter.get("id") or name),
+        id=matter.get("id", name),
         title=title.strip(),
         text=text,
-        lang=str(matter.get("lang") or detect(f"{title}\n{text}") or "en"),
+        lang=matter.get("lang") or detect(f"{title}\n{text}") or "en",
         source=str(file),
-        section=str(matter.get("section") or ""),
-        updated=str(matter.get("updated") or ""),
+        section=matter.get("section", ""),
+        updated=matter.get("updated", ""),
     )
+
+
+def _clean(text: str) -> str:
+    """Without what no database takes: NUL, and halves of a character."""
+    return text.replace("\x00", "").encode(errors="replace").decode()
 
 
 def _front_matter(text: str) -> tuple[dict[str, Any], str]:
@@ -181,7 +197,8 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str]:
         return {}, text
     try:
         matter = yaml.safe_load(match[1])
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, ValueError) as fault:
+        # ValueError: of a day that no calendar has.
         raise DataError(f"its front matter is not YAML ({' '.join(str(fault).split())})") from None
     if matter is not None and not isinstance(matter, dict):
         raise DataError("its front matter is not a list of `key: value` lines")
@@ -199,7 +216,10 @@ def _from_html(file: Path, name: str, raw: bytes) -> Document:
     for tag in body.select("script, style, noscript, template, nav, header, footer, aside, form, iframe, [hidden]"):
         tag.decompose()
     for tag in body.select("[style]"):
-        if re.search(r"display:\s*none|visibility:\s*hidden|font-size:\s*0", str(tag.get("style"))):
+        # What stood within a tag that went has gone with it.
+        if not tag.decomposed and re.search(
+            r"display:\s*none|visibility:\s*hidden|font-size:\s*0", str(tag.get("style"))
+        ):
             tag.decompose()
     heading = body.find("h1")
     title = heading.get_text(" ", strip=True) if heading else title

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import file_digest
 from pathlib import Path
@@ -39,7 +39,6 @@ def ingest(
     progress: Progress,
     *,
     prune: bool = False,
-    on_rejected: Callable[[Rejected], None] = lambda one: None,
 ) -> Ingested:
     """Read files and folders into the knowledge, a file a transaction: stopped anywhere, the same call goes on.
 
@@ -55,15 +54,17 @@ def ingest(
     done = Ingested(files=len(found))
     for number, (file, name) in enumerate(found, 1):
         progress.step(number, len(found), "reading files")
-        with file.open("rb") as stream:
-            sha256 = file_digest(stream, "sha256").hexdigest()
+        try:
+            with file.open("rb") as stream:
+                sha256 = file_digest(stream, "sha256").hexdigest()
+        except OSError as fault:
+            done.rejected.append(documents.rejected(file, str(fault)))
+            continue
         if known.get(str(file)) == sha256:
             done.unchanged += 1
             continue
         read, rejected = _read(file, name)
         done.rejected += rejected
-        for one in rejected:
-            on_rejected(one)
         if rejected and not read:
             continue  # what was known of it stays, for this may be a file that was half written
         chunks = [chunk for document in read for chunk in cut(document)]
@@ -73,7 +74,7 @@ def ingest(
                 str(file), sha256, read, chunks, _vectors(chunks, titles, knowledge, embedder)
             )
         except InputError as fault:
-            done.rejected.append(Rejected(str(file), None, str(fault), ""))
+            done.rejected.append(documents.rejected(file, str(fault)))
             continue
         done.documents += len(read)
         done.chunks += len(chunks)
@@ -102,7 +103,8 @@ def take(documents: Sequence[Document], knowledge: Knowledge, embedder: Embedder
 def write_rejected(rejected: list[Rejected], path: Path) -> None:
     """One JSON object a rejected file or row."""
     lines = [json.dumps(vars(one), ensure_ascii=False) + "\n" for one in rejected]
-    path.write_text("".join(lines), encoding="utf-8")
+    # Half a character is written as JSON escapes it.
+    path.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
 
 
 def _read(file: Path, name: str) -> tuple[list[Document], list[Rejected]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,6 +90,23 @@ def test_files_that_are_gone_are_told_and_pruned_on_request(
     assert take(folder, knowledge, embedder, prune=True).removed == 1
     assert [one.id for one in knowledge.documents()] == ["freeze"]
     assert take(folder, knowledge, embedder).missing == []
+
+
+def test_a_file_that_cannot_be_opened_is_told_and_the_others_are_read(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = articles(a="One.", b="Two.")
+    opened = Path.open
+
+    def refused(self: Path, *options: Any, **named: Any) -> object:
+        if self.name == "a.md":
+            raise PermissionError(13, "Permission denied", str(self))
+        return opened(self, *options, **named)
+
+    monkeypatch.setattr(Path, "open", refused)  # root may open anything
+    (told,) = take(folder, knowledge, embedder).rejected
+    assert "Permission denied" in told.reason
+    assert [one.id for one in knowledge.documents()] == ["b"]
 
 
 def test_tenants_do_not_see_each_other(database: Database, articles: Articles, embedder: WordVectors) -> None:
