@@ -68,6 +68,17 @@ def files(paths: list[Path]) -> Iterator[tuple[Path, str]]:
             yield path, path.stem
 
 
+def gone(source: str) -> bool:
+    """Whether a document's file is not there any more; what cannot be looked at is not gone."""
+    try:
+        Path(source).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return Path(source).is_absolute()  # others are no files of an ingestion
+    except OSError:
+        pass
+    return False
+
+
 def read(file: Path, name: str) -> Iterator[Document | Rejected]:
     """The documents of a file: one, or of a FAQ (CSV, JSON lines) one a row. Whatever is wrong with a file, it alone is
     rejected."""

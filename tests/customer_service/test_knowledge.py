@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
 
 from apps.customer_service import tables
 from apps.customer_service.finder import Finder, Fusion
@@ -27,8 +30,10 @@ FREEZE = (
 FEES = "# Fees\n\nA trace of a transfer costs 15.00 (F-24)."
 
 
-def take(folder: Path, knowledge: Knowledge, embedder: WordVectors, *, prune: bool = False) -> Ingested:
-    return ingest([folder], knowledge, embedder, Progress(quiet=True), prune=prune)
+def take(
+    folder: Path, knowledge: Knowledge, embedder: WordVectors, *, prune: bool = False, again: Sequence[str] = ()
+) -> Ingested:
+    return ingest([folder], knowledge, embedder, Progress(quiet=True), prune=prune, again=again)
 
 
 def found(finder: Finder, text: str) -> list[str]:
@@ -65,7 +70,94 @@ def test_deleted_documents_are_never_found_again(
     assert knowledge.delete(["freeze", "never-there"]) == ["freeze"]
     assert "freeze" not in found(finder, "frozen card")
     assert found(finder, "frozen card") == ["fees"]
-    assert take(articles(), knowledge, embedder).documents == 1  # its file is there still, and is taken anew
+
+
+def test_what_was_deleted_does_not_come_back_with_its_file(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors
+) -> None:
+    folder = articles(freeze=FREEZE, fees=FEES)
+    take(folder, knowledge, embedder)
+    knowledge.delete(["freeze"])
+    for text in (FREEZE, FREEZE + " And more."):
+        done = take(articles(freeze=text), knowledge, embedder)
+        assert (done.documents, done.deleted, done.missing) == (0, ["freeze"], [])
+        assert [one.id for one in knowledge.documents()] == ["fees"]
+    assert take(folder, knowledge, embedder, again=["freeze"]).documents == 1
+    assert knowledge.counts()[0] == 2
+    assert take(folder, knowledge, embedder).deleted == []
+    with pytest.raises(InputError, match="not among the documents that were deleted: fees, nobody"):
+        take(folder, knowledge, embedder, again=["fees", "nobody"])
+
+
+def test_a_deleted_row_of_a_faq_stays_deleted_and_the_others_do_not(
+    tmp_path: Path, knowledge: Knowledge, embedder: WordVectors
+) -> None:
+    faq = tmp_path / "faq.csv"
+    rows = "id,question,answer\n1,How?,So.\n2,Why?,Because.\n"
+    faq.write_text(rows, encoding="utf-8")
+    take(faq, knowledge, embedder)
+    knowledge.delete(["faq#1"])
+    done = take(faq, knowledge, embedder)
+    assert (done.unchanged, done.deleted) == (1, ["faq#1"])
+    faq.write_text(rows + "3,When?,Now.\n", encoding="utf-8")
+    done = take(faq, knowledge, embedder)
+    assert (done.documents, done.deleted) == (2, ["faq#1"])
+    assert [one.id for one in knowledge.documents()] == ["faq#2", "faq#3"]
+    faq.write_text(rows.replace("1,How?,So.\n", ""), encoding="utf-8")
+    assert take(faq, knowledge, embedder).deleted == []  # the file does not hold it any more
+    faq.write_text(rows, encoding="utf-8")
+    assert take(faq, knowledge, embedder).deleted == ["faq#1"]
+    assert take(faq, knowledge, embedder, again=["faq#1"]).documents == 2
+    faq.unlink()
+    assert take(tmp_path, knowledge, embedder, prune=True).removed == 2
+
+
+def test_what_is_deleted_while_its_file_is_read_stays_deleted(articles: Articles, knowledge: Knowledge) -> None:
+    class Slow(WordVectors):
+        def stream(self, texts: Iterable[str], *, side: str = "text") -> Iterator[NDArray[np.float32]]:
+            yield from super().stream(texts, side=side)
+            knowledge.delete(["freeze"])
+
+    take(articles(freeze=FREEZE), knowledge, WordVectors())
+    assert take(articles(freeze=FREEZE + " And more."), knowledge, Slow()).deleted == ["freeze"]
+    assert knowledge.documents() == []
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_a_renamed_file_keeps_its_article(
+    prune: bool, articles: Articles, knowledge: Knowledge, embedder: WordVectors
+) -> None:
+    text = "---\nid: card-limits\ntitle: Limits\n---\nThe limit is 500."
+    folder = articles(old=text, other="Other.")
+    take(folder, knowledge, embedder)
+    read = embedder.read
+    done = take(articles(old=None, new=text), knowledge, embedder, prune=prune)
+    assert (done.rejected, done.missing, done.removed) == ([], [], 0)
+    assert [Path(one).name for one in done.moved] == ["old.md"]
+    assert {one.id: Path(one.source).name for one in knowledge.documents()} == {
+        "card-limits": "new.md",
+        "other": "other.md",
+    }
+    assert embedder.read == read
+    assert take(folder, knowledge, embedder).unchanged == 2
+
+
+def test_articles_of_a_folder_that_was_moved_are_read_where_they_are(
+    tmp_path: Path, articles: Articles, knowledge: Knowledge, embedder: WordVectors
+) -> None:
+    folder = articles(a="The limit is 500.", b="Two.")
+    (folder / "faq.csv").write_text("id,question,answer\n1,How?,So.\n2,Why?,Because.\n", encoding="utf-8")
+    take(folder, knowledge, embedder)
+    moved = folder.rename(tmp_path / "v2")
+    (moved / "a.md").write_text("The limit is 900.", encoding="utf-8")
+    (moved / "faq.csv").write_text("id,question,answer\n1,How?,So.\n", encoding="utf-8")
+    done = take(moved, knowledge, embedder)
+    assert (len(done.moved), done.rejected, done.removed) == (3, [], 1)
+    assert {one.id: one.text for one in knowledge.documents()} == {
+        "a": "The limit is 900.",
+        "b": "Two.",
+        "faq#1": "So.",
+    }
 
 
 def test_a_stale_cache_shows_nothing_that_is_gone(
@@ -127,6 +219,44 @@ def test_another_embedder_is_refused_with_the_way_out(
     take(articles(freeze=FREEZE), knowledge, embedder)
     with pytest.raises(InputError, match="support-bot reindex"):
         take(articles(), knowledge, WordVectors("other"))
+
+
+def test_no_vectors_of_another_embedder_get_into_an_index_that_was_swapped_meanwhile(
+    articles: Articles, knowledge: Knowledge
+) -> None:
+    class Swapping(WordVectors):
+        def stream(self, texts: Iterable[str], *, side: str = "text") -> Iterator[NDArray[np.float32]]:
+            yield from super().stream(texts, side=side)
+            if knowledge.counts()[0]:
+                knowledge.reindex(WordVectors("other"))
+
+    folder = articles(a="One.", b="Two.", c="Three.")
+    with pytest.raises(InputError, match="are other's, not words's; give the command again"):
+        take(folder, knowledge, Swapping())
+    assert [one.id for one in knowledge.documents()] == ["a"]
+    assert take(folder, knowledge, WordVectors("other")).documents == 2
+
+
+def test_a_document_that_comes_just_before_the_swap_is_in_the_new_index(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(articles(a="One."), knowledge, embedder)
+    write, late = knowledge.database.write, articles(b="Two.")
+
+    @contextmanager
+    def beside() -> Iterator[Connection]:
+        with knowledge.database.read() as connection:
+            made = connection.execute(select(tables.vectors.c.chunk).where(tables.vectors.c.generation == 2)).first()
+        if made:
+            monkeypatch.undo()
+            take(late, knowledge, embedder)
+        with write() as connection:
+            yield connection
+
+    monkeypatch.setattr(knowledge.database, "write", beside)
+    assert knowledge.reindex(WordVectors("other")) == 2
+    with knowledge.database.read() as connection:
+        assert len(knowledge.all(connection)) == 2
 
 
 def test_an_id_that_two_files_claim_is_told(articles: Articles, knowledge: Knowledge, embedder: WordVectors) -> None:
