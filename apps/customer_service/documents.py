@@ -16,6 +16,17 @@ from engine.text.languages import detect
 
 MAX_BYTES = 50_000_000
 """A larger file is no article."""
+_COMMENT = re.compile(
+    r"""(?P<code>
+        ^[ ]{0,3}(?P<fence>`{3,}(?=[^`\n]*$)|~{3,}) .*? (?:^[ ]{0,3}(?P=fence)[`~]*[ \t\r]*$ | \Z)
+        | (?<!`)(?P<tick>`+)(?!`) [^\n]+? (?<!`)(?P=tick)(?!`)
+    )
+    | <!-- .*? -->
+    | ^[ ]{0,3}<!-- (?:(?!-->).)* \Z                     # one that nobody ended hides all that follows
+    | ^[ ]{0,3}\[[^\]\n]+\]:[ \t]+ (?:\#|<>) [ \t][^\n]*$  # [//]: # (a link that leads nowhere)
+    """,
+    re.MULTILINE | re.DOTALL | re.VERBOSE,
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ def rejected(file: Path, reason: str) -> Rejected:
 
 def _markdown(file: Path, name: str) -> Iterator[Document]:
     matter, text = _front_matter(file.read_text(encoding="utf-8-sig"))
-    yield _document(file, name, text, matter)
+    yield _document(file, name, _shown(text), matter)
 
 
 def _plain(file: Path, name: str) -> Iterator[Document]:
@@ -176,7 +187,7 @@ def _faq(file: Path, name: str, line: int, row: Any, raw: str) -> Document | Rej
             return Rejected(str(file), line, f"field '{field}' is missing or empty; a row has question and answer", raw)
     own = row.get("id") or hashlib.sha256(row["question"].encode()).hexdigest()[:12]
     matter = {"title": row["question"], **{key: row[key] for key in ("lang", "section", "updated") if row.get(key)}}
-    return _document(file, f"{name}#{own}", row["answer"], matter)
+    return _document(file, f"{name}#{own}", _shown(row["answer"]), matter)
 
 
 def _document(file: Path, name: str, text: str, matter: dict[str, Any]) -> Document:
@@ -214,6 +225,11 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str]:
     if matter is not None and not isinstance(matter, dict):
         raise DataError("its front matter is not a list of `key: value` lines")
     return matter or {}, text[match.end() :]
+
+
+def _shown(text: str) -> str:
+    """Markdown without its comments, which nobody is shown; within code they are none."""
+    return _COMMENT.sub(lambda found: found["code"] or "", text)
 
 
 def _from_html(file: Path, name: str, raw: bytes) -> Document:

@@ -69,6 +69,19 @@ def test_without_front_matter_the_first_heading_is_the_title(write: Write) -> No
     assert (found.id, found.title) == ("card-limits", "Card limits")
 
 
+def test_comments_are_no_part_of_an_article(write: Write) -> None:
+    kept = "```html\n<!-- kept -->\n```\n\nWrite `<!-- kept -->` there. <- and -> stay.\n\n[fees]: fees.md"
+    hidden = "<!-- INTERNAL: 200 euro,\n\n```never``` tell -->"
+    links = "[//]: # (nor this)\n[note]: <> (this)"
+    text = f"Refunds {hidden}take 5 days.\n```Always.``` <!-- no -->\n  {hidden}\n{links}\n{kept}"
+    assert one(write("a.md", text)).text == f"Refunds take 5 days.\n```Always.``` \n  \n\n\n{kept}"
+    assert one(write("b.md", "Yes.\n\n<!-- never ended\n\nNo.")).text.strip() == "Yes."
+    assert one(write("faq.jsonl", '{"question": "How?", "answer": "So.<!-- no -->"}')).text == "So."
+    assert one(write("c.html", "<p>So.<!-- no --></p>")).text == "So."
+    (found,) = read(write("d.md", "<!-- a draft -->"), "d")
+    assert isinstance(found, Rejected)
+
+
 def test_of_a_page_only_what_a_reader_sees_is_kept(write: Write) -> None:
     page = (
         "<html lang=zh-CN><head><title>站点</title><style>p{}</style></head><body><nav>首页</nav>"

@@ -1,4 +1,4 @@
-"""Documents that were deleted stay so when their files are read again."""
+"""Documents that were deleted stay so when their files are read again; all are once, as comments were kept before."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,6 +14,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("source", sa.Text, nullable=False),
     )
+    op.execute("DELETE FROM support_files")
 
 
 def downgrade() -> None:
