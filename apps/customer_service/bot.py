@@ -214,7 +214,7 @@ def ready(
         raise InputError("the bot has no articles to answer from; run: support-bot ingest PATH")
     if not Store().has(NAME):
         raise InputError("the bot is not trained yet; run: support-bot train")
-    models = Models.load()
+    models = Models.champion()
     if (live := knowledge.embedder()) != (wanted := models.embedder.model):
         raise InputError(f"the index was made by {live}, the bot uses {wanted}; run: support-bot reindex")
     return Bot(knowledge, models, error_rate=error_rate, writer=writer, watch=watch)
