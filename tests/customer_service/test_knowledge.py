@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from sqlalchemy import Connection, select
 from apps.customer_service import tables
 from apps.customer_service.finder import Finder, Fusion
 from apps.customer_service.ingest import Ingested, ingest
-from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.knowledge import Knowledge, Stored
 from apps.customer_service.past import Exchange, Past
 from apps.customer_service.question import Question
 from engine import Progress
@@ -169,6 +172,71 @@ def test_a_stale_cache_shows_nothing_that_is_gone(
     knowledge.delete(["freeze"])
     monkeypatch.setattr(finder, "index", lambda: stale)
     assert found(finder, "frozen card") == ["fees"]
+
+
+def test_whoever_asks_while_an_index_is_made_does_not_wait_and_is_shown_nothing_that_is_gone(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(articles(freeze=FREEZE, fees=FEES), knowledge, embedder)
+    finder = Finder(knowledge, embedder, Fusion(), lag_s=60.0)
+    assert set(found(finder, "frozen card")) == {"freeze", "fees"}
+    held, let_go, made = knowledge.all, threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> list[Stored]:
+        assert let_go.wait(30)
+        made.set()
+        return held(connection)
+
+    monkeypatch.setattr(knowledge, "all", slow)
+    knowledge.delete(["freeze"])
+    take(articles(freeze=None, hours="# Hours\n\nWe open at nine."), knowledge, embedder)
+    assert found(finder, "frozen card") == ["fees"]
+    let_go.set()
+    assert made.wait(30)
+    end = time.monotonic() + 30
+    while "hours" not in found(finder, "when do you open?"):
+        assert time.monotonic() < end
+
+
+def test_who_may_not_be_behind_waits_for_an_index_that_was_begun_after_the_change(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(articles(fees=FEES), knowledge, embedder)
+    finder, held, begun, let_go = (
+        Finder(knowledge, embedder, Fusion()),
+        knowledge.all,
+        threading.Event(),
+        threading.Event(),
+    )
+
+    def slow(connection: Connection) -> list[Stored]:
+        stored = held(connection)
+        begun.set()
+        assert let_go.wait(30)
+        return stored
+
+    monkeypatch.setattr(knowledge, "all", slow)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(finder.index)
+        assert begun.wait(30)
+        take(articles(hours="# Hours\n\nWe open at nine."), knowledge, embedder)
+        second = threads.submit(finder.index)
+        time.sleep(0.1)  # it has joined the first one's
+        let_go.set()
+        assert len(first.result().chunks) == 1
+        assert len(second.result().chunks) == 2
+
+
+def test_an_index_that_could_not_be_made_is_tried_again(
+    articles: Articles, knowledge: Knowledge, embedder: WordVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(articles(fees=FEES), knowledge, embedder)
+    finder = Finder(knowledge, embedder, Fusion())
+    with monkeypatch.context() as patch:
+        patch.setattr(knowledge, "all", lambda connection: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            finder.index()
+    assert len(finder.index().chunks) == 1
 
 
 def test_files_that_are_gone_are_told_and_pruned_on_request(
