@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from apps.customer_service import tables
+from apps.customer_service.documents import Document
 from apps.customer_service.finder import Finder, Fusion
 from apps.customer_service.ingest import Ingested, ingest
+from apps.customer_service.ingest import take as put_documents
 from apps.customer_service.knowledge import Knowledge, Stored
 from apps.customer_service.past import Exchange, Past
 from apps.customer_service.question import Question
@@ -124,6 +126,24 @@ def test_what_is_deleted_while_its_file_is_read_stays_deleted(articles: Articles
     take(articles(freeze=FREEZE), knowledge, WordVectors())
     assert take(articles(freeze=FREEZE + " And more."), knowledge, Slow()).deleted == ["freeze"]
     assert knowledge.documents() == []
+
+
+def test_what_is_deleted_beside_a_writer_is_gone(database_url: str, embedder: WordVectors) -> None:
+    database = Database.open(database_url, name=tables.NAME, migrations=tables.MIGRATIONS)
+    knowledge = Knowledge(database)
+
+    def put(text: str) -> None:
+        put_documents([Document("a", "A", text, "en", "a.md")], knowledge, embedder)
+
+    with ThreadPoolExecutor(1) as beside:
+        for number in range(20):
+            put("One.")
+            written = beside.submit(put, f"Two, {number}.")
+            assert knowledge.delete(["a"]) == ["a"]
+            written.result()
+            assert knowledge.documents() == []
+            knowledge.lift(["a"])
+    database.close()
 
 
 @pytest.mark.parametrize("prune", [False, True])
