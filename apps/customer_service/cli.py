@@ -272,7 +272,7 @@ def forget(
         str | None, typer.Option(help="A conversation instead: a visitor's, who has no key.")
     ] = None,
     older_than: Annotated[
-        int | None, typer.Option(min=1, help="All instead in which nothing was said for so many days.")
+        int | None, typer.Option(min=1, max=36_500, help="All instead in which nothing was said for so many days.")
     ] = None,
     database: Url = None,
     tenant: Tenant = "default",

@@ -64,9 +64,8 @@ def routes(desks: Desks, queue: Queue) -> APIRouter:
         asked, history = _dialogue(body.messages)
         head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": MODEL}
         if body.stream:
-            parts = queue.stream(_parts(desks, caller.tenant, asked, history))
-            first = await anext(parts)  # a fault is told before the status is
-            return StreamingResponse(_events(head, first, parts), media_type="text/event-stream")
+            parts = await _begun(queue.stream(_parts(desks, caller.tenant, asked, history)))
+            return StreamingResponse(_events(head, parts), media_type="text/event-stream")
         answer = await queue.run(lambda: desks.bot(caller.tenant).answer(asked, history, alone=True))
         message = {"role": "assistant", "content": answer.text, **_beside(answer)}
         return {
@@ -98,7 +97,19 @@ def _beside(answer: Answer) -> dict[str, Any]:
     }
 
 
-async def _events(head: dict[str, Any], first: str | Answer, rest: AsyncIterator[str | Answer]) -> AsyncIterator[str]:
+async def _begun(parts: AsyncIterator[str | Answer]) -> AsyncIterator[str | Answer]:
+    """The same, once the first of them is there: a fault before it is told by the status."""
+    first = await anext(parts)
+
+    async def whole() -> AsyncIterator[str | Answer]:
+        yield first
+        async for part in parts:
+            yield part
+
+    return whole()
+
+
+async def _events(head: dict[str, Any], parts: AsyncIterator[str | Answer]) -> AsyncIterator[str]:
     """A chat model's sentences as they come, or a quoted answer word by word; citations come with the last piece."""
 
     def event(delta: dict[str, Any], end: str | None = None) -> str:
@@ -108,13 +119,11 @@ async def _events(head: dict[str, Any], first: str | Answer, rest: AsyncIterator
 
     yield event({"role": "assistant", "content": ""})
     told = ""
-    part: str | Answer | None = first
-    while part is not None:
+    async for part in parts:
         text = part.text.removeprefix(told) if isinstance(part, Answer) else f"{' ' if told else ''}{part}"
         for piece in re.findall(r"\S+\s*|\s+", text):
             yield event({"content": piece})
         told += text
         if isinstance(part, Answer):
             yield event(_beside(part), "stop")
-        part = await anext(rest, None)
     yield "data: [DONE]\n\n"

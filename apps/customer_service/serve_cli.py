@@ -17,7 +17,9 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
     page: Annotated[bool, typer.Option(help="The chat page under /chat, which needs no key.")] = True,
-    per_minute: Annotated[int, typer.Option(min=1, help="Requests of one key a minute.")] = 600,
+    per_minute: Annotated[
+        int, typer.Option(min=1, help="Requests of one key a minute; at /chat of one address.")
+    ] = 600,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that answer; by default one a core.")] = None,
     mask: Annotated[bool, typer.Option(help="Store e-mail addresses, cards and the like as [EMAIL], [CARD].")] = True,
     error_rate: ErrorRate = 0.05,

@@ -59,7 +59,9 @@ def test_everything_that_is_stored_works_there_too(
     assert "4111" not in desk.turns(id)[0].text
     assert desk.happen(id, "ask").side == "waiting"
     assert [one.id for one in desk.inbox()] == [id]
+    assert desk.forget_older(1) == 0
     assert desk.forget("customer-1") == 1
+    assert desk.forget_one(desk.open()) == 1
     keys = Keys(database)
     caller = keys.caller(keys.add("shop", "server", "acme"))
     assert caller is not None
