@@ -103,8 +103,9 @@ def ingest(
 
 
 def take(documents: Sequence[Document], knowledge: Knowledge, embedder: Embedder) -> None:
-    """As `ingest`, for documents that are read already; those that were deleted stay so."""
+    """As `ingest`, for documents that are read already; those that were deleted come again."""
     knowledge.begin(embedder.model)
+    knowledge.lift([document.id for document in documents])
     for document in documents:
         chunks = cut(document)
         made = _vectors(chunks, {document.id: document.title}, knowledge, embedder)

@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from apps.customer_service import tables
-from apps.customer_service.documents import Document
 from apps.customer_service.finder import Finder, Fusion
 from apps.customer_service.ingest import Ingested, ingest
-from apps.customer_service.ingest import take as put_documents
 from apps.customer_service.knowledge import Knowledge, Stored
 from apps.customer_service.past import Exchange, Past
 from apps.customer_service.question import Question
@@ -128,17 +126,13 @@ def test_what_is_deleted_while_its_file_is_read_stays_deleted(articles: Articles
     assert knowledge.documents() == []
 
 
-def test_what_is_deleted_beside_a_writer_is_gone(database_url: str, embedder: WordVectors) -> None:
+def test_what_is_deleted_beside_an_ingest_is_gone(database_url: str, articles: Articles, embedder: WordVectors) -> None:
     database = Database.open(database_url, name=tables.NAME, migrations=tables.MIGRATIONS)
     knowledge = Knowledge(database)
-
-    def put(text: str) -> None:
-        put_documents([Document("a", "A", text, "en", "a.md")], knowledge, embedder)
-
     with ThreadPoolExecutor(1) as beside:
         for number in range(20):
-            put("One.")
-            written = beside.submit(put, f"Two, {number}.")
+            assert take(articles(a="One."), knowledge, embedder).documents == 1
+            written = beside.submit(take, articles(a=f"Two, {number}."), knowledge, embedder)
             assert knowledge.delete(["a"]) == ["a"]
             written.result()
             assert knowledge.documents() == []
