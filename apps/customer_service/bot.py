@@ -107,7 +107,7 @@ class Bot:
         why: dict[str, Any] = {"intent": understood.intent, "intent_probability": round(understood.probability, 4)}
         if understood.intent == HUMAN:
             yield Answer(phrase("handed_over", lang, alone=alone), "handoff", models=self.models.names(), why=why)
-        elif understood.talk and not question.leaning():
+        elif understood.talk and (understood.plain or not question.continues()):
             said = phrase(str(understood.intent), lang, alone=alone)
             yield Answer(said, "talk", models=self.models.names(), why=why)
         else:
@@ -152,12 +152,7 @@ class Bot:
         names = self.models.names()
         chosen = extract.choose(looked.evidence, looked.scores) if looked.confidence >= self.bar else []
         if not chosen:
-            titles = {one.passage.chunk.document: one.passage.title for one in looked.evidence}
-            nearest = [titles[document] for document in looked.articles()[:NEAREST]]
-            why["nearest"] = nearest
-            text = phrase("abstain_near" if nearest else "abstain", question.lang, alone=alone)
-            listed = "".join(f"\n- {title}" for title in nearest)
-            yield Answer(text + listed, "abstain", (), looked.confidence, names, why)
+            yield self._unknown(question, looked, why, alone)
             return
         if found := self._template(looked, why["intent"]):
             template, cited = found
@@ -170,43 +165,63 @@ class Bot:
                 text = " ".join(said)
                 yield Answer(text, "generated", cited, looked.confidence, (*names, self.writer.name), why)
                 return
+        if not (chosen := self._standing(chosen)):
+            yield self._unknown(question, looked, why, alone)
+            return
         citations = tuple(one.citation() for one in chosen)
         text = " ".join(" ".join(one.text.split()) for one in chosen)
         yield Answer(text, "extract", citations, looked.confidence, names, why)
 
+    def _unknown(self, question: Question, looked: Looked, why: dict[str, Any], alone: bool) -> Answer:
+        """ "I don't know", with the articles that came closest."""
+        titles = {one.passage.chunk.document: one.passage.title for one in self._standing(looked.evidence)}
+        nearest = [titles[document] for document in looked.articles() if document in titles][:NEAREST]
+        why["nearest"] = nearest
+        text = phrase("abstain_near" if nearest else "abstain", question.lang, alone=alone)
+        listed = "".join(f"\n- {title}" for title in nearest)
+        return Answer(text + listed, "abstain", (), looked.confidence, self.models.names(), why)
+
+    def _standing(self, evidence: Sequence[Evidence]) -> list[Evidence]:
+        """Those whose passage is in the database still, as it was read: an article may go or change meanwhile."""
+        with self.knowledge.database.read() as connection:
+            live = self.knowledge.live(connection, [one.passage.chunk.id for one in evidence])
+        return [one for one in evidence if live.get(one.passage.chunk.id) == one.passage]
+
     def _written(
         self, writer: Writer, question: Question, looked: Looked, why: dict[str, Any]
     ) -> Generator[str, None, tuple[list[str], tuple[Citation, ...]]]:
-        """The sentences that the writer wrote and a source supports, and those sources."""
+        """The sentences that the writer wrote and a source supports that still stands, and those sources."""
         order = np.argsort(-looked.scores, kind="stable")[:SHOWN]
         sources = [looked.evidence[at] for at in order]
         texts = [one.text for one in sources]
         grounds = Grounds.of(texts, self.models.embedder, self.models.grounding)
-        said: list[str] = []
-        cited: list[int] = []
+        said: dict[str, Evidence] = {}
         dropped = 0
         try:
             pieces = writer.pieces(prompt(question.text, texts, question.history))
             for sentence in complete(pieces):
                 at = grounds.support(sentence)
-                if at is None or sentence in said:
+                if at is None or sentence in said or not self._standing([sources[at]]):
                     dropped += 1
                     continue
-                said.append(sentence)
-                cited.append(at)
+                said[sentence] = sources[at]
                 yield sentence
         except KeelError as fault:
             _LOG.warning("%s; the answer is quoted instead", fault)
             why["writer_fault"] = str(fault)
         why |= {"written": len(said) + dropped, "unsupported": dropped}
-        return said, tuple(sources[at].citation() for at in dict.fromkeys(cited))
+        standing = self._standing(list(said.values()))
+        kept = {sentence: source for sentence, source in said.items() if source in standing}
+        return list(kept), tuple(dict.fromkeys(source.citation() for source in kept.values()))
 
     def _template(self, looked: Looked, intent: str | None) -> tuple[Template, tuple[Citation, ...]] | None:
         """The reviewed answer that stands on the best sentence, if the customer's intent is that of its questions."""
         best = looked.evidence[int(np.argmax(looked.scores))]
         document = best.passage.chunk.document
         template = self.templates.of(document, best.text)
-        if template is None or template.version != best.passage.version or template.intent not in (None, intent):
+        if template is None or template.strange() or template.version != best.passage.version:
+            return None
+        if template.intent not in (None, intent):
             return None
         own = {one.text: one.citation() for one in looked.evidence if one.passage.chunk.document == document}
         cited = tuple(own[sentence] for sentence in template.sentences if sentence in own)

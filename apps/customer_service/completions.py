@@ -120,7 +120,12 @@ async def _events(head: dict[str, Any], parts: AsyncIterator[str | Answer]) -> A
     yield event({"role": "assistant", "content": ""})
     told = ""
     async for part in parts:
-        text = part.text.removeprefix(told) if isinstance(part, Answer) else f"{' ' if told else ''}{part}"
+        if not isinstance(part, Answer):
+            text = f"{' ' if told else ''}{part}"
+        elif part.text.startswith(told):
+            text = part.text.removeprefix(told)
+        else:  # what was told stands no more
+            text = f"\n\n{part.text}"
         for piece in re.findall(r"\S+\s*|\s+", text):
             yield event({"content": piece})
         told += text

@@ -35,6 +35,10 @@ class Dialogue:
         ]
 
 
+KINDS = ("answerable", "unanswerable", "follow_up", "small_talk", "abuse", "human", "injection", "contested")
+"""Of labelled questions; "contested" ones count for nothing."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """A labelled question: where its answer stands, or that there is none."""
@@ -92,14 +96,14 @@ def read_questions(path: Path) -> list[Asked]:
             found.append(
                 Asked(
                     _text(value, "id"),
-                    _text(value, "kind"),
+                    _kind(value),
                     _text(value, "text"),
                     str(value.get("lang") or "en"),
                     history,
-                    value.get("article"),
-                    tuple(value.get("also") or ()),
-                    tuple(value.get("sentences") or ()),
-                    bool(value.get("exact")),
+                    _text(value, "article") if value.get("article") is not None else None,
+                    _texts(value, "also"),
+                    _texts(value, "sentences"),
+                    _flag(value, "exact"),
                 )
             )
         except ValueError as fault:
@@ -127,6 +131,26 @@ def _text(value: dict[str, Any], field: str) -> str:
     if not isinstance(found := value.get(field), str) or not found.strip():
         raise ValueError(f"field '{field}' is missing or no text")
     return found
+
+
+def _kind(value: dict[str, Any]) -> str:
+    if (found := _text(value, "kind")) not in KINDS:
+        raise ValueError(f"kind {found!r} is none of {', '.join(KINDS)}")
+    return found
+
+
+def _texts(value: dict[str, Any], field: str) -> tuple[str, ...]:
+    """A text in place of the list would be read letter by letter, and an empty one stands in every sentence."""
+    found = value.get(field) or []
+    if not isinstance(found, list) or not all(isinstance(one, str) and one.strip() for one in found):
+        raise ValueError(f"field '{field}' is no list of texts")
+    return tuple(found)
+
+
+def _flag(value: dict[str, Any], field: str) -> bool:
+    if (found := value.get(field)) not in (None, True, False):
+        raise ValueError(f"field '{field}' is neither true nor false")
+    return bool(found)
 
 
 def _turns(value: Any, field: str) -> tuple[Turn, ...]:

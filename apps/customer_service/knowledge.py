@@ -245,6 +245,8 @@ class Knowledge:
                     connection.execute(insert(tables.deleted), values)
                     removed.append(row.id)
                 connection.execute(delete(tables.documents).where(*mine))
+                t = tables.templates.c
+                connection.execute(delete(tables.templates).where(t.tenant == self.tenant, t.document.in_(part)))
             if removed:
                 self._changed(connection)
         return removed

@@ -13,13 +13,18 @@ from engine.text.terms import terms
 MAX_LETTERS = 2_000
 """Of a turn; what a customer writes beyond it is not read."""
 _OPENS = re.compile(
-    r"^(?:and|but|so|or|also|then|ok(?:ay)?|what about|how about|what if|same|even|does (?:it|that|this)|is (?:it|that)"
-    r"|那|还有|那么|如果|要是|它|这个|那个)\b",
+    r"^(?:(?:and|but|so|or|also|then|ok(?:ay)?|what about|how about|what if|same|even|does (?:it|that|this)"
+    r"|is (?:it|that))\b|那|还有|如果|要是|它|这个)",
     re.IGNORECASE,
 )
 _POINTS = re.compile(
     r"\b(?:it|its|that|this|these|those|they|them|there|one|ones|other|another|instead|too|either|same|then|again)\b"
     r"|它|这|那|呢",
+    re.IGNORECASE,
+)
+
+_ASKS = re.compile(
+    r"[?？\d]|\b(?:how|why|which)\b|^(?:when|where|what|who|whose)\b|吗|呢|什么|怎么|为何|多少|多久|哪|几",
     re.IGNORECASE,
 )
 
@@ -64,6 +69,12 @@ class Question:
         """Whether the turn may lean on those before it."""
         return bool(self.before()) and leans(self.text)
 
+    def continues(self) -> bool:
+        """Whether the turn goes on from those before it even where it looks like small talk: being short is not enough,
+        it has to open as a continuation, point back or ask."""
+        opens, points, _ = look(self.text)
+        return self.leaning() and (opens or points or asks(self.text))
+
 
 def leans(text: str) -> bool:
     """Whether a text reads as the continuation of another: it opens as one, points back, or names next to nothing."""
@@ -74,3 +85,8 @@ def leans(text: str) -> bool:
 def look(text: str) -> tuple[bool, bool, int]:
     """(opens as a continuation, points back, different terms)."""
     return bool(_OPENS.search(text)), bool(_POINTS.search(text)), len(set(terms(text)))
+
+
+def asks(text: str) -> bool:
+    """Whether a text is put as a question, or names a number as questions do."""
+    return bool(_ASKS.search(text))

@@ -54,7 +54,8 @@ SLOTS = {
     },
 }
 """What a slot is filled with: never the person's own data, which the bot does not keep."""
-_SLOT = re.compile(r"\[(EMAIL|PHONE|CARD|IBAN|IP|ID)\]")
+_NAMES = "|".join(SLOTS["en"])
+_SLOT, _MASK = re.compile(rf"\{{({_NAMES})\}}"), re.compile(rf"\[({_NAMES})\]")
 _GREETING = re.compile(
     r"^(?:(?:hi|hello|dear|good (?:morning|day|evening))\b|你好|您好)[^.!?,:。！，]{0,40}[.!?,:。！，]\s*",
     re.IGNORECASE,
@@ -82,8 +83,13 @@ class Template:
     state: State = field(default="proposed", compare=False)
 
     def filled(self) -> str:
+        """Braces that are no slot stay as they are; see `strange`."""
         slots = SLOTS.get(self.lang, SLOTS["en"])
-        return re.sub(r"\{([A-Z]+)\}", lambda found: slots[found[1]], self.text)
+        return _SLOT.sub(lambda found: slots[found[1]], self.text)
+
+    def strange(self) -> list[str]:
+        """What stands in braces and is no slot, such as another system's {NAME}: a customer is never told that."""
+        return re.findall(r"\{[^{}]*\}?", _SLOT.sub("", self.text))
 
 
 def propose(
@@ -120,7 +126,7 @@ def propose(
 def _plain(reply: str) -> str:
     """Without its greeting and with slots for what was masked."""
     rest = _GREETING.sub("", reply) or reply
-    whole = _SLOT.sub(lambda found: f"{{{found[1]}}}", rest.strip())
+    whole = _MASK.sub(lambda found: f"{{{found[1]}}}", rest.strip())
     return whole[:1].upper() + whole[1:]
 
 
@@ -165,9 +171,14 @@ class Templates:
         """Let the bot answer with it, as it stands or in a reviewer's words; bound to the articles as they are now.
 
         Raises:
-            InputError: there is no such template, or a sentence that it stands on is in no article any more.
+            InputError: there is no such template, it has braces that are no slot, or a sentence that it stands on is
+                in no article any more.
         """
         one = self.get(id)
+        one = replace(one, text=text or one.text)
+        if strange := one.strange():
+            slots = ", ".join(f"{{{name}}}" for name in SLOTS["en"])
+            raise InputError(f"template {id}: {strange[0]} is no slot; give a text without it (slots: {slots})")
         with self.knowledge.database.write() as connection:
             version, held = self._document(connection, one.document) or ("", "")
             if gone := [said for said in one.sentences if said not in held]:
@@ -175,7 +186,7 @@ class Templates:
                     f"template {id}: {one.document} does not say any more: {gone[0]!r}; reject it, and make templates "
                     "anew"
                 )
-            approved = replace(one, text=text or one.text, version=version, state="approved")
+            approved = replace(one, version=version, state="approved")
             self._write(connection, approved)
         return approved
 

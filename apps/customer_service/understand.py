@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from apps.customer_service.question import asks
+from apps.customer_service.sayings import polite, saying
+from apps.customer_service.wish import wishes_human
 from engine.text.normalise import words
 
 if TYPE_CHECKING:
@@ -18,29 +20,14 @@ SURE = 0.6
 """Probability of all small talk together from which a turn is taken for such: below it, it is looked up like any
 question. The same holds for the wish for a human."""
 
-_PERSON = "human|agent|representative|operator|advis[oe]r|colleague"
-_HUMAN = re.compile(
-    rf"^\W*(?:a |an |real |live )*(?:{_PERSON}|person)(?: please)?\W*$"
-    rf"|\b(?:talk|speak|chat|(?:connect|transfer|hand|put) (?:me|us))\b.{{0,30}}"
-    rf"\b(?:{_PERSON}|person|people|someone|somebody|staff)\b"
-    rf"|\b(?:want|need|get me|give me|prefer)\b.{{0,15}}\b(?:{_PERSON}|real person|live person)\b"
-    r"|人工|真人|转接?客服|找客服",
-    re.IGNORECASE,
-)
-_SAYINGS = {
-    "greeting": "hi|hello|hey|hiya|good morning|good afternoon|good evening|hi there|hello there"
-    "|你 好|您 好|在 吗|早 上 好",
-    "thanks": "thanks|thank you|thx|ty|thanks a lot|thank you very much|cheers|great thanks|perfect thanks|ok thanks"
-    "|谢 谢|多 谢|谢 谢 你|谢 谢 您",
-    "goodbye": "bye|goodbye|bye bye|see you|good night|that s all|that's all|再 见|拜 拜",
-}
-
 
 @dataclass(frozen=True)
 class Understood:
     intent: str | None
     """None: nobody has said, or nothing is sure."""
     probability: float
+    plain: bool = False
+    """Whether its words say so by themselves, whatever went before them."""
 
     @property
     def talk(self) -> bool:
@@ -53,13 +40,11 @@ def understand(text: str, intents: Predictor | None, watch: Watch | None = None)
     Args:
         watch: counts what the model is asked and answers, for `engine drift`.
     """
-    if _HUMAN.search(text):
-        return Understood(HUMAN, 1.0)
-    said = " ".join(words(text))
-    for intent, sayings in _SAYINGS.items():
-        if said in sayings.split("|"):
-            return Understood(intent, 1.0)
-    if intents is None or not said:
+    if wishes_human(text):
+        return Understood(HUMAN, 1.0, plain=True)
+    if said := saying(text):
+        return Understood(said, 1.0, plain=True)
+    if intents is None or not words(text):
         return Understood(None, 0.0)
     (found,) = intents.predict([text])
     if watch is not None:
@@ -67,7 +52,7 @@ def understand(text: str, intents: Predictor | None, watch: Watch | None = None)
     answer = found["intent"]
     talk = {label: float(answer.probabilities.get(label, 0.0)) for label in TALK}
     if (sure := sum(talk.values())) >= SURE:
-        return Understood(max(talk, key=lambda label: talk[label]), sure)
+        return Understood(max(talk, key=lambda label: talk[label]), sure, plain=polite(text) and not asks(text))
     probability = float(answer.probabilities[answer.label])
     if answer.label in TALK or (answer.label == HUMAN and probability < SURE):
         return Understood(None, probability)

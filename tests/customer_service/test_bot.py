@@ -242,6 +242,27 @@ def test_personal_data_of_dialogues_is_masked_as_it_is_read() -> None:
     assert isinstance(dialogues[0].turns[0], Turn)
 
 
-def test_a_question_file_with_a_fault_names_the_line(write: Callable[[str, str], Path]) -> None:
-    with pytest.raises(InputError, match="line 1: field 'kind'"):
-        read_questions(write("q.jsonl", '{"id": "1", "text": "x"}\n'))
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"kind": None}, "field 'kind' is missing"),
+        ({"kind": "answerabel"}, "kind 'answerabel' is none of answerable, unanswerable"),
+        ({"sentences": "Refunds still arrive."}, "field 'sentences' is no list of texts"),
+        ({"sentences": ["Refunds still arrive.", " "]}, "field 'sentences' is no list of texts"),
+        ({"also": "fees"}, "field 'also' is no list of texts"),
+        ({"article": ["freeze"]}, "field 'article' is missing or no text"),
+        ({"exact": "false"}, "field 'exact' is neither true nor false"),
+    ],
+)
+def test_a_question_file_with_a_fault_names_the_line(
+    write: Callable[[str, str], Path], fault: dict[str, object], told: str
+) -> None:
+    good = {"id": "1", "kind": "answerable", "text": "how?", "article": "freeze", "sentences": ["Refunds arrive."]}
+    file = write("q.jsonl", f"{json.dumps(good)}\n{json.dumps(good | fault)}\n")
+    with pytest.raises(InputError, match=f"line 2: {told}"):
+        read_questions(file)
+
+
+def test_packaged_question_files_are_read_whole() -> None:
+    for file in sorted((SUPPORT / "queries").glob("*.jsonl")):
+        assert len(read_questions(file)) == len(file.read_text(encoding="utf-8").splitlines())

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from apps.customer_service import tables
 from apps.customer_service.examples import Told
 from apps.customer_service.ingest import ingest
 from apps.customer_service.knowledge import Knowledge
@@ -71,10 +73,36 @@ def test_only_what_is_approved_is_answered_with_and_only_while_the_article_stand
     take(FEES.replace("15.00", "16.00"))
     with pytest.raises(InputError, match="does not say any more"):
         templates.approve(proposed.id)
-    templates.knowledge.delete(["fees"])
-    assert templates.of("fees", TRACE[0]) is None
     templates.reject(proposed.id)
     assert templates.get(proposed.id).state == "rejected"
+
+
+def test_a_deleted_article_takes_its_templates_along(templates: Templates) -> None:
+    made(templates, *[told("15 euro.")] * 2, *[told("Cards are blue.", ("Cards are blue.",))] * 2)
+    one, two = templates.all()
+    templates.approve(one.id)
+    templates.reject(two.id)
+    templates.knowledge.delete(["fees"])
+    assert templates.all() == []
+    with templates.knowledge.database.read() as connection:
+        assert connection.execute(select(tables.templates)).all() == []
+
+
+@pytest.mark.parametrize("strange", ["{CUSTOMER}", "{name}", "{}", "{{IBAN}}"])
+def test_braces_that_are_no_slot_are_not_approved(templates: Templates, strange: str) -> None:
+    made(templates, *[told("It is taken from [IBAN].")] * 2)
+    (one,) = templates.all()
+    with pytest.raises(InputError, match=r"no slot.*\{EMAIL\}, \{PHONE\}"):
+        templates.approve(one.id, f"Dear {strange}, it is 15 euro.")
+    assert templates.approve(one.id).state == "approved"
+
+
+def test_a_macro_in_past_replies_is_no_slot(templates: Templates) -> None:
+    made(templates, *[told("It is 15 euro, {NAME}.")] * 2)
+    (one,) = templates.all()
+    with pytest.raises(InputError, match=r"\{NAME\} is no slot"):
+        templates.approve(one.id)
+    assert one.filled() == "It is 15 euro, {NAME}."
 
 
 def test_tenants_have_their_own(templates: Templates) -> None:
