@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from typing import Annotated, Any, Literal
 
@@ -111,11 +111,13 @@ class Desks:
             return self._bots[tenant]
 
     def keep_current(self, every_s: float = EVERY_S) -> None:
-        """Let promoted bundles, and intents that feedback taught, answer in the place of those before, until `close`;
-        for a thread of its own."""
+        """Let promoted bundles, intents that feedback taught, and articles that changed answer in the place of those
+        before, until `close`; for a thread of its own."""
         while not self._ending.wait(every_s):
             for tenant, bot in list(self._bots.items()):
                 self._look(tenant, bot.models.whole)
+                with suppress(Exception):  # a database that is away is told of by the next question
+                    bot.refresh()
 
     def _look(self, tenant: str, old: str) -> None:
         def take() -> None:

@@ -64,6 +64,7 @@ class Bot:
         error_rate: share of the questions without an answer that may be answered all the same.
         writer: a chat model that words the answers; without one they are quoted.
         watch: counts what the intents are asked and answer, for `engine drift`; who gave it closes it.
+        lag_s: seconds by which answers may be behind the knowledge, as `Finder` takes it.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Bot:
         error_rate: float = 0.05,
         writer: Writer | None = None,
         watch: Watch | None = None,
+        lag_s: float = 0.0,
     ) -> None:
         self.knowledge = knowledge
         self.models = models
@@ -81,7 +83,7 @@ class Bot:
         self.watch = watch
         self.templates = Templates(knowledge)
         self.bar = models.confidence.bar(error_rate)
-        self.finder = Finder(knowledge, models.embedder, models.fusion, models.past)
+        self.finder = Finder(knowledge, models.embedder, models.fusion, models.past, lag_s=lag_s)
 
     def answer(self, text: str, history: Sequence[Turn] = (), *, alone: bool = False) -> Answer:
         """What to tell the customer, as `stream` takes it; `kind` "handoff" when a human is wished for."""
@@ -114,6 +116,11 @@ class Bot:
     def stale(self) -> bool:
         """Whether the index has been swapped for another embedder's since: its vectors mean nothing to these models."""
         return self.knowledge.embedder() != self.models.embedder.model
+
+    def refresh(self) -> None:
+        """Have the caches made anew if the knowledge has changed."""
+        if not self.stale():
+            self.finder.index()
 
     def warm(self) -> None:
         """Load the models and make the caches now rather than at the first question."""
@@ -222,7 +229,13 @@ class Bot:
 
 
 def ready(
-    database: Database, tenant: str, error_rate: float, writer: Writer | None = None, watch: Watch | None = None
+    database: Database,
+    tenant: str,
+    error_rate: float,
+    writer: Writer | None = None,
+    watch: Watch | None = None,
+    *,
+    lag_s: float = 0.0,
 ) -> Bot:
     """A tenant's bot with the champion's models; what is given is as `Bot` takes it.
 
@@ -234,10 +247,10 @@ def ready(
         raise InputError("the bot has no articles to answer from; run: support-bot ingest PATH")
     if not Store().has(NAME):
         raise InputError("the bot is not trained yet; run: support-bot train")
-    models = Models.load()
+    models = Models.champion()
     if (live := knowledge.embedder()) != (wanted := models.embedder.model):
         raise InputError(f"the index was made by {live}, the bot uses {wanted}; run: support-bot reindex")
-    return Bot(knowledge, models, error_rate=error_rate, writer=writer, watch=watch)
+    return Bot(knowledge, models, error_rate=error_rate, writer=writer, watch=watch, lag_s=lag_s)
 
 
 __all__ = ["Bot", "Looked", "Understood", "ready"]

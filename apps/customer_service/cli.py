@@ -14,6 +14,7 @@ from engine import errors
 
 if TYPE_CHECKING:
     from apps.customer_service.bot import Bot
+    from apps.customer_service.ingest import Ingested
     from apps.customer_service.knowledge import Knowledge
 
 app = typer.Typer(
@@ -30,6 +31,9 @@ app = typer.Typer(
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files or folders: Markdown, HTML, text, CSV, JSONL, PDF, DOCX.")],
     prune: Annotated[bool, typer.Option(help="Delete the documents of files that are gone from the folders.")] = False,
+    again: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Take a document back that was deleted; once for each.")
+    ] = None,
     dead_letters: Annotated[Path, typer.Option(help="Where files and rows that are no documents go.")] = Path(
         "dead_documents.jsonl"
     ),
@@ -37,7 +41,9 @@ def ingest(
     tenant: Tenant = "default",
     as_json: Json = False,
 ) -> None:
-    """Read articles into the knowledge; what has not changed is skipped.
+    """Read articles into the knowledge; what has not changed is skipped, what was deleted stays so.
+
+    Ends with 1 where something was rejected and nothing else was read.
 
     Example: support-bot ingest data/support/articles/en
     """
@@ -46,32 +52,49 @@ def ingest(
 
     knowledge = _knowledge(database, tenant)
     with Progress(quiet=as_json) as progress:
-        done = ingestion.ingest(paths, knowledge, Embedder(_embedder(knowledge)), progress, prune=prune)
+        embedder = Embedder(_embedder(knowledge))
+        done = ingestion.ingest(paths, knowledge, embedder, progress, prune=prune, again=again or ())
     if done.rejected:
         ingestion.write_rejected(done.rejected, dead_letters)
     documents, chunks = knowledge.counts()
-    value = {
-        "files": done.files,
-        "unchanged": done.unchanged,
-        "documents": done.documents,
-        "removed": done.removed,
-        "rejected": len(done.rejected),
-        "missing": done.missing,
-        "in_all": {"documents": documents, "chunks": chunks},
-    }
     if as_json:
+        value = {
+            "files": done.files,
+            "unchanged": done.unchanged,
+            "documents": done.documents,
+            "removed": done.removed,
+            "rejected": len(done.rejected),
+            "moved": done.moved,
+            "missing": done.missing,
+            "deleted": done.deleted,
+            "in_all": {"documents": documents, "chunks": chunks},
+        }
         print_json(value)
-        return
-    typer.echo(
-        f"{done.documents} documents read from {done.files - done.unchanged} files, {done.unchanged} files unchanged, "
-        f"{done.removed} documents removed; {documents} documents and {chunks} chunks in all"
-    )
+    else:
+        typer.echo(
+            f"{done.documents} documents read from {done.files - done.unchanged} files, {done.unchanged} files "
+            f"unchanged, {done.removed} documents removed; {documents} documents and {chunks} chunks in all"
+        )
+        _tell(done, dead_letters, prune=prune)
+    if done.rejected and not done.documents:
+        raise typer.Exit(1)
+
+
+def _tell(done: Ingested, dead_letters: Path, *, prune: bool) -> None:
+    """What of an ingestion wants to be looked at."""
     if done.rejected:
         first = done.rejected[0]
         place = f"{first.source}, line {first.line}" if first.line else first.source
         typer.echo(f"{len(done.rejected)} rejected, see {dead_letters}; the first: {place}: {first.reason}")
+    if done.moved:
+        typer.echo(f"{len(done.moved)} files are gone and were found elsewhere; the first: {done.moved[0]}")
     if done.missing and not prune:
         typer.echo(f"{len(done.missing)} files are gone, their documents are still answered from; --prune deletes them")
+    if done.deleted:
+        typer.echo(
+            f"{len(done.deleted)} documents stay deleted though their files are there; the first: {done.deleted[0]}; "
+            f"--again {done.deleted[0]} takes it back"
+        )
 
 
 @app.command()
@@ -81,15 +104,20 @@ def delete(
     tenant: Tenant = "default",
     as_json: Json = False,
 ) -> None:
-    """Delete documents: nothing of them is found or quoted afterwards.
+    """Delete documents: nothing of them is found or quoted afterwards, nor does `ingest` bring them back.
 
     Example: support-bot delete card-limits
     """
-    gone = _knowledge(database, tenant).delete(ids)
+    knowledge = _knowledge(database, tenant)
+    gone = knowledge.delete(ids)
+    sources = knowledge.deleted()
+    files = sorted({sources[id] for id in gone if Path(sources[id]).is_file()})
     if as_json:
-        print_json({"deleted": gone})
+        print_json({"deleted": gone, "files": files})
     elif gone:
         typer.echo(f"deleted: {', '.join(gone)}")
+        for file in files:
+            typer.echo(f"{file} is still there; ingest leaves out what was deleted of it")
     if missing := sorted(set(ids) - set(gone)):
         raise errors.InputError(f"no such document: {', '.join(missing)}; see: support-bot documents")
 

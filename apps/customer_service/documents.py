@@ -16,6 +16,17 @@ from engine.text.languages import detect
 
 MAX_BYTES = 50_000_000
 """A larger file is no article."""
+_COMMENT = re.compile(
+    r"""(?P<code>
+        ^[ ]{0,3}(?P<fence>`{3,}(?=[^`\n]*$)|~{3,}) .*? (?:^[ ]{0,3}(?P=fence)[`~]*[ \t\r]*$ | \Z)
+        | (?<!`)(?P<tick>`+)(?!`) [^\n]+? (?<!`)(?P=tick)(?!`)
+    )
+    | <!-- .*? -->
+    | ^[ ]{0,3}<!-- (?:(?!-->).)* \Z                     # one that nobody ended hides all that follows
+    | ^[ ]{0,3}\[[^\]\n]+\]:[ \t]+ (?:\#|<>) [ \t][^\n]*$  # [//]: # (a link that leads nowhere)
+    """,
+    re.MULTILINE | re.DOTALL | re.VERBOSE,
+)
 
 
 @dataclass(frozen=True)
@@ -68,17 +79,32 @@ def files(paths: list[Path]) -> Iterator[tuple[Path, str]]:
             yield path, path.stem
 
 
-def read(file: Path, name: str) -> Iterator[Document | Rejected]:
-    """The documents of a file: one, or of a FAQ (CSV, JSON lines) one a row."""
+def gone(source: str) -> bool:
+    """Whether a document's file is not there any more; what cannot be looked at is not gone."""
     try:
+        Path(source).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return Path(source).is_absolute()  # others are no files of an ingestion
+    except OSError:
+        pass
+    return False
+
+
+def read(file: Path, name: str) -> Iterator[Document | Rejected]:
+    """The documents of a file: one, or of a FAQ (CSV, JSON lines) one a row. Whatever is wrong with a file, it alone is
+    rejected."""
+    try:
+        if _clean(str(file)) != str(file):
+            raise DataError("its name is not UTF-8; rename it")
         if file.stat().st_size > MAX_BYTES:
             raise DataError(f"larger than {MAX_BYTES // 1_000_000} MB; split it")
         found = list(_READERS[file.suffix.lower()](file, name))
-    except (DataError, UnicodeDecodeError, OSError) as fault:
-        why = (
-            f"not UTF-8 at byte {fault.start + 1}; save it as UTF-8" if isinstance(fault, UnicodeDecodeError) else fault
-        )
-        found = [Rejected(str(file), None, str(why), "")]
+    except UnicodeDecodeError as fault:
+        found = [rejected(file, f"not UTF-8 at byte {fault.start + 1}; save it as UTF-8")]
+    except (DataError, OSError) as fault:
+        found = [rejected(file, str(fault))]
+    except Exception as fault:  # the readers of others raise what they like over a file that is damaged
+        found = [rejected(file, f"cannot be read ({type(fault).__name__}: {fault})")]
     for one in found:
         if isinstance(one, Document) and not re.search(r"\w", one.text):
             yield Rejected(one.source, None, "holds no text", one.text[:200])
@@ -86,9 +112,14 @@ def read(file: Path, name: str) -> Iterator[Document | Rejected]:
             yield one
 
 
+def rejected(file: Path, reason: str) -> Rejected:
+    """All of a file."""
+    return Rejected(_clean(str(file)), None, reason, "")
+
+
 def _markdown(file: Path, name: str) -> Iterator[Document]:
     matter, text = _front_matter(file.read_text(encoding="utf-8-sig"))
-    yield _document(file, name, text, matter)
+    yield _document(file, name, _shown(text), matter)
 
 
 def _plain(file: Path, name: str) -> Iterator[Document]:
@@ -128,6 +159,7 @@ def _pdf(file: Path, name: str) -> Iterator[Document]:
 
 
 def _csv_faq(file: Path, name: str) -> Iterator[Document | Rejected]:
+    csv.field_size_limit(MAX_BYTES)  # of a cell; 131,072 characters by default
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
         for row in reader:
@@ -155,22 +187,28 @@ def _faq(file: Path, name: str, line: int, row: Any, raw: str) -> Document | Rej
             return Rejected(str(file), line, f"field '{field}' is missing or empty; a row has question and answer", raw)
     own = row.get("id") or hashlib.sha256(row["question"].encode()).hexdigest()[:12]
     matter = {"title": row["question"], **{key: row[key] for key in ("lang", "section", "updated") if row.get(key)}}
-    return _document(file, f"{name}#{own}", row["answer"], matter)
+    return _document(file, f"{name}#{own}", _shown(row["answer"]), matter)
 
 
 def _document(file: Path, name: str, text: str, matter: dict[str, Any]) -> Document:
-    text = text.replace("\r\n", "\n").replace("\x00", "").strip("\n")
+    text = _clean(text.replace("\r\n", "\n")).strip("\n")
+    matter = {key: _clean(str(value)) for key, value in matter.items() if value}
     heading = re.match(r"\s*#\s+(.+?)\s*#*\s*\n", text + "\n")
-    title = str(matter.get("title") or (heading and heading[1]) or name.rsplit("/", 1)[-1].replace("-", " "))
+    title = matter.get("title") or (heading and heading[1]) or name.rsplit("/", 1)[-1].replace("-", " ")
     return Document(
-        id=str(matter.get("id") or name),
+        id=matter.get("id", name),
         title=title.strip(),
         text=text,
-        lang=str(matter.get("lang") or detect(f"{title}\n{text}") or "en"),
+        lang=matter.get("lang") or detect(f"{title}\n{text}") or "en",
         source=str(file),
-        section=str(matter.get("section") or ""),
-        updated=str(matter.get("updated") or ""),
+        section=matter.get("section", ""),
+        updated=matter.get("updated", ""),
     )
+
+
+def _clean(text: str) -> str:
+    """Without what no database takes: NUL, and halves of a character."""
+    return text.replace("\x00", "").encode(errors="replace").decode()
 
 
 def _front_matter(text: str) -> tuple[dict[str, Any], str]:
@@ -181,11 +219,17 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str]:
         return {}, text
     try:
         matter = yaml.safe_load(match[1])
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, ValueError) as fault:
+        # ValueError: of a day that no calendar has.
         raise DataError(f"its front matter is not YAML ({' '.join(str(fault).split())})") from None
     if matter is not None and not isinstance(matter, dict):
         raise DataError("its front matter is not a list of `key: value` lines")
     return matter or {}, text[match.end() :]
+
+
+def _shown(text: str) -> str:
+    """Markdown without its comments, which nobody is shown; within code they are none."""
+    return _COMMENT.sub(lambda found: found["code"] or "", text)
 
 
 def _from_html(file: Path, name: str, raw: bytes) -> Document:
@@ -199,7 +243,10 @@ def _from_html(file: Path, name: str, raw: bytes) -> Document:
     for tag in body.select("script, style, noscript, template, nav, header, footer, aside, form, iframe, [hidden]"):
         tag.decompose()
     for tag in body.select("[style]"):
-        if re.search(r"display:\s*none|visibility:\s*hidden|font-size:\s*0", str(tag.get("style"))):
+        # What stood within a tag that went has gone with it.
+        if not tag.decomposed and re.search(
+            r"display:\s*none|visibility:\s*hidden|font-size:\s*0", str(tag.get("style"))
+        ):
             tag.decompose()
     heading = body.find("h1")
     title = heading.get_text(" ", strip=True) if heading else title

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 
 Scores = NDArray[np.float64]
+LAG_S = 5.0
+"""Of a server, which looks every second whether the knowledge has changed."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +99,25 @@ class Search:
 
 
 class Finder:
-    """Searches one tenant's knowledge; threads may share it."""
+    """Searches one tenant's knowledge; threads may share it.
 
-    def __init__(self, knowledge: Knowledge, embedder: Embedder, fusion: Fusion, past: Past | None = None) -> None:
+    Args:
+        lag_s: seconds by which the caches may be behind the knowledge while new ones are made beside them; 0: whoever
+            asks after a change waits for them.
+    """
+
+    def __init__(
+        self, knowledge: Knowledge, embedder: Embedder, fusion: Fusion, past: Past | None = None, *, lag_s: float = 0.0
+    ) -> None:
         self.knowledge = knowledge
         self.embedder = embedder
         self.fusion = fusion
         self.past = past or Past()
+        self.lag_s = lag_s
         self._index: Index | None = None
+        self._current = -math.inf
+        """When the index was last known to be all that there is."""
+        self._making: Future[None] | None = None
         self._lock = threading.Lock()
 
     def find(self, question: Question, limit: int = 10) -> Search:
@@ -162,8 +178,35 @@ class Finder:
         return Search(last.text, last.vector, found[:limit], index, last.recall)
 
     def index(self) -> Index:
-        """The caches, made anew where the knowledge has changed since."""
+        """The caches of the knowledge as it is now, or as it was at most `lag_s` ago. Either way what has gone since is
+        not shown, as `rank` looks each hit up."""
+        asked = time.monotonic()
+        while True:
+            with self._lock:
+                held, making = self._index, self._making
+                if held is not None and held.revision == self.knowledge.revision():
+                    self._current = time.monotonic()
+                    return held
+                if begin := making is None:
+                    making = self._making = Future()
+                waits = held is None or self._current < asked - self.lag_s
+            if begin and waits:
+                self._make(making)
+            elif begin:
+                threading.Thread(target=self._make, args=(making,), name="index").start()
+            if held is not None and not waits:
+                return held
+            making.result()
+
+    def _make(self, making: Future[None]) -> None:
+        begun = time.monotonic()
+        try:
+            made = Index(self.knowledge, self.past)
+        except BaseException as fault:
+            with self._lock:
+                self._making = None  # whoever asks next tries again
+            making.set_exception(fault)
+            return
         with self._lock:
-            if self._index is None or self._index.revision != self.knowledge.revision():
-                self._index = Index(self.knowledge, self.past)
-            return self._index
+            self._index, self._current, self._making = made, begun, None
+        making.set_result(None)

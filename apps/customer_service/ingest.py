@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import file_digest
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from apps.customer_service import documents
 from apps.customer_service.chunks import Chunk, cut
 from apps.customer_service.documents import Document, Rejected
-from apps.customer_service.knowledge import Knowledge, Vectors
+from apps.customer_service.knowledge import Knowledge, OtherEmbedder, Vectors
 from apps.customer_service.units import units
 from engine import Embedder, Progress
 from engine.errors import InputError
@@ -27,6 +27,10 @@ class Ingested:
     chunks: int = 0
     removed: int = 0
     """Documents that their file no longer holds, or whose file is gone and was pruned."""
+    moved: list[str] = field(default_factory=list)
+    """Files that are gone and whose documents are those of a file that was read now."""
+    deleted: list[str] = field(default_factory=list)
+    """Ids of documents that the files hold and that stay deleted."""
     missing: list[str] = field(default_factory=list)
     """Files under the given folders that were ingested before and are gone now."""
     rejected: list[Rejected] = field(default_factory=list)
@@ -39,70 +43,82 @@ def ingest(
     progress: Progress,
     *,
     prune: bool = False,
-    on_rejected: Callable[[Rejected], None] = lambda one: None,
+    again: Sequence[str] = (),
 ) -> Ingested:
     """Read files and folders into the knowledge, a file a transaction: stopped anywhere, the same call goes on.
 
     Args:
         prune: also delete the documents of files that are gone from the given folders.
+        again: ids of documents that were deleted and may come again.
 
     Raises:
-        InputError: a path is not there, or the knowledge was made by another embedder.
+        InputError: a path is not there, an id was not deleted, or the knowledge was made by another embedder, be it
+            meanwhile.
     """
     found = list(documents.files([path.absolute() for path in paths]))
     knowledge.begin(embedder.model)
+    if unknown := sorted(set(again) - set(knowledge.deleted())):
+        raise InputError(f"not among the documents that were deleted: {', '.join(unknown)}")
+    knowledge.lift(again)
     known = knowledge.hashes()
     done = Ingested(files=len(found))
     for number, (file, name) in enumerate(found, 1):
         progress.step(number, len(found), "reading files")
-        with file.open("rb") as stream:
-            sha256 = file_digest(stream, "sha256").hexdigest()
+        try:
+            with file.open("rb") as stream:
+                sha256 = file_digest(stream, "sha256").hexdigest()
+        except OSError as fault:
+            done.rejected.append(documents.rejected(file, str(fault)))
+            continue
         if known.get(str(file)) == sha256:
             done.unchanged += 1
             continue
         read, rejected = _read(file, name)
         done.rejected += rejected
-        for one in rejected:
-            on_rejected(one)
         if rejected and not read:
             continue  # what was known of it stays, for this may be a file that was half written
         chunks = [chunk for document in read for chunk in cut(document)]
         titles = {document.id: document.title for document in read}
         try:
-            done.removed += knowledge.replace(
-                str(file), sha256, read, chunks, _vectors(chunks, titles, knowledge, embedder)
-            )
+            made = _vectors(chunks, titles, knowledge, embedder)
+            replaced = knowledge.replace(str(file), sha256, read, chunks, made, embedder.model)
+        except OtherEmbedder:
+            raise
         except InputError as fault:
-            done.rejected.append(Rejected(str(file), None, str(fault), ""))
+            done.rejected.append(documents.rejected(file, str(fault)))
             continue
-        done.documents += len(read)
-        done.chunks += len(chunks)
-    given = [path.absolute() for path in paths if path.is_dir()]
+        done.documents += replaced.documents
+        done.chunks += replaced.chunks
+        done.removed += replaced.removed
+        done.moved += replaced.moved
     here = {str(file) for file, _ in found}
+    done.deleted = [id for id, source in knowledge.deleted().items() if source in here]
+    given = [path.absolute() for path in paths if path.is_dir()]
     done.missing = sorted(
-        source for source in known if source not in here and any(Path(source).is_relative_to(one) for one in given)
+        source for source in knowledge.sources() - here if any(Path(source).is_relative_to(one) for one in given)
     )
-    if prune and done.missing:
-        gone = [document.id for document in knowledge.documents() if document.source in set(done.missing)]
-        done.removed += len(knowledge.delete(gone))
+    if prune:
+        done.removed += knowledge.drop(done.missing)
     return done
 
 
 def take(documents: Sequence[Document], knowledge: Knowledge, embedder: Embedder) -> None:
-    """As `ingest`, for documents that are read already."""
+    """As `ingest`, for documents that are read already; those that were deleted come again."""
     knowledge.begin(embedder.model)
+    knowledge.lift([document.id for document in documents])
     for document in documents:
         chunks = cut(document)
         made = _vectors(chunks, {document.id: document.title}, knowledge, embedder)
         # Each is a file of its own: the others of its file stay as they are.
         own = replace(document, source=f"{document.source.partition('#')[0]}#{document.id}")
-        knowledge.replace(own.source, document.version, [own], chunks, made)
+        knowledge.replace(own.source, document.version, [own], chunks, made, embedder.model)
 
 
 def write_rejected(rejected: list[Rejected], path: Path) -> None:
     """One JSON object a rejected file or row."""
     lines = [json.dumps(vars(one), ensure_ascii=False) + "\n" for one in rejected]
-    path.write_text("".join(lines), encoding="utf-8")
+    # Half a character is written as JSON escapes it.
+    path.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
 
 
 def _read(file: Path, name: str) -> tuple[list[Document], list[Rejected]]:

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from apps.customer_service import tables
 from apps.customer_service.chunks import Chunk
-from apps.customer_service.documents import Document
+from apps.customer_service.documents import Document, gone
 from apps.customer_service.units import units
 from engine.errors import InputError
 
@@ -48,6 +48,23 @@ class Stored:
     vectors: Vectors
 
 
+@dataclass(frozen=True)
+class Replaced:
+    """What became of a file's documents."""
+
+    documents: int
+    """Those that are there now."""
+    chunks: int
+    removed: int
+    """Those that the file held before and holds no more."""
+    moved: list[str]
+    """Files that are gone and held them before."""
+
+
+class OtherEmbedder(InputError):
+    """The live vectors are another model's."""
+
+
 class Knowledge:
     """One tenant's documents.
 
@@ -76,18 +93,16 @@ class Knowledge:
         """Name the model that makes the vectors from here on.
 
         Raises:
-            InputError: the live vectors are another model's.
+            OtherEmbedder: the live vectors are another model's.
         """
         with self.database.write() as connection:
             live = connection.execute(select(tables.generations.c.embedder).where(*self._live())).scalar()
             if live is None:
                 values = {"tenant": self.tenant, "number": 1, "embedder": embedder, "state": "live"}
                 connection.execute(insert(tables.generations), values)
-            elif live != embedder:
-                raise InputError(
-                    f"the index was made by {live}, not {embedder}; go on with {live}, or change all of it with: "
-                    f"support-bot reindex --embedder {embedder}"
-                )
+                self._changed(connection)
+            else:
+                _same(live, embedder)
 
     def hashes(self) -> dict[str, str]:
         """File -> hash of its content when it was ingested."""
@@ -121,72 +136,150 @@ class Knowledge:
                 found.update(connection.execute(query).scalars())
         return found
 
+    def sources(self) -> set[str]:
+        """The files that its documents come from."""
+        with self.database.read() as connection:
+            c = tables.documents.c
+            return set(connection.execute(select(c.source).where(c.tenant == self.tenant).distinct()).scalars())
+
+    def deleted(self) -> dict[str, str]:
+        """Ids that were deleted -> the file that holds the document still, as far as is known, or ""."""
+        d = tables.deleted.c
+        with self.database.read() as connection:
+            rows = connection.execute(select(d.id, d.source).where(d.tenant == self.tenant).order_by(d.id))
+            return {row.id: row.source for row in rows}
+
     def replace(
-        self, source: str, sha256: str, documents: Sequence[Document], chunks: Sequence[Chunk], made: dict[str, Vectors]
-    ) -> int:
-        """Make a file's documents what they are now, in one transaction: new, changed, and gone from the file.
+        self,
+        source: str,
+        sha256: str,
+        documents: Sequence[Document],
+        chunks: Sequence[Chunk],
+        made: dict[str, Vectors],
+        embedder: str,
+    ) -> Replaced:
+        """Make a file's documents what they are now, in one transaction: new, changed, and gone from the file. Those
+        that were deleted stay so; those of a file that is gone are this one's now.
 
         Args:
             made: vectors of the chunks that had none.
-
-        Returns:
-            How many documents that the file held before are gone.
+            embedder: the model that made them.
 
         Raises:
-            InputError: a document has the id of another file's.
+            OtherEmbedder: the live vectors are another model's by now.
+            InputError: a document has the id of another file's, or was written by somebody else meanwhile.
         """
-        c = tables.documents.c
+        c, f = tables.documents.c, tables.files.c
         with self.database.write() as connection:
-            generation = self._number(connection)
-            taken = connection.execute(
-                select(c.id, c.source).where(
-                    c.tenant == self.tenant, c.id.in_([one.id for one in documents]), c.source != source
-                )
-            ).first()
-            if taken:
-                raise InputError(f"{source}: its id {taken[0]!r} is that of {taken[1]}; give one of them another id")
-            before = set(connection.execute(select(c.id).where(c.tenant == self.tenant, c.source == source)).scalars())
-            kept = self._vectors(connection, generation, [chunk.id for chunk in chunks])
-            connection.execute(delete(tables.documents).where(c.tenant == self.tenant, c.source == source))
+            self._alone(connection)
+            live = connection.execute(
+                select(tables.generations.c.number, tables.generations.c.embedder).where(*self._live())
+            ).one()
+            _same(live.embedder, embedder)
+            left_out = self._left_out(connection, source, [one.id for one in documents])
+            documents = [one for one in documents if one.id not in left_out]
+            chunks = [chunk for chunk in chunks if chunk.document not in left_out]
+            moved = self._moved(connection, source, [one.id for one in documents])
+            mine = (c.tenant == self.tenant, c.source.in_([source, *moved]))
+            before = set(connection.execute(select(c.id).where(*mine)).scalars())
+            packed = self._vectors(connection, live.number, [chunk.id for chunk in chunks])
+            packed |= {chunk: _packed(vectors) for chunk, vectors in made.items()}
+            if any(chunk.id not in packed for chunk in chunks):
+                raise InputError(f"{source}: its documents were changed meanwhile; give the command again")
+            connection.execute(delete(tables.documents).where(*mine))
             for document in documents:
                 row = {"tenant": self.tenant, "version": document.version, **vars(document)}
                 connection.execute(insert(tables.documents), row)
             for chunk in chunks:
                 connection.execute(insert(tables.chunks), {"tenant": self.tenant, **vars(chunk)})
-                data = _packed(made[chunk.id]) if chunk.id in made else kept[chunk.id]
-                row = {"tenant": self.tenant, "generation": generation, "chunk": chunk.id, "data": data}
+                row = {"tenant": self.tenant, "generation": live.number, "chunk": chunk.id, "data": packed[chunk.id]}
                 connection.execute(insert(tables.vectors), row)
-            mine = (tables.files.c.tenant == self.tenant, tables.files.c.source == source)
-            connection.execute(delete(tables.files).where(*mine))
+            connection.execute(delete(tables.files).where(f.tenant == self.tenant, f.source.in_([source, *moved])))
             connection.execute(insert(tables.files), {"tenant": self.tenant, "source": source, "sha256": sha256})
             self._changed(connection)
-        return len(before - {one.id for one in documents})
+        return Replaced(len(documents), len(chunks), len(before - {one.id for one in documents}), moved)
+
+    def _left_out(self, connection: Connection, source: str, ids: list[str]) -> set[str]:
+        """Which of a file's documents stay deleted; what is known of where they are is brought up to date."""
+        d = tables.deleted.c
+        mine = (d.tenant == self.tenant, d.source == source)
+        connection.execute(update(tables.deleted).where(*mine).values(source=""))
+        found: set[str] = set()
+        for part in _parts(ids):
+            these = (d.tenant == self.tenant, d.id.in_(part))
+            found.update(connection.execute(select(d.id).where(*these)).scalars())
+            connection.execute(update(tables.deleted).where(*these).values(source=source))
+        return found
+
+    def _moved(self, connection: Connection, source: str, ids: list[str]) -> list[str]:
+        """The files, gone by now, that held documents of these ids.
+
+        Raises:
+            InputError: such a file is there still.
+        """
+        c = tables.documents.c
+        moved: set[str] = set()
+        for part in _parts(ids):
+            query = select(c.id, c.source).where(c.tenant == self.tenant, c.id.in_(part), c.source != source)
+            for id, other in connection.execute(query):
+                if not gone(other):
+                    raise InputError(f"{source}: its id {id!r} is that of {other}; give one of them another id")
+                moved.add(other)
+        return sorted(moved)
 
     def delete(self, ids: Sequence[str]) -> list[str]:
-        """Remove documents with all that was made of them; after it nothing of them is found or quoted.
+        """Remove documents with all that was made of them; after it nothing of them is found or quoted, nor brought
+        back by their files until `lift`.
 
         Returns:
             The ids that there were.
         """
         c = tables.documents.c
-        gone: list[str] = []
+        removed: list[str] = []
         with self.database.write() as connection:
+            self._alone(connection)
             for part in _parts(list(ids)):
                 mine = (c.tenant == self.tenant, c.id.in_(part))
-                rows = connection.execute(select(c.id, c.source).where(*mine)).all()
-                gone += [row.id for row in rows]
+                for row in connection.execute(select(c.id, c.source).where(*mine)).all():
+                    values = {"tenant": self.tenant, "id": row.id, "source": row.source}
+                    connection.execute(insert(tables.deleted), values)
+                    removed.append(row.id)
                 connection.execute(delete(tables.documents).where(*mine))
                 t = tables.templates.c
                 connection.execute(delete(tables.templates).where(t.tenant == self.tenant, t.document.in_(part)))
-                # Were the file to come again it is no longer one that is known.
-                connection.execute(
-                    delete(tables.files).where(
-                        tables.files.c.tenant == self.tenant, tables.files.c.source.in_([row.source for row in rows])
-                    )
-                )
-            if gone:
+            if removed:
                 self._changed(connection)
-        return gone
+        return removed
+
+    def lift(self, ids: Sequence[str]) -> None:
+        """Let documents that were deleted come again when their files are read."""
+        d, f = tables.deleted.c, tables.files.c
+        with self.database.write() as connection:
+            self._alone(connection)
+            for part in _parts(list(ids)):
+                mine = (d.tenant == self.tenant, d.id.in_(part))
+                held = select(d.source).where(*mine)
+                # A file that is not known is read.
+                connection.execute(delete(tables.files).where(f.tenant == self.tenant, f.source.in_(held)))
+                connection.execute(delete(tables.deleted).where(*mine))
+
+    def drop(self, sources: Sequence[str]) -> int:
+        """Remove the documents of files that are gone; with the files they may come again.
+
+        Returns:
+            How many there were.
+        """
+        c, f = tables.documents.c, tables.files.c
+        dropped = 0
+        with self.database.write() as connection:
+            self._alone(connection)
+            for part in _parts(list(sources)):
+                mine = delete(tables.documents).where(c.tenant == self.tenant, c.source.in_(part))
+                dropped += connection.execute(mine).rowcount
+                connection.execute(delete(tables.files).where(f.tenant == self.tenant, f.source.in_(part)))
+            if dropped:
+                self._changed(connection)
+        return dropped
 
     def reindex(self, embedder: Embedder) -> int:
         """Give every chunk vectors of another embedder, and swap both at once when all have them.
@@ -200,25 +293,32 @@ class Knowledge:
         if number is None:
             return 0
         done = 0
-        while waiting := self._without(number):
+        while not self._swapped(number):
+            waiting = self._without(number)
             made = {one.chunk.id: embedder.embed(units(one.chunk, one.title), side="pair") for one in waiting}
             with self.database.write() as connection:
+                self._alone(connection)
                 # A document may have changed in the meantime: only chunks that are there still take their vectors.
                 live = self.live(connection, list(made))
                 for chunk in live:
                     row = {"tenant": self.tenant, "generation": number, "chunk": chunk, "data": _packed(made[chunk])}
                     connection.execute(insert(tables.vectors), row)
             done += len(waiting)
+        return done
+
+    def _swapped(self, generation: int) -> bool:
+        """Make a generation the live one, unless a chunk lacks its vectors."""
+        g = tables.generations.c
         with self.database.write() as connection:
-            if self._missing(connection, number):
-                return done + self.reindex(embedder)
-            g = tables.generations.c
-            connection.execute(delete(tables.generations).where(g.tenant == self.tenant, g.number != number))
+            self._alone(connection)
+            if self._missing(connection, generation):
+                return False
+            connection.execute(delete(tables.generations).where(g.tenant == self.tenant, g.number != generation))
             connection.execute(
-                update(tables.generations).where(g.tenant == self.tenant, g.number == number).values(state="live")
+                update(tables.generations).where(g.tenant == self.tenant, g.number == generation).values(state="live")
             )
             self._changed(connection)
-        return done
+        return True
 
     def _building(self, model: str) -> int | None:
         """The generation that is being built by this model, begun now if there is none; None: it is live."""
@@ -308,11 +408,26 @@ class Knowledge:
     def _number(self, connection: Connection) -> int:
         return connection.execute(select(tables.generations.c.number).where(*self._live())).scalar() or 0
 
+    def _alone(self, connection: Connection) -> None:
+        """Wait until the tenant's other writers have ended: PostgreSQL lets several write beside each other, and none
+        would see what the others do."""
+        mine = tables.revisions.c.tenant == self.tenant
+        connection.execute(select(tables.revisions.c.revision).where(mine).with_for_update())
+
     def _changed(self, connection: Connection) -> None:
         mine = tables.revisions.c.tenant == self.tenant
         done = connection.execute(update(tables.revisions).where(mine).values(revision=tables.revisions.c.revision + 1))
         if not done.rowcount:
             connection.execute(insert(tables.revisions), {"tenant": self.tenant, "revision": 1})
+
+
+def _same(live: str, embedder: str) -> None:
+    """Raises: OtherEmbedder: they are two."""
+    if live != embedder:
+        raise OtherEmbedder(
+            f"the vectors of the index are {live}'s, not {embedder}'s; give the command again to go on with {live}, or "
+            "change all of them to the champion's with: support-bot reindex"
+        )
 
 
 def _passage(row: Row[Any]) -> Passage:

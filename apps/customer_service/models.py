@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
+from threading import Lock
 from typing import Any
+from weakref import WeakValueDictionary
 
 from apps.customer_service.confidence import Confidence
 from apps.customer_service.finder import Fusion
@@ -78,6 +81,22 @@ class Models:
         return Models.load(str(version))
 
     @classmethod
+    def champion(cls) -> Models:
+        """The promoted bundle, once in a process: all tenants that answer with it share what it has loaded.
+
+        Raises:
+            InputError: there is none.
+            StoreError: its file is damaged.
+        """
+        version, whole = promoted()
+        key = (version.folder, whole)
+        with _SHARING:
+            held = _SHARED.get(key)
+            if held is None:
+                held = _SHARED[key] = cls.load(str(version))
+            return held
+
+    @classmethod
     def load(cls, reference: str = NAME) -> Models:
         """The stored bundle that "support-bot", "support-bot@ALIAS" or "support-bot@NUMBER" stands for.
 
@@ -99,6 +118,11 @@ class Models:
                        whole=_whole(version, value["intents_name"]))  # fmt: skip
         except (OSError, ValueError, TypeError, KeyError) as fault:
             raise StoreError(f"{version}: {FILE} unreadable ({fault}); see: engine models verify {version}") from None
+
+
+_SHARING = Lock()
+_SHARED: WeakValueDictionary[tuple[Path, str], Models] = WeakValueDictionary()
+"""By folder and `whole`, for as long as a bot has them."""
 
 
 def promoted() -> tuple[Version, str]:

@@ -35,6 +35,7 @@ def serve(
 
     from apps.customer_service import api, settings
     from apps.customer_service.bot import ready
+    from apps.customer_service.finder import LAG_S
     from apps.customer_service.writer import configured
     from engine import Watch
     from engine.service import Keys, Queue
@@ -44,7 +45,7 @@ def serve(
     queue, writer, watch = Queue(workers), configured(chat_model), Watch(opened)
     app, desks = api.application(
         opened,
-        lambda whose: ready(opened, whose, error_rate, writer, watch),
+        lambda whose: ready(opened, whose, error_rate, writer, watch, lag_s=LAG_S),
         per_minute=per_minute,
         queue=queue,
         mask_personal_data=mask,

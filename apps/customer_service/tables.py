@@ -41,6 +41,16 @@ documents = Table(
     Column("updated", Text, nullable=False),
 )
 
+deleted = Table(
+    "support_deleted",
+    METADATA,
+    Column("tenant", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+)
+"""Ids of documents that were deleted, which their files do not bring back; `source`: the file that still holds it, as
+far as is known, or empty."""
+
 chunks = Table(
     "support_chunks",
     METADATA,

@@ -30,6 +30,9 @@ class Standin:
     def stale(self) -> bool:
         return False
 
+    def refresh(self) -> None:
+        """It has no articles."""
+
     def warm(self) -> None:
         self.warmed = True
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,39 @@ from apps.customer_service.documents import Document, Rejected, files, read
 from engine.errors import InputError
 
 Write = Callable[[str, str], Path]
+SCHEMA = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+PDF = b"""%PDF-1.4
+1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
+2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj
+3 0 obj<</Type/Page/Parent 2 0 R/Contents 4 0 R/MediaBox[0 0 100 100]/Resources<</Font<</F1<</Type/Font/Subtype/Type1
+/BaseFont/Helvetica>>>>>>>>endobj
+4 0 obj<</Length 5/Filter/JBIG9Decode>>stream
+abcde
+endstream endobj
+trailer<</Root 1 0 R>>
+startxref
+0
+%%EOF"""
+"""Its page is packed by a filter that nobody knows."""
+
+
+def word_document(body: str) -> bytes:
+    """A file of the kind, with this as its document.xml."""
+    schema = "http://schemas.openxmlformats.org"
+    main = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{schema}/package/2006/content-types">'
+        f'<Override PartName="/word/document.xml" ContentType="{main}"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{schema}/package/2006/relationships"><Relationship Id="r1" '
+        f'Type="{schema}/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/>'
+        "</Relationships>",
+        "word/document.xml": body,
+    }
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return whole.getvalue()
 
 
 def one(file: Path) -> Document:
@@ -32,6 +67,19 @@ def test_front_matter_names_the_document(write: Write) -> None:
 def test_without_front_matter_the_first_heading_is_the_title(write: Write) -> None:
     found = one(write("card-limits.md", "# Card limits\n\nYou may pay 3,000 a day.\n"))
     assert (found.id, found.title) == ("card-limits", "Card limits")
+
+
+def test_comments_are_no_part_of_an_article(write: Write) -> None:
+    kept = "```html\n<!-- kept -->\n```\n\nWrite `<!-- kept -->` there. <- and -> stay.\n\n[fees]: fees.md"
+    hidden = "<!-- INTERNAL: 200 euro,\n\n```never``` tell -->"
+    links = "[//]: # (nor this)\n[note]: <> (this)"
+    text = f"Refunds {hidden}take 5 days.\n```Always.``` <!-- no -->\n  {hidden}\n{links}\n{kept}"
+    assert one(write("a.md", text)).text == f"Refunds take 5 days.\n```Always.``` \n  \n\n\n{kept}"
+    assert one(write("b.md", "Yes.\n\n<!-- never ended\n\nNo.")).text.strip() == "Yes."
+    assert one(write("faq.jsonl", '{"question": "How?", "answer": "So.<!-- no -->"}')).text == "So."
+    assert one(write("c.html", "<p>So.<!-- no --></p>")).text == "So."
+    (found,) = read(write("d.md", "<!-- a draft -->"), "d")
+    assert isinstance(found, Rejected)
 
 
 def test_of_a_page_only_what_a_reader_sees_is_kept(write: Write) -> None:
@@ -74,6 +122,11 @@ def test_a_bad_row_is_told_with_its_line_and_the_others_are_read(write: Write) -
         ("c.md", b"  \n", "no text"),
         ("d.pdf", b"not a pdf", "PDF"),
         ("e.docx", b"not a document", "Word"),
+        ("f.md", b"---\nupdated: 2026-02-30\n---\nx", "front matter"),
+        ("g.html", b"<div>" * 1500 + b"deep", "RecursionError"),
+        ("h.docx", word_document(f"<w:document {SCHEMA}><broken"), "ExpatError"),
+        ("i.pdf", PDF, "JBIG9Decode"),
+        ("j\udcff.md", b"x", "its name"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, name: str, content: bytes, why: str) -> None:
@@ -84,28 +137,33 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, name: str, content:
 
 
 def test_a_word_document_keeps_its_headings(tmp_path: Path) -> None:
-    import zipfile
-
     body = (
         '<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>Fees</w:t></w:r></w:p>'
         "<w:p><w:r><w:t>A trace costs 15.00.</w:t></w:r></w:p>"
     )
-    schema = "http://schemas.openxmlformats.org"
-    main = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
-    office, word = f"{schema}/officeDocument/2006/relationships", f"{schema}/wordprocessingml/2006/main"
-    parts = {
-        "[Content_Types].xml": f'<Types xmlns="{schema}/package/2006/content-types">'
-        f'<Override PartName="/word/document.xml" ContentType="{main}"/></Types>',
-        "_rels/.rels": f'<Relationships xmlns="{schema}/package/2006/relationships">'
-        f'<Relationship Id="r1" Type="{office}/officeDocument" Target="word/document.xml"/></Relationships>',
-        "word/document.xml": f'<w:document xmlns:w="{word}"><w:body>{body}</w:body></w:document>',
-    }
-    with zipfile.ZipFile(tmp_path / "fees.docx", "w") as archive:
-        for name, content in parts.items():
-            archive.writestr(name, content)
+    content = word_document(f"<w:document {SCHEMA}><w:body>{body}</w:body></w:document>")
+    (tmp_path / "fees.docx").write_bytes(content)
     found = one(tmp_path / "fees.docx")
     assert found.title == "Fees"
     assert "A trace costs 15.00." in found.text
+
+
+def test_what_is_hidden_within_the_hidden_is_hidden(write: Write) -> None:
+    page = (
+        "<div style='display:none'><p style='color:red'>no</p></div><header><nav><form>no</form></nav></header><p>Yes."
+    )
+    assert one(write("page.html", page)).text == "Yes."
+
+
+def test_a_long_cell_is_read(write: Write) -> None:
+    (found,) = read(write("faq.csv", f'question,answer\n"How?","{"So. " * 40_000}"\n'), "faq")
+    assert isinstance(found, Document)
+    assert len(found.text) > 150_000
+
+
+def test_what_no_database_takes_is_not_in_a_document(write: Write) -> None:
+    found = one(write("faq.jsonl", '{"question": "How\\u0000?", "answer": "So\\ud800.", "section": "a\\u0000"}\n'))
+    assert (found.title, found.text, found.section) == ("How?", "So?.", "a")
 
 
 def test_files_are_found_under_folders_and_unknown_kinds_refused(tmp_path: Path, write: Write) -> None:

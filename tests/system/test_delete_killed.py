@@ -103,4 +103,6 @@ def test_what_is_deleted_stays_deleted(new_database: Callable[[], str]) -> None:
             chunks = set(connection.execute(select(tables.chunks.c.id)).scalars())
             assert owners == left
             assert set(connection.execute(select(tables.vectors.c.chunk)).scalars()) == chunks
+        # What was deleted, and that alone, stays so when its file is read again.
+        assert set(knowledge.deleted()) == {document.id for document in documents} - left
         knowledge.database.close()

@@ -8,6 +8,7 @@ from apps.console.names import App
 from apps.console.parts.part import TENANT, Part, Settings
 from apps.customer_service import api, tables
 from apps.customer_service.bot import ready
+from apps.customer_service.finder import LAG_S
 from apps.customer_service.writer import configured
 from engine.errors import InputError
 from engine.service import Problem, Queue
@@ -30,7 +31,7 @@ class Support(Part):
         self.queue = queue
         self.app, self.desks = api.application(
             database,
-            lambda tenant: ready(database, tenant, ERROR_RATE, writer, settings.watch),
+            lambda tenant: ready(database, tenant, ERROR_RATE, writer, settings.watch, lag_s=LAG_S),
             per_minute=settings.per_minute,
             queue=queue,
         )
