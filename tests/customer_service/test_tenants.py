@@ -46,6 +46,7 @@ def test_each_tenant_sees_exactly_what_it_did_itself(steps: list[tuple[str, str,
             elif act == "delete":
                 knowledge.delete([f"d{number}"])
                 documents[tenant].discard(number)
+                templates[tenant] = {text for text in templates[tenant] if text.casefold() != said.casefold()}
             elif act == "talk":
                 id = desk.open(f"customer-{number}")
                 desk.happen(id, "customer_speaks", text=said)
