@@ -71,7 +71,7 @@ def test_one_application_is_served_apart(home: Path) -> None:
 def test_its_bots_count_what_they_are_asked_where_the_house_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
 
-    def ready(*options: Any) -> Any:
+    def ready(*options: Any, **_: Any) -> Any:
         given.append(options[-1])
         raise InputError("no articles")
 
