@@ -37,7 +37,7 @@ ROWS = (
     ("week", "promoted_only_when_better", "a week over HTTP, a fifth hostile: promoted only if unseen rows agree"),
     ("week", "intents_gain", "... accuracy of the bot's intents gained"),
     ("week", "news_gain", "... mean F1 of the news' labels gained"),
-    ("week", "recommender_gain", "... nDCG@10 gained by honest shoppers"),
+    ("week", "recommender_gain", "... nDCG@10 for honest shoppers, the shop's challenger less its champion"),
     (
         "week",
         "intents_poisoned_refused",
@@ -45,7 +45,7 @@ ROWS = (
     ),
     ("week", "news_poisoned_refused", "... the news' refused"),
     ("week", "recommender_poisoned_refused", "... the shop's refused"),
-    ("week", "recommender_poisoned_gain", "... nDCG@10 that the shop's gained for honest shoppers all the same"),
+    ("week", "recommender_poisoned_gain", "... its nDCG@10 for honest shoppers less the champion's"),
     ("week", "failed_requests", "... failed requests"),
     ("crash_retrain", "valid", "retrain, promote and rollback killed ninety times: one whole champion afterwards"),
     ("crash_retrain", "continued", "... the same command ends the work"),
