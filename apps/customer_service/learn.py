@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from apps.customer_service.documents import Document, Rejected
 from apps.customer_service.evidence import gather
 from apps.customer_service.finder import Finder, Fusion, Reading, Search
 from apps.customer_service.ingest import take
-from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.knowledge import Knowledge, Passage
 from apps.customer_service.logistic import Logistic
 from apps.customer_service.models import Models
 from apps.customer_service.past import Past
@@ -35,6 +35,9 @@ from engine import Embedder, Predictor, Progress, Recipe, Store, load, train
 from engine.db import Database
 from engine.errors import InputError
 from engine.text.terms import terms
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 EMBED, RANK = "recipes/support_embed.yaml", "recipes/support_rank.yaml"
 ANSWERABLE, INTENTS = "recipes/support_answerable.yaml", "recipes/support_intents.yaml"
@@ -115,7 +118,7 @@ def learn(
         remembered = Past.of(made.past(), embedder)
         progress.stage("fitting weights and the bar on dev questions")
         database = Database.open(f"sqlite:///{place}/dev.db", name=tables.NAME, migrations=tables.MIGRATIONS)
-        knowledge = Knowledge(database)
+        knowledge = Still(database)
         take(documents, knowledge, embedder)
         finder = Finder(knowledge, embedder, Fusion(), remembered)
         fusion, figures = fit_fusion(asked, finder)
@@ -161,6 +164,18 @@ def drawn(past: Sequence[Dialogue], most: int | None) -> list[Dialogue]:
     if most is None or most >= len(past):
         return list(past)
     return [past[at] for at in sorted(np.random.default_rng(13).permutation(len(past))[:most])]
+
+
+class Still(Knowledge):
+    """Knowledge that nobody changes once it is searched: dozens of weights are tried, and each passage read once."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._read: dict[str, Passage] = {}
+
+    def live(self, connection: Connection, ids: Sequence[str]) -> dict[str, Passage]:
+        self._read |= super().live(connection, [one for one in ids if one not in self._read])
+        return {one: self._read[one] for one in ids if one in self._read}
 
 
 Read = list[tuple[Question, list[Reading], set[str]]]

@@ -17,8 +17,10 @@ from engine import Embedder
 
 
 @pytest.fixture(autouse=True)
-def toy_index(home: Path, toy_base: Path) -> None:
+def toy_index(session_home: Path, tmp_path: Path, toy_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands go on with the embedder of the index."""
+    monkeypatch.setenv("KEEL_HOME", str(session_home))
+    monkeypatch.setenv("KEEL_DATABASE", f"sqlite:///{tmp_path}/keel.db")
     Knowledge(settings.database()).begin(Embedder(str(toy_base)).model)
 
 
