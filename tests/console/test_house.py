@@ -90,13 +90,17 @@ def test_a_feed_that_is_none_is_refused_at_once(home: Path) -> None:
         House(f"sqlite:///{home}/keel.db", apps=[App.FINANCE_MONITOR], desk=Desk(("redis://",)))
 
 
-def test_its_monitor_delivers_alerts_and_watches_the_companies_it_is_told(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def newsroom(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A news model is stored; those that go by words answer in its place."""
     store = Store()
     with store.staging(NEWS) as staged:
         store.promote(store.commit(NEWS, staged, {}))
     monkeypatch.setattr(run, "models", lambda *_, **__: models())
+
+
+@pytest.mark.usefixtures("newsroom")
+def test_its_monitor_delivers_alerts_and_watches_the_companies_it_is_told(home: Path, tmp_path: Path) -> None:
     feed, watched, alerts = (tmp_path / name for name in ("feed.jsonl", "watched.txt", "alerts.jsonl"))
     feed.write_text("".join(json.dumps(one) + "\n" for one in [*usual(200), *surge(200)]), encoding="utf-8")
     watched.write_text("Halden Bank\n", encoding="utf-8")
@@ -117,13 +121,10 @@ def test_it_takes_what_the_monitors_own_serve_takes() -> None:
     assert alone - in_a_house == {"state", "tenant"}, "the house's database, and its first tenant"
 
 
+@pytest.mark.usefixtures("newsroom")
 def test_its_monitor_reads_what_is_pushed_by_its_mapping_and_keeps_what_it_cannot_read(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, tmp_path: Path
 ) -> None:
-    store = Store()
-    with store.staging(NEWS) as staged:
-        store.promote(store.commit(NEWS, staged, {}))
-    monkeypatch.setattr(run, "models", lambda *_, **__: models())
     dead = tmp_path / "dead.jsonl"
     desk = Desk(mapping="ninjs", monitor={"dead_letters": dead})
     house = House(f"sqlite:///{home}/keel.db", apps=[App.FINANCE_MONITOR], desk=desk)

@@ -49,4 +49,5 @@ def test_an_alert_says_why_it_fired(browser: Any, wire: Path, home: Path) -> Non
 def test_reasons_that_cannot_be_had_are_told(browser: Any, site: Site) -> None:
     browser.get(f"{site.address}/alerts")
     press(browser, ".alert button.why")
-    until(browser, ".q-card.why .fault", "names no stored model")
+    fault = until(browser, ".q-card.why .fault", "names no stored model")
+    assert fault.get_attribute("role") == "alert"
