@@ -68,20 +68,28 @@ class Golden:
         """Of a .csv, .jsonl or .parquet file. Errors as of `of`, or it is not there or unreadable."""
         return cls.of(tables.load(path).frame, items, name=str(path))
 
-    def gate(self, champion: Recommender, challenger: Recommender, learnt: Events) -> Gate:
-        """Whether the challenger ranks them as well than the champion. Both know what was done before the first list.
+    def known(self, learnt: Events) -> Events:
+        """What was done before the first list: all that a recommender is to know when it ranks them.
 
         Args:
-            learnt: all that either has learnt from.
+            learnt: all that it learns from.
 
         Raises:
-            InputError: they have learnt what a list asks; or nothing was done before the lists.
+            InputError: it learns what a list asks; or nothing was done before the lists.
         """
         assert self.lists.as_of is not None
         self._unseen(learnt)
         known = learnt.before(self.lists.as_of.min().astype("datetime64[us]").item().replace(tzinfo=UTC))
         if not len(known):
             raise InputError("nothing was done before the golden lists, so nobody has a history; give later ones")
+        return known
+
+    def gate(self, champion: Recommender, challenger: Recommender, known: Events) -> Gate:
+        """Whether the challenger ranks them as well as the champion.
+
+        Args:
+            known: as `known` gives it.
+        """
         before, after = (self._ndcg(one.knowing(known)) for one in (champion, challenger))
         gain = bootstrap({"gain": after - before}, self.lists.user_ids)["gain"]
         note = (

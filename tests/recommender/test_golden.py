@@ -93,14 +93,14 @@ def test_a_log_that_was_taken_over_teaches_no_challenger_that_goes_live(
 def test_what_was_learnt_from_is_no_golden_list(recommender: Recommender) -> None:
     lists = Golden.of(golden(), recommender.items)
     own = recommender.events
-    assert lists.gate(recommender, recommender, own).held
+    assert lists.gate(recommender, recommender, lists.known(own)).held
     taken = golden()[golden()["wanted"] > 0].head(2).assign(event="click", weight=1.0)
     with pytest.raises(InputError, match=r"2 of the golden lists' answers were learnt from, such as that u200 took"):
-        lists.gate(recommender, recommender, own.added(Events.of(taken)))
+        lists.known(own.added(Events.of(taken)))
     early = golden().assign(datetime=(AFTER - timedelta(days=3650)).isoformat())
     early["user_id"] = "other " + early["user_id"]
     with pytest.raises(InputError, match="nobody has a history"):
-        Golden.of(early, recommender.items).gate(recommender, recommender, own)
+        Golden.of(early, recommender.items).known(own)
 
 
 @pytest.mark.parametrize(
