@@ -6,6 +6,7 @@ Tried against the broker that librdkafka carries for tests, which speaks Kafka's
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,8 +18,11 @@ from apps.finance_monitor.mapping import Mapping
 from engine.errors import InputError
 
 TIMEOUT = 10.0
-IN_FLIGHT = 0.1
-"""Seconds that a partition is waited for which has more, so that none runs ahead of another through a backlog."""
+IN_FLIGHT = 5.0
+"""Seconds that a partition is waited for which has more, so that none runs ahead of another through a backlog: a broker
+may well take one to give the first of it. One that has let them pass is waited for again from its next message on."""
+AT_ONCE = 0.1
+"""Seconds in one wait for whatever comes next."""
 MOST_HELD = 20_000
 """Messages of partitions that are ahead; beyond it they run ahead."""
 _LOG = logging.getLogger(__name__)
@@ -62,6 +66,8 @@ class KafkaTopic:
         """Partition -> messages of it that wait for their turn."""
         self._ended: set[int] = set()
         """Partitions with nothing more now."""
+        self._late: set[int] = set()
+        """Partitions with more that has not come in time."""
         self._next: dict[int, int] = {}
         self._fault: Any = None
         settings = {
@@ -117,8 +123,8 @@ class KafkaTopic:
     def _partition(self, number: int) -> Iterator[Entry | None]:
         held = self._held[number]
         while True:
-            while not held and number not in self._ended and self._taken(IN_FLIGHT):
-                pass
+            if not held and number not in self._late:
+                self._await(number)
             if held:
                 message = held.popleft()
                 yield Entry(self._found(message), self._feed(number), str(message.offset() + 1))
@@ -127,9 +133,21 @@ class KafkaTopic:
             else:
                 return
 
+    def _await(self, number: int) -> None:
+        """Take what comes until it is of this partition, or tells its end; no longer than others have room."""
+        until = time.monotonic() + IN_FLIGHT
+        while not (self._held[number] or number in self._ended or self._full()):
+            if time.monotonic() > until:
+                self._late.add(number)
+                return
+            self._taken(AT_ONCE)
+
+    def _full(self) -> bool:
+        return sum(map(len, self._held.values())) >= MOST_HELD
+
     def _taken(self, wait: float) -> bool:
         """Put the next message with its partition's; whether there was one, and room for it."""
-        if sum(map(len, self._held.values())) >= MOST_HELD:
+        if self._full():
             return False
         message = self._consumer.poll(wait)
         fault = message.error() if message is not None else self._fault
@@ -138,6 +156,7 @@ class KafkaTopic:
                 return False
             number = message.partition()
             self._ended.discard(number)
+            self._late.discard(number)
             if message.offset() >= self._next.get(number, 0):  # else given out again as the group was dealt anew
                 self._next[number] = message.offset() + 1
                 self._held[number].append(message)
@@ -161,6 +180,7 @@ class KafkaTopic:
             known.offset = at if at > 0 else self._kafka.OFFSET_BEGINNING
             self._next[known.partition] = max(at, 0)
             self._ended.discard(known.partition)
+            self._late.discard(known.partition)
             if known.partition not in self._held:
                 self._held[known.partition] = deque()
                 self._streams.append(Stream(self._partition(known.partition)))

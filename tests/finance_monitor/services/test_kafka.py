@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import confluent_kafka
 import pytest
 
-from apps.finance_monitor.feeds import source
+from apps.finance_monitor.feeds import kafka, source
 from apps.finance_monitor.feeds.kafka import KafkaTopic
 from apps.finance_monitor.items import DeadLetter
 from engine.errors import InputError
@@ -69,6 +71,44 @@ def test_reading_goes_on_where_the_journal_was_and_partitions_are_merged(
     items = [one.id for one in found if not isinstance(one, DeadLetter)]
     assert sorted(items) == [f"n{number}" for number in range(400, 408)]
     assert read(url, before) == []  # the group is ahead of that journal
+
+
+@pytest.mark.parametrize(("wait", "first"), [(5.0, "n0"), (0.1, "n1")])
+def test_a_partition_that_comes_late_is_waited_for_but_not_for_ever(
+    producer: Any, monkeypatch: pytest.MonkeyPatch, wait: float, first: str
+) -> None:
+    monkeypatch.setattr(source, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(kafka, "IN_FLIGHT", wait)
+    add(producer, range(40))
+    topic = KafkaTopic(address(producer) + QUICK)
+    topic._consumer = Late(topic._consumer, 1.0)
+    found = [entry.found.id for chunk in source.chunks([topic], 64) for entry in chunk]
+    topic.close()
+    assert found[0] == first
+    assert sorted(found) == sorted(f"n{number}" for number in range(40))
+
+
+class Late:
+    """The consumer, but what it has of partition 0 comes only after a while."""
+
+    def __init__(self, consumer: Any, seconds: float) -> None:
+        self._consumer = consumer
+        self._seconds = seconds
+        self._until: float | None = None
+        self._kept: deque[Any] = deque()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+    def poll(self, wait: float) -> Any:
+        if self._until is not None and time.monotonic() > self._until and self._kept:
+            return self._kept.popleft()
+        message = self._consumer.poll(wait)
+        if message is None or message.partition() != 0:
+            return message
+        self._until = self._until or time.monotonic() + self._seconds
+        self._kept.append(message)
+        return None
 
 
 def test_what_is_no_topic_and_who_is_not_there_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
