@@ -41,21 +41,22 @@ def export(model: EncoderModel, folder: Path, sample: Rows, probes: Sequence[Row
     Raises:
         ExportError: it loses more than allowed, with half of the layers in fp32 too.
     """
+    trained, most = held_out.said(Predictor.open(folder, backend="torch"), probes), settings.max_quality_loss
     if settings.precision != "int8":
         onnx.export(model, folder / "onnx", sample, precision=settings.precision)
-        return roundtrip.verify(folder, probes, max_quality_loss=settings.max_quality_loss)
+        return roundtrip.verify(folder, probes, trained, max_quality_loss=most)
     with tempfile.TemporaryDirectory() as place:
         full = onnx.full(model, Path(place), sample)
         exported = folder / "onnx" / onnx.FILE
         exported.parent.mkdir(exist_ok=True)
         onnx.quantize(full, exported)
         try:
-            return roundtrip.verify(folder, probes, max_quality_loss=settings.max_quality_loss)
+            return roundtrip.verify(folder, probes, trained, max_quality_loss=most)
         except LostTooMuch as all_int8:
-            left = leave_out(full, folder, probes, max_quality_loss=settings.max_quality_loss)
+            left = leave_out(full, folder, probes, max_quality_loss=most)
             if not left:
                 raise ExportError(f"{all_int8} (tried with up to half of the layers in fp32 as well)") from None
-    losses = roundtrip.verify(folder, probes, max_quality_loss=settings.max_quality_loss)
+    losses = roundtrip.verify(folder, probes, trained, max_quality_loss=most)
     return [replace(loss, fp32_layers=left) for loss in losses]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ import torch
 from engine import Recipe, speed, train
 from engine.data.rows import Row
 from engine.errors import ExportError, InputError, StoreError
-from engine.export import choice, forms, mixed, onnx, openvino
+from engine.export import choice, forms, mixed, onnx, openvino, roundtrip
 from engine.export.agreement import agreement
 from engine.export.forms import Form
 from engine.predictor import Predictor
@@ -98,6 +99,21 @@ def test_a_form_answers_as_torch_does_is_stable_and_never_looks_at_neighbours(he
             assert (one.logits == alone[number][head][0].logits).all()
             assert (one.logits == again[head][::-1][number].logits).all()
     assert model.predict(["Profit fell"])[0].backend == form
+
+
+def test_the_export_is_asked_in_a_fresh_process_and_says_the_same_there(here: Version, tmp_path: Path) -> None:
+    rows = [Row(text, {}, None, "") for text in TEXTS]
+    model = Predictor.open(here.folder, backend="onnx")
+    trained, expected = Predictor.open(here.folder, backend="torch").outputs(TEXTS), model.outputs(TEXTS)
+    found = roundtrip.exported(here.folder, rows, trained)
+    for head, outputs in expected.items():
+        assert [one.logits.tolist() for one in found[head]] == [one.logits.tolist() for one in outputs]
+    nothing: dict[str, list[Output]] = {head: [] for head in expected}
+    assert roundtrip.exported(here.folder, [], nothing) == nothing
+    broken = shutil.copytree(here.folder, tmp_path / "broken")
+    (broken / "onnx" / onnx.FILE).write_bytes(b"cut off")
+    with pytest.raises(ExportError, match=r"does not load in a fresh process: (?s:.*)engine models verify"):
+        roundtrip.exported(broken, rows, trained)
 
 
 def test_a_form_that_is_not_made_says_how_to_make_it(here: Version) -> None:
