@@ -298,7 +298,10 @@ class OnnxSession:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # The fused kernel of sum and layer norm goes number by number: apart, they answer up to 1.4 times as fast.
+        self._session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
+        )
 
     def __call__(self, input_ids: list[int]) -> list[NDArray[np.float64]]:
         ids = np.array([input_ids], dtype=np.int64)

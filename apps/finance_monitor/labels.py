@@ -6,6 +6,7 @@ Titles on a topic get their sentence vector here too, so that all cores work on 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -90,11 +91,13 @@ def label(
         answers |= {place: _label(found) for place, found in zip(mine, predictions, strict=True)}
     whole = {place: found for place, found in answers.items() if found.route != OVERLOAD}
     on_topic = [place for place, found in whole.items() if found.topics]
-    vectors = dict(zip(on_topic, embedder.stream([items[place].title for place in on_topic]), strict=True))
     companies: dict[int, tuple[Towards, ...]] = {}
-    if reader:
-        read = reader.read(items, known, [whole.get(place) for place in range(len(items))])
-        companies = {place: read[place] for place in range(len(items)) if place in whole or place not in answers}
+    with ThreadPoolExecutor(1) as beside:  # so that no core waits for the last text of either
+        found = beside.submit(lambda: list(embedder.stream([items[place].title for place in on_topic])))
+        if reader:
+            read = reader.read(items, known, [whole.get(place) for place in range(len(items))])
+            companies = {place: read[place] for place in range(len(items)) if place in whole or place not in answers}
+        vectors = dict(zip(on_topic, found.result(), strict=True))
     return [
         Labelled(item, known[place], answers.get(place), vectors.get(place), companies.get(place))
         for place, item in enumerate(items)
