@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -182,19 +181,19 @@ def _factors(taken: csr_array, kind: Kind, seed: int) -> Floats:
     """Item factors of implicit feedback by alternating least squares (Hu, Koren & Volinsky 2008)."""
     from implicit.cpu.als import AlternatingLeastSquares
     from scipy.sparse import csr_matrix
+    from threadpoolctl import threadpool_limits
 
     weights = csr_matrix(taken)
     weights.data = 1 + kind.alpha * weights.data
-    model = AlternatingLeastSquares(
-        factors=kind.width,
-        regularization=kind.regularisation,
-        alpha=1.0,  # the weights hold it already
-        iterations=ROUNDS,
-        random_state=seed,
-        num_threads=1,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # implicit warns about threads of BLAS, which are the caller's to set
+    with threadpool_limits(1, "blas"):  # of its small products many threads make a slow one, as it warns itself
+        model = AlternatingLeastSquares(
+            factors=kind.width,
+            regularization=kind.regularisation,
+            alpha=1.0,  # the weights hold it already
+            iterations=ROUNDS,
+            random_state=seed,
+            num_threads=1,
+        )
         model.fit(weights, show_progress=False)
     return np.asarray(model.item_factors, dtype=np.float32)
 

@@ -52,7 +52,7 @@ def check_recipe(recipe: Recipe) -> None:
         InputError: naming the setting and what to set instead.
     """
     tuning, task = recipe.tuning, recipe.task
-    if not isinstance(task, Classify) or any(head.regression for head in task.heads.values()):
+    if not isinstance(task, Classify) or any(head.regression or head.entities for head in task.heads.values()):
         raise InputError("task: engine federate trains classify with label heads; the recipe asks for something else")
     if tuning.method != "lora":
         raise InputError(

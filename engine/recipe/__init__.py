@@ -105,7 +105,8 @@ class Recipe(Section):
             )
         if isinstance(self.task, Classify):
             heads = self.task.heads.values()
-            labels_only = all(head.labels and not head.multi_label for head in heads)
+            labels_only = all(head.single for head in heads)
+            entities = any(head.entities for head in heads)
             if tuning.method in ("contrastive", "zero_shot"):
                 if not (labels_only and len(heads) == 1):
                     raise ValueError(f"tuning.method {tuning.method} needs one single-label head")
@@ -113,8 +114,10 @@ class Recipe(Section):
                     raise ValueError(
                         f"class_weights weigh a loss that method {tuning.method} does not have; leave them out"
                     )
-            if tuning.distill and not all(head.labels for head in heads):
-                raise ValueError("tuning.distill needs label heads; a regression head has no logits to learn from")
+            if tuning.distill and not all(head.labels and not head.entities for head in heads):
+                raise ValueError("tuning.distill needs label heads; it learns neither numbers nor entities")
+            if self.data.noise and entities:
+                raise ValueError("data.noise would move the spans of the entities; it is for heads of other answers")
             if tuning.extend and not (labels_only and len(heads) == 1):
                 raise ValueError("tuning.extend needs one single-label head")
             if tuning.extend and not self.data.test:
@@ -196,7 +199,7 @@ class Recipe(Section):
 def _labelled(task: Task) -> bool:
     """Whether a row has one label of a few."""
     if isinstance(task, Classify):
-        return any(head.labels and not head.multi_label for head in task.heads.values())
+        return any(head.single for head in task.heads.values())
     return isinstance(task, Choose)
 
 

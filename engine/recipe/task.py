@@ -12,12 +12,15 @@ ClassWeights = Literal["none", "balanced", "sqrt"]
 
 
 class Head(Section):
-    """One question asked of a text: a label (softmax), several labels (a sigmoid each), or a number (regression)."""
+    """One question asked of a text: a label (softmax), several labels (a sigmoid each), a number (regression), or its
+    entities."""
 
     labels: list[str] = []
     multi_label: bool = False
     regression: bool = False
     """The answer is a number; labels are left out."""
+    entities: bool = False
+    """The labels are types of entities, and the answer is spans of the text with one each, as task tag gives them."""
     descriptions: dict[str, str] = {}
     """Label -> what it means, in words, for zero shots; a label left out is described by its name."""
     weight: Positive = 1.0
@@ -36,13 +39,20 @@ class Head(Section):
             raise ValueError("a regression head takes neither labels, multi_label nor class_weights")
         if self.multi_label and self.class_weights != "none":
             raise ValueError("class_weights are for single-label heads; a multi-label head takes weight")
-        if not self.regression and len(self.labels) < (1 if self.multi_label else 2):
-            raise ValueError("a single-label head needs two labels or more, a multi-label head one")
+        if self.entities and (self.regression or self.multi_label or self.descriptions):
+            raise ValueError("a head of entities takes neither regression, multi_label nor descriptions")
+        if not self.regression and len(self.labels) < (1 if self.multi_label or self.entities else 2):
+            raise ValueError("a single-label head needs two labels or more, a multi-label head or one of entities one")
         return self
+
+    @property
+    def single(self) -> bool:
+        """Whether the answer is one label."""
+        return bool(self.labels) and not (self.multi_label or self.entities)
 
 
 class Classify(Section):
-    """Labels or numbers of a text, or of a text pair (where `data.columns.pair` names a column)."""
+    """Labels, numbers or entities of a text, or of a text pair (where `data.columns.pair` names a column)."""
 
     kind: Literal["classify"]
     heads: Annotated[dict[str, Head], Field(min_length=1)]

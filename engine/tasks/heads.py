@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine.recipe import Choose, Classify, Embed, Extract, Generate, Rank, Tag, Task
+from engine.recipe import Choose, Classify, Embed, Extract, Generate, Head, Rank, Tag, Task
 
 FILE = "heads.json"
 LONGEST = 30
@@ -77,15 +77,19 @@ class ModelSpec:
         return cls(heads=heads, languages=tuple(values.pop("languages")), **values)
 
 
+def _kind(head: Head) -> HeadKind:
+    if head.regression:
+        return "regression"
+    if head.entities:
+        return "tags"
+    return "multi" if head.multi_label else "single"
+
+
 def specs(task: Task) -> tuple[HeadSpec, ...]:
     """The heads of a recipe's task, in their order."""
     match task:
         case Classify(heads=heads):
-            kinds: dict[bool, HeadKind] = {True: "multi", False: "single"}
-            return tuple(
-                HeadSpec(name, "regression" if head.regression else kinds[head.multi_label], tuple(head.labels))
-                for name, head in heads.items()
-            )
+            return tuple(HeadSpec(name, _kind(head), tuple(head.labels)) for name, head in heads.items())
         case Tag(labels=labels):
             return (HeadSpec("entities", "tags", tuple(labels)),)
         case Extract(longest_answer=longest):

@@ -173,9 +173,10 @@ def test_options_that_do_not_fit_are_refused(options: dict[str, Any], told: str)
 
 
 def test_a_task_or_share_that_cannot_be_augmented_is_refused(toy_recipe: Toy) -> None:
-    tags = {"kind": "tag", "labels": ["company"]}
-    with pytest.raises(InputError, match="entities of task 'tag' are places in them"):
-        made(toy_recipe(task=tags), Options("typos"))
+    named = {"labels": ["company"], "entities": True}
+    for task in ({"kind": "tag", "labels": ["company"]}, {"kind": "classify", "heads": {"names": named}}):
+        with pytest.raises(InputError, match="entities are places in them"):
+            made(toy_recipe(task=task), Options("typos"))
     with pytest.raises(InputError, match="--share 0: give a number over 0"):
         made(toy_recipe(), Options("typos"), share=0)
     with pytest.raises(InputError, match="--measure compares answers of the tasks"):

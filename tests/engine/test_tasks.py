@@ -59,6 +59,12 @@ def rows_of(task: str) -> list[dict[str, Any]]:
             for number, (text, name) in enumerate(given[:40])
             for other in (text, given[number + 41][0], given[number + 42][0])
         ]
+    if task == "desk":
+        return [
+            {"text": text, "sides": "court" if " sues " in text else "deal", "topics": ["season"] * ("spring" in text),
+             "names": [{"start": 0, "end": len(name), "label": "org"}] if number % 10 else None}
+            for number, (text, name) in enumerate(given)
+        ]  # fmt: skip
     return [{"text": text, "pair": name, "about": "yes" if number % 2 else "no", "size": len(text) / 10}
             for number, (text, name) in enumerate(given)]  # fmt: skip
 
@@ -68,7 +74,17 @@ TASKS: dict[str, dict[str, Any]] = {
     "extract": {"kind": "extract"},
     "rank": {"kind": "rank", "loss": "listwise"},
     "classify": {"kind": "classify", "heads": {"about": {"labels": ["no", "yes"]}, "size": {"regression": True}}},
+    "desk": {
+        "kind": "classify",
+        "heads": {
+            "sides": {"labels": ["court", "deal"]},
+            "topics": {"labels": ["season"], "multi_label": True},
+            "names": {"labels": ["org"], "entities": True, "weight": 2.0, "class_weights": "sqrt"},
+        },
+    },
 }
+ALONE = ("tag", "desk")
+"""They read single texts."""
 
 
 def recipe(task: str, base: Path, write: Write, **tuning: Any) -> Recipe:
@@ -90,14 +106,14 @@ def test_a_task_trains_exports_and_answers_the_same_in_a_fresh_process(task: str
     done = train(recipe(task, toy_base, write))
     assert done.figures.rows == done.rows["test"]
     assert all(loss["largest_difference"] < 1e-3 for loss in done.version.manifest()["export"]["losses"])
-    text: Any = "Brackwater sues 利润 in May" if task == "tag" else ("Brackwater 利润", "Tern Foods sells a mine 😀")
+    text: Any = "Brackwater sues 利润 in May" if task in ALONE else ("Brackwater 利润", "Tern Foods sells a mine 😀")
     code = f"from engine import load; print(load({task!r}, backend='torch').predict([{text!r}])[0].heads)"
     fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, encoding="utf-8")
     assert fresh.stdout.strip() == str(load(task, backend="torch").predict([text])[0].heads)
-    if task != "tag":
+    if task not in ALONE:
         with pytest.raises(InputError, match="this model reads pairs of texts"):
             load(task).predict(["Brackwater sues"])
-    alone, among = load(task).predict([text]), load(task).predict([text, text if task == "tag" else ("a", "b"), text])
+    alone, among = load(task).predict([text]), load(task).predict([text, text if task in ALONE else ("a", "b"), text])
     assert alone[0] == among[0] == among[2]
 
 
@@ -216,6 +232,13 @@ def test_a_wrong_label_names_field_and_remedy(kind: Any, value: Any, told: str) 
         ({"task": {"kind": "tags", "labels": ["x"]}}, "no such kind 'tags'"),
         ({"task": {"kind": "classify", "heads": {"a": {"labels": ["x", "y"], "regression": True}}}}, "regression head"),
         ({"data": {"train": "x.csv", "per_label": 5}, "task": TASKS["tag"]}, "per_label"),
+        (
+            {"task": {"kind": "classify", "heads": {"a": {"labels": ["x"], "entities": True, "multi_label": True}}}},
+            "a head of entities takes neither",
+        ),
+        ({"task": {"kind": "classify", "heads": {"a": {"entities": True}}}}, "one of entities one"),
+        ({"task": TASKS["desk"], "tuning": {"distill": {"teacher": "x"}}}, "it learns neither numbers nor entities"),
+        ({"task": TASKS["desk"], "data": {"train": "x.csv", "noise": {"share": 0.1}}}, "would move the spans"),
         (
             {
                 "data": {"train": "x.csv", "per_label": 5},

@@ -80,10 +80,8 @@ def augment(
 
     if not 0 < share <= MOST_SHARE:
         raise InputError(f"--share {share:g}: give a number over 0, {MOST_SHARE:g} at most")
-    if recipe.task.kind == "tag":
-        raise InputError(
-            "augmentation changes texts, and the entities of task 'tag' are places in them; it cannot be used"
-        )
+    if any(head.kind == "tags" for head in specs(recipe.task)):
+        raise InputError("augmentation changes texts, and the recipe's entities are places in them; it cannot be used")
     watcher.stage(f"reading {', '.join(recipe.data.train)}")
     with tempfile.TemporaryDirectory() as folder:
         parts, _, _ = prepare(recipe, Path(folder))
