@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from apps.finance_monitor import learn
 from apps.finance_monitor.companies import Companies
+from apps.finance_monitor.labels import named
 from apps.finance_monitor.towards import Reader
 from apps.finance_monitor.watchlist import WatchList
 from bench.contract import Figures
@@ -24,7 +25,7 @@ Names = frozenset[str]
 def run(*, seeds: int) -> Figures:
     """F1 over a headline's distinct names, exact but for case: on the feed, and on headlines of opposite news."""
     with Progress() as progress:
-        versions = [one.names for one in Newsroom.trained(seeds, progress)]
+        versions = [one.news for one in Newsroom.trained(seeds, progress)]
     figures, intervals = {}, {}
     for prefix, rows in (("", _feed()), ("opposites_", _opposites())):
         titles, truth = [title for title, _ in rows], [names for _, names in rows]
@@ -48,8 +49,9 @@ def _counts(truth: Sequence[Names], found: Sequence[Names]) -> NDArray[np.int64]
 
 
 def _tagged(model: Predictor, titles: Sequence[str]) -> list[Names]:
-    spans = Reader(WatchList(), model, None).spans([(title, "en") for title in titles])
-    return [frozenset(span.name.casefold() for span in each) for each in spans]
+    reader = Reader(WatchList(), None)
+    found = [reader.spans(title, named(said)) for title, said in zip(titles, model.predict(titles), strict=True)]
+    return [frozenset(span.name.casefold() for span in each) for each in found]
 
 
 def _capitals(titles: Sequence[str]) -> list[Names]:

@@ -20,11 +20,10 @@ from engine.resources import home
 class Newsroom:
     """
     Attributes:
-        news: labels topics and sentiment; `names` finds companies; `company` knows the sentiment towards one.
+        news: labels topics and sentiment and finds companies; `company` knows the sentiment towards one.
     """
 
     news: Version
-    names: Version
     company: Version
 
     @classmethod
@@ -39,11 +38,11 @@ class Newsroom:
                 return trained(recipe, 1, progress, first=seed)[0]
 
             news = made(learn.NEWS)
-            yield cls(news, made(learn.NAMES), made(learn.COMPANY, f"base={news.folder / 'model'}"))
+            yield cls(news, made(learn.COMPANY, f"base={news.folder / 'model'}"))
 
     @property
     def folders(self) -> list[Path]:
-        return [one.folder for one in (self.news, self.names, self.company)]
+        return [one.folder for one in (self.news, self.company)]
 
     def models(self) -> Models:
         return models(self.folders)
@@ -51,7 +50,7 @@ class Newsroom:
 
 def models(folders: list[Path]) -> Models:
     """As `finance-monitor` loads them, from the folders of a newsroom's versions."""
-    news, names, company = (
+    news, company = (
         load(f"{one.parent.name}@{one.name}", store=Store(one.parents[1])) for one in map(Path, folders)
     )
-    return Models([Cascade(news)], Vectors(encoder()), names, company)
+    return Models([Cascade(news)], Vectors(encoder()), company)

@@ -15,9 +15,12 @@ from apps.finance_monitor.items import NewsItem
 from apps.finance_monitor.repeats import Vectors
 from apps.finance_monitor.stories import Vector
 from apps.finance_monitor.towards import Reader, Towards
+from apps.finance_monitor.watchlist import Span
 from engine import Embedder, Prediction, Predictor, Watch
 from engine.text import languages
 
+COMPANIES = "companies"
+"""Head of a labeller that finds companies in the title, in the same pass."""
 PRICE_RECAP = "markets"
 """Topic of price recaps: moves that already happened are no news and are not counted."""
 
@@ -72,11 +75,12 @@ def label(
 
     Args:
         models: the first that names the item's language answers.
-        reader: names the companies, where there is a model for that.
+        reader: says who fares how, where a model finds companies or knows the sentiment towards one.
         watch: counts what the models are asked and answer, for `engine drift`.
     """
     known = [languages.detect(item.title) or item.lang for item in items]
     answers: dict[int, Label] = {}
+    companies_of: list[tuple[Span, ...] | None] = [None] * len(items)
     for number, model in enumerate(models):
         mine = [
             place
@@ -88,16 +92,17 @@ def label(
         predictions = model.predict(titles)
         if watch:
             _count(watch, model.model, predictions, titles)
-        answers |= {place: _label(found) for place, found in zip(mine, predictions, strict=True)}
+        for place, found in zip(mine, predictions, strict=True):
+            answers[place], companies_of[place] = _label(found), named(found)
     whole = {place: found for place, found in answers.items() if found.route != OVERLOAD}
     on_topic = [place for place, found in whole.items() if found.topics]
     companies: dict[int, tuple[Towards, ...]] = {}
     with ThreadPoolExecutor(1) as beside:  # so that no core waits for the last text of either
-        found = beside.submit(lambda: list(embedder.stream([items[place].title for place in on_topic])))
+        made = beside.submit(lambda: list(embedder.stream([items[place].title for place in on_topic])))
         if reader:
-            read = reader.read(items, known, [whole.get(place) for place in range(len(items))])
+            read = reader.read(items, known, [whole.get(place) for place in range(len(items))], companies_of)
             companies = {place: read[place] for place in range(len(items)) if place in whole or place not in answers}
-        vectors = dict(zip(on_topic, found.result(), strict=True))
+        vectors = dict(zip(on_topic, made.result(), strict=True))
     return [
         Labelled(item, known[place], answers.get(place), vectors.get(place), companies.get(place))
         for place, item in enumerate(items)
@@ -121,6 +126,12 @@ def _count(watch: Watch, model: str, predictions: Sequence[Prediction], titles: 
 
 def _label(found: Prediction) -> Label:
     return Label(found["sentiment"].label, found["topics"].labels, found.model, _route(found))
+
+
+def named(found: Prediction) -> tuple[Span, ...] | None:
+    """Where the model found companies; None: it does not look for them."""
+    answer = found.heads.get(COMPANIES)
+    return None if answer is None else tuple(Span(one.start, one.end, one.text) for one in answer.entities)
 
 
 def _route(found: Prediction) -> str:

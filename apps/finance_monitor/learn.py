@@ -1,8 +1,7 @@
 """Learn: the models that the monitor reads with, out of Keel's own labelled headlines.
 
-headlines ───────────────────────────────> finance-news
-headlines, contrasts ─> who stands where ─> finance-names
-contrasts ─> who is asked about ──────────> finance-company (tuned on from finance-news)
+headlines, contrasts ────────────> finance-news
+contrasts ─> who is asked about ─> finance-company (tuned on from finance-news)
 """
 
 from __future__ import annotations
@@ -19,10 +18,9 @@ from apps.finance_monitor.towards import asked
 from apps.finance_monitor.watchlist import Span
 from engine import Progress, Recipe, Store, packaged, train
 
-NEWS, NAMES, COMPANY = "finance-news", "finance-names", "finance-company"
+NEWS, COMPANY = "finance-news", "finance-company"
 RECIPES = {
     NEWS: "recipes/finance_news.yaml",
-    NAMES: "recipes/finance_names.yaml",
     COMPANY: "recipes/finance_company.yaml",
 }
 FILES = ("headlines.jsonl", "contrasts.jsonl")
@@ -80,7 +78,7 @@ def rows(name: str, folder: Path, most: int | None = None) -> list[str]:
     contrasts = headlines(FILES[1:])
     if most is not None and most < len(contrasts):
         contrasts = random.Random(13).sample(contrasts, most)
-    given = names_rows([*headlines(FILES[:1]), *contrasts]) if name == NAMES else company_rows(contrasts)
+    given = company_rows(contrasts)
     file = folder / f"{name}.jsonl"
     file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in given), "utf-8")
     return [f"data.train={file}"]
@@ -96,13 +94,6 @@ def headlines(files: Iterable[str] = FILES) -> list[Headline]:
             if row["lang"] == "en" and all(name in row["title"] for name, _ in companies):
                 found.append(Headline(row["title"], row["story"], companies))
     return found
-
-
-def names_rows(given: Iterable[Headline]) -> Iterator[dict[str, Any]]:
-    """Rows of a tagger: where companies stand."""
-    for one in given:
-        entities = [{"start": span.start, "end": span.end, "label": "company"} for span in one.spans]
-        yield {"text": one.title, "entities": entities, "story": one.story}
 
 
 def company_rows(given: Iterable[Headline]) -> Iterator[dict[str, str]]:

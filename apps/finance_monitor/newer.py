@@ -63,5 +63,5 @@ def _names(store: Store) -> list[str]:
 
 
 def _told(models: Models) -> str:
-    held = {one.model.partition("@")[0]: one.model for one in (*models.champions, models.names, models.towards) if one}
+    held = {one.model.partition("@")[0]: one.model for one in (*models.champions, models.towards) if one}
     return ", ".join(held[name] for name in (NEWS, *OTHERS) if name in held)

@@ -23,7 +23,7 @@ from apps.finance_monitor.feeds.source import Source, chunks
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.journal import KEEP_ITEMS, Change, Journal, State
 from apps.finance_monitor.labels import Labelled
-from apps.finance_monitor.learn import COMPANY, NAMES, NEWS, RECIPES
+from apps.finance_monitor.learn import COMPANY, NEWS, RECIPES
 from apps.finance_monitor.letters import Letters
 from apps.finance_monitor.lines import Lines, replace
 from apps.finance_monitor.monitor import Monitor, Tally
@@ -39,7 +39,7 @@ from engine import Embedder, Predictor, Progress, Recipe, Store, Watch, load, sh
 from engine.errors import InputError
 
 MULTILINGUAL = "finance-news-multilingual"
-OTHERS = (MULTILINGUAL, NAMES, COMPANY)
+OTHERS = (MULTILINGUAL, COMPANY)
 """Used where the store has them."""
 LATENESS = timedelta(minutes=5)
 """How long an item is waited for, in event time; a later one is counted and no more."""
@@ -71,14 +71,13 @@ class Models:
 
     labellers: Sequence[Predictor | Cascade]
     embedder: Embedder | Vectors
-    names: Predictor | None = None
-    """Tags companies in a headline."""
     towards: Predictor | None = None
     """Knows the sentiment towards one of a headline's companies."""
 
     def reader(self, watch_list: WatchList) -> Reader | None:
-        """Reads companies, if any of their models is there."""
-        return Reader(watch_list, self.names, self.towards) if self.names or self.towards else None
+        """Reads companies, if any model knows of them."""
+        finds = any(head.name == labels.COMPANIES for one in self.champions for head in one.spec.heads)
+        return Reader(watch_list, self.towards) if finds or self.towards else None
 
     @property
     def champions(self) -> list[Predictor]:
@@ -98,7 +97,7 @@ class Models:
 
     def lineage(self) -> dict[str, Any]:
         """Name, version and manifest hash of the main labeller, and of those beside it, for alerts."""
-        main, *others = (_named(one) for one in (*self.champions, self.names, self.towards) if one)
+        main, *others = (_named(one) for one in (*self.champions, self.towards) if one)
         return {**main, "beside": others} if others else main
 
 
@@ -128,7 +127,7 @@ def loaded(news: str, beside: Sequence[str] | None = None) -> Models:
     chosen = beside if beside is not None else [name for name in OTHERS if store.has(name)]
     others = {one.partition("@")[0]: load(one) for one in chosen}
     labellers = [load(news), *(others[name] for name in (MULTILINGUAL,) if name in others)]
-    return Models(labellers, Vectors(labels.encoder()), others.get(NAMES), others.get(COMPANY))
+    return Models(labellers, Vectors(labels.encoder()), others.get(COMPANY))
 
 
 def _named(model: Predictor) -> dict[str, Any]:

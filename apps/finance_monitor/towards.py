@@ -1,6 +1,6 @@
 """Towards: the companies of headlines, and the sentiment towards each.
 
-    headline ─> watch list, tickers, names (a tagger, or capitals) ─> who
+    headline ─> watch list, tickers, names (the labeller's, or capitals) ─> who
     headline with its companies blanked | the clause with the one asked about ─> how that one fares
 
 A headline with one company is about that company: they share its sentiment, and no second model is asked.
@@ -40,21 +40,30 @@ class Reader:
 
     Args:
         watch_list: companies to find outright.
-        names: tags companies in a text; without it they are known by their capitals.
         sentiment: answers pairs that `asked` makes; without it a headline's sentiment is that of all its companies.
     """
 
-    def __init__(self, watch_list: WatchList, names: Predictor | None, sentiment: Predictor | None) -> None:
+    def __init__(self, watch_list: WatchList, sentiment: Predictor | None) -> None:
         self.watch_list = watch_list
-        self._names = names
         self._sentiment = sentiment
 
     def read(
-        self, items: Sequence[NewsItem], languages: Sequence[str | None], labels: Sequence[Label | None]
+        self,
+        items: Sequence[NewsItem],
+        languages: Sequence[str | None],
+        labels: Sequence[Label | None],
+        named: Sequence[Sequence[Span] | None],
     ) -> list[tuple[Towards, ...]]:
-        """The companies of each item, in the order of its text; none of an item that is on no topic."""
-        about = [place for place, label in enumerate(labels) if label and label.topics]
-        spans = dict(zip(about, self.spans([(items[at].title, languages[at]) for at in about]), strict=True))
+        """The companies of each item, in the order of its text; none of an item that is on no topic.
+
+        Args:
+            named: where a model found companies in each title; None: none looked, and they are known by capitals.
+        """
+        spans = {
+            place: self.spans(items[place].title, named[place])
+            for place, label in enumerate(labels)
+            if label and label.topics
+        }
         several = [
             (place, name)
             for place, found in spans.items()
@@ -75,21 +84,12 @@ class Reader:
             found.append(tuple(Towards(name, answers.get((place, name), usual)) for name in dict.fromkeys(names)))
         return found
 
-    def spans(self, texts: Sequence[tuple[str, str | None]]) -> list[list[Span]]:
-        """Where companies stand in texts of known languages; what the watch list finds goes before names."""
-        listed = [self.watch_list.find(title) for title, _ in texts]
-        mine = [place for place, (_, language) in enumerate(texts) if _knows(self._names, language)]
-        tagged: dict[int, list[Span]] = {}
-        if self._names and mine:
-            for place, answer in zip(mine, self._names.predict([texts[place][0] for place in mine]), strict=True):
-                spans = (Span(one.start, one.end, one.text) for one in answer["entities"].entities)
-                tagged[place] = [span for span in spans if _is_name(span.name, texts[place][0])]
-        found = []
-        for place, ((title, _), known) in enumerate(zip(texts, listed, strict=True)):
-            others = tagged[place] if place in tagged else list(_capitals(title))
-            free = [one for one in others if all(one.end <= span.start or span.end <= one.start for span in known)]
-            found.append(sorted([span for span in known if span.name] + free, key=lambda span: span.start))
-        return found
+    def spans(self, title: str, named: Sequence[Span] | None) -> list[Span]:
+        """Where companies stand in a title; what the watch list finds goes before names."""
+        known = self.watch_list.find(title)
+        others = [span for span in named if _is_name(span.name, title)] if named is not None else _capitals(title)
+        free = [one for one in others if all(one.end <= span.start or span.end <= one.start for span in known)]
+        return sorted([span for span in known if span.name] + free, key=lambda span: span.start)
 
 
 def asked(title: str, name: str, spans: Sequence[Span]) -> tuple[str, str]:

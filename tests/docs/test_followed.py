@@ -17,7 +17,7 @@ from tests.docs.reader import DOCS, follow
 from tests.recommender.conftest import recommender, shop, shop_settings, training  # noqa: F401
 
 pytestmark = pytest.mark.docs
-NEWS = ("finance-news", "finance-names", "finance-company")
+NEWS = ("finance-news", "finance-company")
 PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.glob("how-to/*.md") if page.stem != "retrain")
 MADE = Path(os.environ.get("KEEL_HOME", "")) / "models"
 """Where `make demo` has left its models."""

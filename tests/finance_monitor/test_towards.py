@@ -21,7 +21,7 @@ from apps.finance_monitor.stories import Stories
 from apps.finance_monitor.towards import OTHER, THIS, Reader, Towards, _is_name, asked
 from apps.finance_monitor.watchlist import Company, Span, WatchList
 from apps.finance_monitor.windows import Key
-from engine import Predictor, Progress, Recipe, load, train
+from engine import Predictor, Progress, Recipe, load, packaged, train
 from tests.finance_monitor.test_alarms import item
 
 HALDEN, OSTARA = Towards("Halden", "positive"), Towards("Ostara Media", "negative")
@@ -73,8 +73,13 @@ def test_fewer_headlines_can_teach(tmp_path: Path) -> None:
 
 
 def test_keels_own_headlines_make_rows_for_every_name() -> None:
-    for row in learn.names_rows(learn.headlines()):
-        assert all(row["text"][one["start"] : one["end"]].strip() for one in row["entities"])
+    found = {one.title: one.spans for one in learn.headlines()}
+    for file in learn.FILES:
+        for row in map(json.loads, (packaged() / "data" / "finance" / file).read_text(encoding="utf-8").splitlines()):
+            spans = [Span(start, end, row["title"][start:end]) for start, end, _ in row.get("spans", [])]
+            assert ("spans" in row) == all(one["name"] in row["title"] for one in row["companies"])
+            if row["title"] in found:
+                assert spans == found[row["title"]]
     tested = learn.headlines(["opposites.jsonl"])
     assert len(tested) >= 150
     taught = {name for one in learn.headlines() for name, _ in one.companies}
@@ -83,27 +88,27 @@ def test_keels_own_headlines_make_rows_for_every_name() -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, toy_base: Path) -> tuple[Predictor, Predictor]:
-    """A tagger and a model of sentiment towards companies, by the real recipes on a few rows and the toy base."""
+def towards(tmp_path_factory: pytest.TempPathFactory, toy_base: Path) -> Predictor:
+    """A model of sentiment towards companies, by the real recipe on a few rows and the toy base."""
     folder = tmp_path_factory.mktemp("toys")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEEL_HOME", str(folder / "home"))
-        for name in (learn.NAMES, learn.COMPANY):
-            learn.rows(name, folder)
-            file = folder / f"{name}.jsonl"
-            file.write_text("\n".join(file.read_text(encoding="utf-8").splitlines()[:200]), encoding="utf-8")
-            settings = [f"data.train={file}", f"base={toy_base}", "tuning.epochs=1", "export.format=none"]
-            train(Recipe.load(learn.RECIPES[name], [*settings, "data.split.calibration=0.2", "data.split.test=0.1"]))
-        return load(learn.NAMES), load(learn.COMPANY)
+        learn.rows(learn.COMPANY, folder)
+        file = folder / f"{learn.COMPANY}.jsonl"
+        file.write_text("\n".join(file.read_text(encoding="utf-8").splitlines()[:200]), encoding="utf-8")
+        settings = [f"data.train={file}", f"base={toy_base}", "tuning.epochs=1", "export.format=none"]
+        split = ["data.split.calibration=0.2", "data.split.test=0.1"]
+        train(Recipe.load(learn.RECIPES[learn.COMPANY], [*settings, *split]))
+        return load(learn.COMPANY)
 
 
 def test_the_reader_names_what_stands_in_the_text_and_one_sentiment_each(
-    trained: tuple[Predictor, Predictor],
+    towards: Predictor,
 ) -> None:
     listed = WatchList(
         [Company("Halden", ("Halden Motors",), ("HLDN",)), Company("Ostara"), Company("Apple", must_not=("pie",))]
     )
-    reader = Reader(listed, *trained)
+    reader = Reader(listed, towards)
     titles = [
         "Halden beats while Ostara warns",
         "Ostara warns",
@@ -116,7 +121,8 @@ def test_the_reader_names_what_stands_in_the_text_and_one_sentiment_each(
     label = Label("negative", ("earnings",), "m")
     labels = [label, label, Label("neutral", (), "m"), label, label]
     languages = ["en", "en", "en", "zh", "en"]
-    found = reader.read(items, languages, labels)
+    named = [[Span(0, 6, "Halden"), Span(19, 25, "Ostara")], [Span(0, 6, "Ostara")], [], None, [Span(0, 5, "Apple")]]
+    found = reader.read(items, languages, labels, named)
     names = [[one.name for one in each] for each in found]
     assert [name for name in names[0] if name in listed] == ["Halden", "Ostara"]
     assert names[1][-2:] == ["Halden", "$XYZ"]
@@ -127,15 +133,16 @@ def test_the_reader_names_what_stands_in_the_text_and_one_sentiment_each(
         assert all(one.sentiment in {"negative", "neutral", "positive"} for one in each)
         assert all(one.name in title or one.name in listed or one.name.startswith("$") for one in each)
     for place in range(len(items)):  # nothing hangs on the neighbours
-        assert reader.read([items[place]], [languages[place]], [labels[place]]) == [found[place]]
+        assert reader.read([items[place]], [languages[place]], [labels[place]], [named[place]]) == [found[place]]
 
 
 def test_without_a_tagger_capitals_name_and_one_company_has_the_headlines_sentiment() -> None:
-    reader = Reader(WatchList(), None, None)
+    reader = Reader(WatchList(), None)
     one = item(0, "Profit fell at Halden Motors last year", "negative")
-    assert reader.read([one.item], ["en"], [one.label]) == [(Towards("Halden Motors", "negative"),)]
-    assert reader.spans([("Veldt Motors Recalls Hatchbacks", "en")]) == [[]]
-    assert reader.spans([("Profit fell at Halden", "en")]) == [[Span(15, 21, "Halden")]]
+    assert reader.read([one.item], ["en"], [one.label], [None]) == [(Towards("Halden Motors", "negative"),)]
+    assert reader.spans("Veldt Motors Recalls Hatchbacks", None) == []
+    assert reader.spans("Profit fell at Halden", None) == [Span(15, 21, "Halden")]
+    assert reader.spans("Profit fell at Halden", []) == []
 
 
 def told(*companies: Towards, title: str = "Halden beats", sentiment: str = "positive", **more: object) -> Labelled:
