@@ -50,7 +50,5 @@ class Newsroom:
 
 def models(folders: list[Path]) -> Models:
     """As `finance-monitor` loads them, from the folders of a newsroom's versions."""
-    news, company = (
-        load(f"{one.parent.name}@{one.name}", store=Store(one.parents[1])) for one in map(Path, folders)
-    )
+    news, company = (load(f"{one.parent.name}@{one.name}", store=Store(one.parents[1])) for one in map(Path, folders))
     return Models([Cascade(news)], Vectors(encoder()), company)

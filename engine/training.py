@@ -28,7 +28,7 @@ from engine.evaluate.report import Figures
 from engine.recipe import Recipe
 from engine.store import CHAMPION, Store, Version
 from engine.tasks import task as tasks
-from engine.tasks.heads import specs
+from engine.tasks.heads import places, specs
 from engine.tasks.task import LEAST_CALIBRATION, UNCALIBRATED, Learned, Watcher
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "onnx", "onnxruntime", "numpy", "scikit-learn")
@@ -200,7 +200,8 @@ def learn(recipe: Recipe, parts: Parts, run: Path, watch: Watcher) -> tuple[list
     for seed in recipe.seeds:
         shown = parts
         if recipe.data.noise:
-            shown = replace(parts, train=parts.train + noise_copies(parts.train, recipe.data.noise, seed=seed))
+            copies = noise_copies(parts.train, recipe.data.noise, places=places(recipe.task), seed=seed)
+            shown = replace(parts, train=parts.train + copies)
         watch.stage(f"tuning {recipe.base} on {len(parts.train):,} rows, seed {seed}")
         learned.append(task.learn(recipe, base, shown, seed, run / f"seed-{seed}", watch))
     return learned, base

@@ -152,7 +152,7 @@ def train_models(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train the models that the monitor reads with: news, names of companies, sentiment towards each.
+    """Train the models that the monitor reads with: news with its companies, and the sentiment towards each.
 
     Example: finance-monitor train
     """

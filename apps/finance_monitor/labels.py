@@ -98,11 +98,11 @@ def label(
     on_topic = [place for place, found in whole.items() if found.topics]
     companies: dict[int, tuple[Towards, ...]] = {}
     with ThreadPoolExecutor(1) as beside:  # so that no core waits for the last text of either
-        made = beside.submit(lambda: list(embedder.stream([items[place].title for place in on_topic])))
+        embedded = beside.submit(lambda: list(embedder.stream([items[place].title for place in on_topic])))
         if reader:
             read = reader.read(items, known, [whole.get(place) for place in range(len(items))], companies_of)
             companies = {place: read[place] for place in range(len(items)) if place in whole or place not in answers}
-        vectors = dict(zip(on_topic, made.result(), strict=True))
+        vectors = dict(zip(on_topic, embedded.result(), strict=True))
     return [
         Labelled(item, known[place], answers.get(place), vectors.get(place), companies.get(place))
         for place, item in enumerate(items)

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from apps.finance_monitor.towards import asked
 from apps.finance_monitor.watchlist import Span
@@ -52,7 +51,7 @@ def learn(progress: Progress, *, base: str = "minilm", again: bool = False, most
     """Train what the store has not yet, or `again` all of it; the new versions become champions.
 
     Args:
-        most: headlines about several companies, drawn evenly, that teach names and sentiments towards each; None: all.
+        most: headlines about several companies, drawn evenly, that teach the sentiment towards each; None: all.
 
     Returns:
         Name -> version, of the models that were trained.
@@ -72,9 +71,9 @@ def learn(progress: Progress, *, base: str = "minilm", again: bool = False, most
 
 
 def rows(name: str, folder: Path, most: int | None = None) -> list[str]:
-    """What a recipe must be told: the file of its rows, which are written into the folder."""
+    """What a recipe must be told: the files of its rows; pairs of headline and company are written into the folder."""
     if name == NEWS:
-        return []
+        return [f"data.train={[f'data/finance/{file}' for file in FILES]}"]
     contrasts = headlines(FILES[1:])
     if most is not None and most < len(contrasts):
         contrasts = random.Random(13).sample(contrasts, most)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 Label = Any
@@ -29,6 +29,20 @@ class Row:
     def whole(self) -> str:
         """All the row's text: what must not stand on both sides of a split."""
         return self.text if self.pair is None else f"{self.text}\n{self.pair}"
+
+    def reworded(self, text: str, pair: str | None, places: Collection[str]) -> Row:
+        """The row in other words.
+
+        Args:
+            places: heads whose labels are places in the text, of which the new row says nothing.
+        """
+        labels = {name: None if name in places else label for name, label in self.labels.items()}
+        return replace(self, text=text, pair=pair, labels=labels)
+
+    @property
+    def says_nothing(self) -> bool:
+        """It has heads, and no label of any."""
+        return bool(self.labels) and all(label is None for label in self.labels.values())
 
     def record(self) -> dict[str, Any]:
         """The row as a line of a file that a recipe without columns of its own reads back."""

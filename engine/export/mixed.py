@@ -41,7 +41,7 @@ def export(model: EncoderModel, folder: Path, sample: Rows, probes: Sequence[Row
     Raises:
         ExportError: it loses more than allowed, with half of the layers in fp32 too.
     """
-    trained, most = held_out.said(Predictor.open(folder, backend="torch"), probes), settings.max_quality_loss
+    trained, most = Predictor.open(folder, backend="torch"), settings.max_quality_loss
     if settings.precision != "int8":
         onnx.export(model, folder / "onnx", sample, precision=settings.precision)
         return roundtrip.verify(folder, probes, trained, max_quality_loss=most)

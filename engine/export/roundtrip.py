@@ -55,21 +55,20 @@ class Loss:
         )
 
 
-def verify(
-    folder: Path, probes: Sequence[Row], trained: dict[str, list[Output]], *, max_quality_loss: float
-) -> list[Loss]:
+def verify(folder: Path, probes: Sequence[Row], trained: Predictor, *, max_quality_loss: float) -> list[Loss]:
     """Ask `folder`'s exported model in a fresh process and compare.
 
     Args:
-        trained: what the stored torch model says of the probes.
+        trained: the stored torch model.
 
     Raises:
         LostTooMuch: a head loses more of its main figure than allowed; with the figures.
         ExportError: the export does not load.
     """
-    from engine.predictor import Predictor
+    from engine.evaluate import held_out
 
-    found = losses(Predictor.open(folder, backend="onnx"), probes, trained, exported(folder, probes, trained))
+    said = held_out.said(trained, probes)
+    found = losses(trained, probes, said, exported(folder, probes, said))
     if any(loss.lost > max_quality_loss for loss in found):
         told = "; ".join(map(str, found))
         raise LostTooMuch(

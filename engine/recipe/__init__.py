@@ -106,7 +106,7 @@ class Recipe(Section):
         if isinstance(self.task, Classify):
             heads = self.task.heads.values()
             labels_only = all(head.single for head in heads)
-            entities = any(head.entities for head in heads)
+            places_only = all(head.entities for head in heads)
             if tuning.method in ("contrastive", "zero_shot"):
                 if not (labels_only and len(heads) == 1):
                     raise ValueError(f"tuning.method {tuning.method} needs one single-label head")
@@ -116,7 +116,7 @@ class Recipe(Section):
                     )
             if tuning.distill and not all(head.labels and not head.entities for head in heads):
                 raise ValueError("tuning.distill needs label heads; it learns neither numbers nor entities")
-            if self.data.noise and entities:
+            if self.data.noise and places_only:
                 raise ValueError("data.noise would move the spans of the entities; it is for heads of other answers")
             if tuning.extend and not (labels_only and len(heads) == 1):
                 raise ValueError("tuning.extend needs one single-label head")

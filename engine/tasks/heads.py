@@ -85,6 +85,11 @@ def _kind(head: Head) -> HeadKind:
     return "multi" if head.multi_label else "single"
 
 
+def places(task: Task) -> tuple[str, ...]:
+    """Heads whose labels are places in the text: they hold in no other wording."""
+    return tuple(head.name for head in specs(task) if head.kind == "tags")
+
+
 def specs(task: Task) -> tuple[HeadSpec, ...]:
     """The heads of a recipe's task, in their order."""
     match task:

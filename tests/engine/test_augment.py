@@ -183,6 +183,15 @@ def test_a_task_or_share_that_cannot_be_augmented_is_refused(toy_recipe: Toy) ->
         measure.check_task(toy_recipe(task={"kind": "embed"}))
 
 
+def test_entities_stay_behind_and_the_other_answers_come_along(toy_recipe: Toy) -> None:
+    task = toy_recipe().task.model_dump()
+    task["heads"]["companies"] = {"labels": ["company"], "entities": True}
+    data = {**toy_recipe().data.model_dump(), "columns": {"text": "title", "companies": "spans"}}
+    rows, report = made(toy_recipe(task=task, data=data), Options("typos"))
+    assert report.added == len(rows) > 100
+    assert all("spans" not in row and row["sentiment"] for row in rows)
+
+
 def test_whether_it_helped_is_measured_on_the_same_dev_rows_and_nothing_is_stored(
     toy_recipe: Toy, tmp_path: Path
 ) -> None:

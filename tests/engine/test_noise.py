@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import DamerauLevenshtein
 
 from engine.data.augment.noise import NEIGHBOURS, noisy
+from engine.data.noise_copies import noise_copies
+from engine.data.rows import Row
 from engine.errors import InputError
+from engine.recipe import Noise
 from engine.text.normalise import CJK
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60) | st.text("aB é利润下降 1%-", max_size=60)
@@ -62,3 +65,17 @@ def test_all_five_kinds_of_error_come_about() -> None:
 def test_a_share_that_is_none_is_refused() -> None:
     with pytest.raises(InputError, match="share of letters 10: give a number from 0 to 1"):
         noisy("text", 10, random.Random(0))
+
+
+def test_a_copy_says_nothing_of_places_in_the_text_and_none_is_made_that_says_nothing_at_all() -> None:
+    rows = [
+        Row("Profit at Halden fell", {"names": ((10, 16, "company"),), "mood": "bad"}, None, "x:1"),
+        Row("Ostara waits for news", {"names": ((0, 6, "company"),), "mood": None}, None, "x:2"),
+        Row("a question", {}, None, "x:3", pair="an answer to it"),
+    ]
+    first, pair = noise_copies(rows, Noise(share=0.5), places=["names"], seed=1)
+    assert first.labels == {"names": None, "mood": "bad"}
+    assert first.text != rows[0].text
+    assert pair.labels == {}
+    assert pair.pair != rows[2].pair
+    assert len(noise_copies(rows, Noise(copies=2), places=(), seed=1)) == 6

@@ -210,7 +210,7 @@ def test_under_overload_no_model_embeds_or_reads_companies(stand_in: Linear) -> 
             self.titles += titles
             return Words().stream(titles)
 
-        def read(self, items: Sequence[Any], known: Any, given: Sequence[Label | None]) -> list[Any]:
+        def read(self, items: Sequence[Any], known: Any, given: Sequence[Label | None], named: Any) -> list[Any]:
             self.titles += [one.title for one, label in zip(items, given, strict=True) if label]
             return [() for _ in items]
 

@@ -20,7 +20,7 @@ from engine.drift.watch import seen
 
 class Words:
     model, version = "words", None
-    spec = SimpleNamespace(languages=("en",))
+    spec = SimpleNamespace(languages=("en",), heads=())
 
     def predict(self, titles: Sequence[str]) -> list[Prediction]:
         return [

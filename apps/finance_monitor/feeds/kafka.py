@@ -21,8 +21,8 @@ TIMEOUT = 10.0
 IN_FLIGHT = 5.0
 """Seconds that a partition is waited for which has more, so that none runs ahead of another through a backlog: a broker
 may well take one to give the first of it. One that has let them pass is waited for again from its next message on."""
-AT_ONCE = 0.1
-"""Seconds in one wait for whatever comes next."""
+ONE_WAIT = 0.1
+"""Seconds at a time that whatever comes next is waited for."""
 MOST_HELD = 20_000
 """Messages of partitions that are ahead; beyond it they run ahead."""
 _LOG = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ class KafkaTopic:
             if time.monotonic() > until:
                 self._late.add(number)
                 return
-            self._taken(AT_ONCE)
+            self._taken(ONE_WAIT)
 
     def _full(self) -> bool:
         return sum(map(len, self._held.values())) >= MOST_HELD

@@ -20,7 +20,7 @@ from engine.data.leakage import find_leaks
 from engine.data.rows import BadRow, Row
 from engine.errors import InputError
 from engine.recipe import Recipe
-from engine.tasks.heads import specs
+from engine.tasks.heads import places, specs
 from engine.text.languages import detect
 from engine.text.normalise import normalised, words
 
@@ -65,8 +65,8 @@ def augment(
 ) -> tuple[list[dict[str, Any]], Report]:
     """New rows for a recipe, as records to write, and what was made and dropped.
 
-    A record is that of the row it comes from, with another text. None has a text that stands, exactly or nearly, in
-    dev, calibration or test.
+    A record is that of the row it comes from, with another text and without entities, whose places moved. None has a
+    text that stands, exactly or nearly, in dev, calibration or test.
 
     Args:
         share: rows to try for each row of train; over 1, rows are used again.
@@ -80,12 +80,14 @@ def augment(
 
     if not 0 < share <= MOST_SHARE:
         raise InputError(f"--share {share:g}: give a number over 0, {MOST_SHARE:g} at most")
-    if any(head.kind == "tags" for head in specs(recipe.task)):
+    moved = places(recipe.task)
+    if len(moved) == len(specs(recipe.task)):
         raise InputError("augmentation changes texts, and the recipe's entities are places in them; it cannot be used")
     watcher.stage(f"reading {', '.join(recipe.data.train)}")
     with tempfile.TemporaryDirectory() as folder:
         parts, _, _ = prepare(recipe, Path(folder))
-    train = [row for row in parts.train if row.augmented_from is None]
+    rows = (row for row in parts.train if row.augmented_from is None)
+    train = [row for row in rows if not row.reworded(row.text, row.pair, moved).says_nothing]
     language = language or recipe.languages[0]
     watcher.stage(f"making ready: {options.method}")
     method = build(options, [row.text for row in train], language, recipe.base)
@@ -100,7 +102,7 @@ def augment(
     seen = {normalised(row.whole) for row in parts.train}
     watcher.stage(f"rewriting {len(chosen):,} texts by {method.by}")
     for number, (row, text) in enumerate(zip(chosen, method.rewrite([row.text for row in chosen]), strict=True), 1):
-        new = replace(row, text=text, augmented_from=row.origin, origin=f"new:{number}")
+        new = replace(row.reworded(text, row.pair, moved), augmented_from=row.origin, origin=f"new:{number}")
         if why := _why_not(row, new, seen, free=method.free):
             drops[why] += 1
         else:
@@ -175,6 +177,8 @@ def _records(recipe: Recipe, made: Sequence[Row], method: str) -> Iterator[dict[
         for line, values in sources.records(resources.find(name, kind="data file"), name):
             if not isinstance(values, BadRow) and (origin := f"{name}:{line}") in wanted:
                 raw[origin] = values
+    moved = {recipe.data.column(name) for name in places(recipe.task)}
     for row in made:
         assert row.augmented_from is not None
-        yield {**raw[row.augmented_from], recipe.data.text_column: row.text, FROM: row.augmented_from, METHOD: method}
+        kept = {name: value for name, value in raw[row.augmented_from].items() if name not in moved}
+        yield {**kept, recipe.data.text_column: row.text, FROM: row.augmented_from, METHOD: method}

@@ -129,11 +129,22 @@ class Endpoint:
         """
         from concurrent.futures import ThreadPoolExecutor
 
+        failures: list[Exception] = []
+
+        def one(text: str) -> str:
+            if failures:  # one is enough: what is not sent yet never is
+                raise failures[0]
+            try:
+                return self._one(text)
+            except Exception as failure:
+                failures.append(failure)
+                raise
+
         pool = ThreadPoolExecutor(self.threads)
         try:
-            yield from pool.map(self._one, texts)
+            yield from pool.map(one, texts)
         finally:
-            pool.shutdown(cancel_futures=True)  # one failure is enough: the other texts are not sent
+            pool.shutdown(cancel_futures=True)
 
     def _one(self, text: str) -> str:
         body = {
@@ -160,7 +171,8 @@ class Endpoint:
                     found: bytes = response.read()
                     return found
             except urllib.error.HTTPError as fault:
-                told = fault.read(300).decode("utf-8", "replace")
+                with fault:
+                    told = fault.read(300).decode("utf-8", "replace")
                 reason = f"HTTP {fault.code} {told}".strip()
                 named = fault.headers.get("Retry-After", "")
                 wait = min(float(named), 60.0) if named.isdigit() else wait
