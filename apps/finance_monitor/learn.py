@@ -1,7 +1,7 @@
 """Learn: the models that the monitor reads with, out of Keel's own labelled headlines.
 
 headlines, contrasts ────────────> finance-news
-contrasts ─> who is asked about ─> finance-company (tuned on from finance-news)
+contrasts ─> who is asked about ─> finance-company (tuned on from finance-news, so others test it: opposites)
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ RECIPES = {
     COMPANY: "recipes/finance_company.yaml",
 }
 FILES = ("headlines.jsonl", "contrasts.jsonl")
+TESTED = "opposites.jsonl"
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,11 @@ def rows(name: str, folder: Path, most: int | None = None) -> list[str]:
     contrasts = headlines(FILES[1:])
     if most is not None and most < len(contrasts):
         contrasts = random.Random(13).sample(contrasts, most)
-    given = company_rows(contrasts)
-    file = folder / f"{name}.jsonl"
-    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in given), "utf-8")
-    return [f"data.train={file}"]
+    files = {"train": contrasts, "test": headlines([TESTED])}
+    for part, given in files.items():
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in company_rows(given))
+        (folder / f"{name}-{part}.jsonl").write_text("".join(lines), "utf-8")
+    return [f"data.{part}={folder / f'{name}-{part}.jsonl'}" for part in files]
 
 
 def headlines(files: Iterable[str] = FILES) -> list[Headline]:
