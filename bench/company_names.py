@@ -77,5 +77,5 @@ def _feed() -> list[tuple[str, Names]]:
 def _opposites() -> list[tuple[str, Names]]:
     return [
         (one.title, frozenset(name.casefold() for name, _ in one.companies))
-        for one in learn.headlines(["opposites.jsonl"])
+        for one in learn.headlines([learn.OPPOSITES])
     ]

@@ -20,7 +20,7 @@ SENTIMENTS = ("negative", "neutral", "positive")
 
 def run(*, seeds: int) -> Figures:
     """Means over seeds of the deployed models, over all mentions of companies; intervals over headlines."""
-    tested = learn.headlines(["opposites.jsonl"])
+    tested = learn.headlines([learn.OPPOSITES])
     mentions = [(one, name) for one in tested for name, _ in one.companies]
     truth = _numbers([dict(one.companies)[name] for one, name in mentions])
     towards, alike = [], []

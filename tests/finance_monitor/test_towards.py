@@ -71,6 +71,10 @@ def test_fewer_headlines_can_teach(tmp_path: Path) -> None:
         counts[most] = [len({row["story"] for row in each}) for each in rows]
     assert counts[100][0] == 100 < counts[None][0]
     assert counts[100][1] == counts[None][1] >= 150  # others test, whose headlines the news model has not seen
+    (given,) = learn.rows(learn.NEWS, tmp_path, 100)
+    kept = Recipe.load(learn.RECIPES[learn.NEWS], [given]).data.train[1]
+    taught = {json.loads(line)["title"] for line in Path(kept).read_text(encoding="utf-8").splitlines()}
+    assert len(taught) == 100 < len(learn.headlines([learn.CONTRASTS]))
 
 
 def test_keels_own_headlines_make_rows_for_every_name() -> None:
@@ -81,7 +85,7 @@ def test_keels_own_headlines_make_rows_for_every_name() -> None:
             assert ("spans" in row) == all(one["name"] in row["title"] for one in row["companies"])
             if row["title"] in found:
                 assert spans == found[row["title"]]
-    tested = learn.headlines(["opposites.jsonl"])
+    tested = learn.headlines([learn.OPPOSITES])
     assert len(tested) >= 150
     taught = {name for one in learn.headlines() for name, _ in one.companies}
     assert not taught & {name for one in tested for name, _ in one.companies}
