@@ -76,8 +76,9 @@ class Wire:
         unseen = [one for one in rest if one["title"] in unlike]
         files = {"golden": unseen[:GOLDEN], "judged": unseen[GOLDEN:]}
         for name, rows in files.items():
-            # A challenger's recipe calls the titles texts.
-            _write(folder / f"news-{name}.jsonl", [{**row, "text": row["title"]} for row in rows])
+            # A challenger's recipe knows the columns by the names of its own.
+            own = [{**row, "text": row["title"], "companies": row.get("spans")} for row in rows]
+            _write(folder / f"news-{name}.jsonl", own)
         golden, judged = (folder / f"news-{name}.jsonl" for name in files)
         return cls(base, items, later, labels, backtest.events(data / "news.events.jsonl"), golden, judged)
 
