@@ -238,7 +238,13 @@ def test_a_wrong_label_names_field_and_remedy(kind: Any, value: Any, told: str) 
         ),
         ({"task": {"kind": "classify", "heads": {"a": {"entities": True}}}}, "one of entities one"),
         ({"task": TASKS["desk"], "tuning": {"distill": {"teacher": "x"}}}, "it learns neither numbers nor entities"),
-        ({"task": TASKS["desk"], "data": {"train": "x.csv", "noise": {"share": 0.1}}}, "would move the spans"),
+        (
+            {
+                "task": {"kind": "classify", "heads": {"a": {"labels": ["x"], "entities": True}}},
+                "data": {"train": "x.csv", "noise": {"share": 0.1}},
+            },
+            "would move the spans",
+        ),
         (
             {
                 "data": {"train": "x.csv", "per_label": 5},

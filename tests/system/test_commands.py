@@ -138,7 +138,7 @@ def test_follow_reads_on_and_ends_cleanly_on_ctrl_c(stocked: Path, tmp_path: Pat
             env={**os.environ, "KEEL_HOME": str(stocked)},
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores Ctrl-C
         )  # fmt: skip
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 300
     while "reading" not in told.read_text() and time.monotonic() < limit:
         time.sleep(0.2)
     with path.open("a") as stream:
