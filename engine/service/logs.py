@@ -14,7 +14,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -87,15 +88,18 @@ def configure(stream: TextIO | None = None) -> None:
 
 
 class _Gathered(logging.StreamHandler[TextIO]):
-    """Writes its lines together."""
+    """Writes its lines together.
+
+    Under logging's own lock of the handler, which it holds as it hands a record over: with a second lock, a record and
+    a writing would wait for each other.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
-        self._shared = threading.RLock()
 
     def add(self, line: str) -> None:
-        with self._shared:
+        with self._locked():
             self._lines.append(line)
             first = len(self._lines) == 1
         if first:
@@ -112,11 +116,19 @@ class _Gathered(logging.StreamHandler[TextIO]):
             self.handleError(record)
 
     def flush(self) -> None:
-        with self._shared:
+        with self._locked():
             lines, self._lines = self._lines, []
             if lines:
                 self.stream.write("".join(f"{line}{self.terminator}" for line in lines))
             super().flush()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
 
 
 def _ordered(_: Any, __: str, event: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,28 @@ def test_a_collector_without_the_extra_is_told_of(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(__import__("sys").modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(InputError, match="extra otel"):
         telemetry.configure()
+
+
+def test_a_record_and_a_writing_do_not_wait_for_each_other(log: io.StringIO) -> None:
+    writing = threading.Event()
+
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            writing.set()
+            time.sleep(0.3)  # another thread hands the handler a record meanwhile
+            return super().write(text)
+
+    logs.configure(slow := Slow())
+    logs.told(id="a")
+    writer = threading.Thread(target=logs.flush, daemon=True)
+    speaker = threading.Thread(target=logging.getLogger("keel.test").info, args=("promoted",), daemon=True)
+    writer.start()
+    assert writing.wait(10)
+    speaker.start()
+    for thread in (writer, speaker):
+        thread.join(10)
+        assert not thread.is_alive()
+    assert [line.get("id", line["event"]) for line in lines(slow)] == ["a", "promoted"]
 
 
 def test_an_application_in_another_is_told_of_once(home: Path, log: io.StringIO) -> None:
