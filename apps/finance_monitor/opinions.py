@@ -61,7 +61,9 @@ def routes(database: Database) -> APIRouter:
     @router.get("/items")
     def labelled(
         caller: Desk,
-        before: Annotated[int | None, Query(ge=1, description="Only those of lower numbers: the next page.")] = None,
+        before: Annotated[
+            int | None, Query(ge=1, lt=2**31, description="Only of lower numbers: the next page.")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> list[dict[str, Any]]:
         """News items with the labels that a model gave them, to be judged; the newest first."""

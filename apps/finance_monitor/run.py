@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from apps.finance_monitor import labels, watchfile
+from apps.finance_monitor.ahead import one_ahead
 from apps.finance_monitor.alarms import BUDGET, Alarms
 from apps.finance_monitor.alert import Alert
 from apps.finance_monitor.arrivals import Arrivals
@@ -19,7 +21,7 @@ from apps.finance_monitor.backlog import MOST, Backlog
 from apps.finance_monitor.cascade import Cascade
 from apps.finance_monitor.companies import Companies
 from apps.finance_monitor.distilled import distilled
-from apps.finance_monitor.feeds.source import Source, chunks
+from apps.finance_monitor.feeds.source import Entry, Source, chunks
 from apps.finance_monitor.items import DeadLetter, NewsItem
 from apps.finance_monitor.journal import KEEP_ITEMS, Change, Journal, State
 from apps.finance_monitor.labels import Labelled
@@ -63,6 +65,17 @@ class Result:
     """Sink -> changes of alerts that it has not taken yet; the next run with the same state sends them."""
     given_up: dict[str, int]
     """Sink -> changes that it refused too often."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A chunk that was labelled."""
+
+    chunk: list[Entry]
+    items: list[Labelled]
+    seconds: float
+    models: Models
+    """That labelled it."""
 
 
 @dataclass
@@ -254,23 +267,32 @@ def monitor(
     read = chunks(sources, CHUNK, journal.position if journal else None, until=ending)
     ahead = Backlog(read, ending, most=backlog) if follow else None
     reading = ahead.chunks(CHUNK) if ahead else read
+
+    def label() -> Generator[_Read]:
+        """Chunks with their labels, by the models of their time."""
+        answering, knows = models, reader
+        with closing(reading):
+            for chunk in reading:
+                if newer and (promoted := newer()):
+                    answering, knows = promoted, promoted.reader(listed)
+                answering.hurry(ahead is not None and ahead.overloaded)
+                found = [entry.found for entry in chunk if isinstance(entry.found, NewsItem)]
+                begun = time.perf_counter()
+                items = labels.label(found, answering.labellers, answering.embedder, knows, watch)
+                yield _Read(chunk, items, time.perf_counter() - begun, answering)
+
+    labelled = one_ahead(label(), ending)
     try:
         if outbox:
             outbox.clock = now.monitor.tally.last
             outbox.start()
         beat()
-        for chunk in reading:
-            if newer and (promoted := newer()):
-                models, reader = promoted, promoted.reader(listed)
+        for one in labelled:
+            chunk, items = one.chunk, one.items
+            if one.models is not models:
+                models = one.models
                 now.monitor.alarms.model = models.lineage()
-            models.hurry(ahead is not None and ahead.overloaded)
-            found = [entry.found for entry in chunk]
-            begun = time.perf_counter()
-            items = labels.label(
-                [one for one in found if isinstance(one, NewsItem)], models.labellers, models.embedder, reader, watch
-            )
-            seconds = time.perf_counter() - begun
-            letters = [one for one in found if isinstance(one, DeadLetter)]
+            letters = [entry.found for entry in chunk if isinstance(entry.found, DeadLetter)]
             complete = (ready for item in items for ready in now.arrivals.add(item))
             changes = tell(now.monitor.take(complete))
             points, now.monitor.points = now.monitor.points, []
@@ -282,7 +304,7 @@ def monitor(
             publish(changes)
             for source in sources:
                 source.committed(chunk)
-            beat(items, seconds, points)
+            beat(items, one.seconds, points)
         if journal:
             journal.keep(now)
             last = journal.alerts()
@@ -297,7 +319,7 @@ def monitor(
         else:
             last = journal.alerts()
     finally:
-        reading.close()
+        labelled.close()
         for source in sources:
             source.close()
         told.close()

@@ -145,6 +145,7 @@ def test_pushed_news_is_told_live_charted_silenced_and_counted_once(tmp_path: Pa
         assert [one["id"] for one in (first, second)] == [one["id"] for one in pushed[:-3:-1]]
         assert first["label"] == {"sentiment": "negative", "topics": ["cyber"], "model": alert["model"]["name"]}
         (older,) = client.get("/v1/items", params={"limit": 1, "before": first["number"]}).json()
+        assert client.get("/v1/items", params={"before": 2**63}).status_code == 422  # no database counts so far
         assert older == second
         told = {"sentiment": "neutral", "topics": ["earnings"]}
         assert client.post(f"/v1/items/{pushed[0]['id']}/correction", json=told).status_code == 201
