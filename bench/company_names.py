@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from apps.finance_monitor import learn
 from apps.finance_monitor.companies import Companies
-from apps.finance_monitor.labels import named
+from apps.finance_monitor.labels import companies_named
 from apps.finance_monitor.towards import Reader
 from apps.finance_monitor.watchlist import WatchList
 from bench.contract import Figures
@@ -50,7 +50,9 @@ def _counts(truth: Sequence[Names], found: Sequence[Names]) -> NDArray[np.int64]
 
 def _tagged(model: Predictor, titles: Sequence[str]) -> list[Names]:
     reader = Reader(WatchList(), None)
-    found = [reader.spans(title, named(said)) for title, said in zip(titles, model.predict(titles), strict=True)]
+    found = [
+        reader.spans(title, companies_named(said)) for title, said in zip(titles, model.predict(titles), strict=True)
+    ]
     return [frozenset(span.name.casefold() for span in each) for each in found]
 
 

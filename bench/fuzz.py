@@ -149,7 +149,7 @@ class Words:
     """Labels that come of the words themselves, and vectors of the title's hash."""
 
     model, version = "words", None
-    spec = SimpleNamespace(languages=("en", "zh"), heads=())
+    spec = SimpleNamespace(languages=("en", "zh"), heads=(), vectors="")
 
     def predict(self, titles: Sequence[str]) -> list[Prediction]:
         return [_said(title) for title in titles]

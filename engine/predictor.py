@@ -21,8 +21,9 @@ from engine.export import choice, forms
 from engine.export.forms import Form
 from engine.store import Version
 from engine.tasks import kinds
-from engine.tasks.heads import ModelSpec
+from engine.tasks.heads import EMBEDDING, ModelSpec
 from engine.tasks.kinds import Output, without_prefix
+from engine.tasks.retrieval import unit
 
 Backend = Literal["auto"] | Form
 Text = str | tuple[str, str]
@@ -42,6 +43,8 @@ class Prediction:
     model: str
     """Name and version that answered, "finance-news@3"."""
     backend: str
+    vector: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """Unit vector of the text, shape (width,), of a model whose recipe asks for `task.vectors`."""
 
     def __getitem__(self, head: str) -> Any:
         return self.heads[head]
@@ -261,7 +264,10 @@ class Predictor:
             )
             for place, head in enumerate(self.spec.heads)
         }
-        return Prediction(answers, self.model, self.backend)
+        vector = None
+        if self.spec.vectors:
+            vector = unit(said.outputs[len(self.spec.heads)]).astype(np.float32)
+        return Prediction(answers, self.model, self.backend, vector)
 
     def outputs(self, texts: Sequence[Text]) -> dict[str, list[Output]]:
         """What the model says of each text before calibration and decoding, a head."""
@@ -332,7 +338,8 @@ class _Torch:
         with self._torch.inference_mode():
             ids = self._torch.tensor([input_ids], device=self._device)
             outputs = self._model(ids, self._torch.ones_like(ids))
-        return [outputs[f"logits_{head.name}"][0].cpu().double().numpy() for head in self._model.specs]
+        names = [f"logits_{head.name}" for head in self._model.specs]
+        return [outputs[name][0].cpu().double().numpy() for name in (*names, EMBEDDING) if name in outputs]
 
 
 def _session(form: Form, place: Path) -> Session:

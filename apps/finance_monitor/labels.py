@@ -1,6 +1,6 @@
 """Labels: sentiment and topics of a title, by the model that knows its language; never guessed for another.
 
-Titles on a topic get their sentence vector here too, so that all cores work on a chunk at a time.
+Titles on a topic get their sentence vector here too: the labeller's own, or else the encoder's.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from engine.text import languages
 
 COMPANIES = "companies"
 """Head of a labeller that finds companies in the title, in the same pass."""
+ENCODER = "minilm"
+"""Whose sentence vectors group stories; a labeller may repeat them in its pass (`task.vectors` of its recipe)."""
 PRICE_RECAP = "markets"
 """Topic of price recaps: moves that already happened are no news and are not counted."""
 
@@ -79,8 +81,8 @@ def label(
         watch: counts what the models are asked and answer, for `engine drift`.
     """
     known = [languages.detect(item.title) or item.lang for item in items]
-    answers: dict[int, Label] = {}
-    companies_of: list[tuple[Span, ...] | None] = [None] * len(items)
+    said: dict[int, Prediction] = {}
+    vectors: dict[int, Vector] = {}
     for number, model in enumerate(models):
         mine = [
             place
@@ -92,29 +94,41 @@ def label(
         predictions = model.predict(titles)
         if watch:
             _count(watch, model.model, predictions, titles)
-        for place, found in zip(mine, predictions, strict=True):
-            answers[place], companies_of[place] = _label(found), named(found)
+        said |= zip(mine, predictions, strict=True)
+        if model.spec.vectors == ENCODER:
+            own = zip(mine, predictions, strict=True)
+            vectors |= {place: found.vector for place, found in own if found.vector is not None}
+    answers = {place: _label(found) for place, found in said.items()}
     whole = {place: found for place, found in answers.items() if found.route != OVERLOAD}
-    on_topic = [place for place, found in whole.items() if found.topics]
+    on_topic = {place for place, found in whole.items() if found.topics}
+    left = sorted(on_topic - vectors.keys())
     companies: dict[int, tuple[Towards, ...]] = {}
     with ThreadPoolExecutor(1) as beside:  # so that no core waits for the last text of either
-        embedded = beside.submit(lambda: list(embedder.stream([items[place].title for place in on_topic])))
+        embedded = beside.submit(lambda: list(embedder.stream([items[place].title for place in left])))
         if reader:
-            read = reader.read(items, known, [whole.get(place) for place in range(len(items))], companies_of)
-            companies = {place: read[place] for place in range(len(items)) if place in whole or place not in answers}
-        vectors = dict(zip(on_topic, embedded.result(), strict=True))
+            places = range(len(items))
+            named = [companies_named(said[place]) if place in said else None for place in places]
+            read = reader.read(items, known, [whole.get(place) for place in places], named)
+            companies = {place: read[place] for place in places if place in whole or place not in answers}
+        vectors |= zip(left, embedded.result(), strict=True)
     return [
-        Labelled(item, known[place], answers.get(place), vectors.get(place), companies.get(place))
+        Labelled(
+            item,
+            known[place],
+            answers.get(place),
+            vectors[place] if place in on_topic else None,
+            companies.get(place),
+        )
         for place, item in enumerate(items)
     ]
 
 
 def encoder() -> Embedder:
-    """Gives the vectors that group stories.
+    """Gives the vectors that group stories, where the labeller does not.
 
     int8: of the feed's pairs of retellings it joins .82, as fp32 does, and of other pairs .0003, 2.4 times as fast.
     """
-    return Embedder("minilm", precision="int8")
+    return Embedder(ENCODER, precision="int8")
 
 
 def _count(watch: Watch, model: str, predictions: Sequence[Prediction], titles: Sequence[str]) -> None:
@@ -128,7 +142,7 @@ def _label(found: Prediction) -> Label:
     return Label(found["sentiment"].label, found["topics"].labels, found.model, _route(found))
 
 
-def named(found: Prediction) -> tuple[Span, ...] | None:
+def companies_named(found: Prediction) -> tuple[Span, ...] | None:
     """Where the model found companies; None: it does not look for them."""
     answer = found.heads.get(COMPANIES)
     return None if answer is None else tuple(Span(one.start, one.end, one.text) for one in answer.entities)

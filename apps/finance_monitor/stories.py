@@ -2,9 +2,9 @@
 
 An item joins the story of an earlier item that says the same nearly word for word (`copies`), or else of the one
 nearest in meaning, if their sentence vectors are close enough. Vectors come from the untuned base encoder, whose
-training was to put paraphrases near each other; tuning on topics would pull unlike events of one topic together. It
-reads English: for Chinese its vectors say nothing (on the labelled headlines a sixth of all pairs of unlike stories
-would be one story), so there only copies are grouped.
+training was to put paraphrases near each other, or from a labeller that repeats those in its pass; tuning on topics
+alone would pull unlike events of one topic together. The encoder reads English: for Chinese its vectors say nothing (on
+the labelled headlines a sixth of all pairs of unlike stories would be one story), so there only copies are grouped.
 
 What is tested is the number of stories, each of which counts once however many outlets tell it: a weight of its own for
 each, even one that grows like a logarithm, would make the counts no counts, for which no test is known, and would let

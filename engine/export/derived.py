@@ -33,6 +33,7 @@ from engine.tasks.encoding import encoded
 from engine.tasks.headed import model_spec, temperatures, tokenizer_of
 from engine.tasks.heads import ModelSpec
 from engine.tasks.task import Learned
+from engine.tuning import vectors
 from engine.tuning.weights import counts
 
 
@@ -118,11 +119,13 @@ def derive(
     with store.staging(version.name) as staged, tempfile.TemporaryDirectory() as place:
         stage("changing the model")
         made = change(source, Path(place))
-        given = encoded(parts.calibration, tokenizer_of(made.base.folder), model_spec(recipe, made.base))
+        spec, tokenizer = model_spec(recipe, made.base), tokenizer_of(made.base.folder)
+        wanted = vectors.aims(recipe, parts.train, spec)
+        if wanted is not None:
+            vectors.fit(made.model, encoded(parts.train, tokenizer, spec), wanted)
+        given = encoded(parts.calibration, tokenizer, spec)
         learned = replace(source.learned, model=made.model, parameters=counts(made.model)[1])
-        learned.temperatures = temperatures(
-            model_spec(recipe, made.base), parts.calibration, encoder.outputs(made.model, given)
-        )
+        learned.temperatures = temperatures(spec, parts.calibration, encoder.outputs(made.model, given))
         stage("measuring both on the test rows")
         before = task.measure(recipe, source.base, [source.learned], parts.test)
         after = task.measure(recipe, made.base, [learned], parts.test)

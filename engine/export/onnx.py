@@ -18,6 +18,7 @@ from engine.data.batches import TokenBudgetSampler
 from engine.export.smooth import smooth
 from engine.tasks.encoder import EncoderModel
 from engine.tasks.encoding import Collator, Rows
+from engine.tasks.heads import EMBEDDING
 
 FILE = "model.onnx"
 SMOOTHED_ON = 256
@@ -34,7 +35,13 @@ class _Heads(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         outputs = self.model(input_ids, attention_mask)
-        return tuple(outputs[f"logits_{head.name}"] for head in self.model.specs)
+        return tuple(outputs[name] for name in self.names)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the outputs, in order."""
+        heads = [f"logits_{head.name}" for head in self.model.specs]
+        return heads if self.model.vectors is None else [*heads, EMBEDDING]
 
 
 class _Pooled(_Heads):
@@ -43,9 +50,14 @@ class _Pooled(_Heads):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         return (self.model.embed(input_ids, attention_mask),)
 
+    @property
+    def names(self) -> list[str]:
+        return [EMBEDDING]
+
 
 def export(model: EncoderModel, folder: Path, sample: Rows, *, precision: str) -> Path:
-    """Write `folder/model.onnx`: inputs `input_ids`, `attention_mask` (rows, tokens), outputs `logits_<head>`.
+    """Write `folder/model.onnx`: inputs `input_ids`, `attention_mask` (rows, tokens), outputs `logits_<head>`,
+    and `sentence_embedding` where the model repeats another encoder's vectors.
 
     Args:
         sample: rows like those to come (of train), on which int8 finds the outliers to smooth.
@@ -67,15 +79,15 @@ def full(model: EncoderModel, folder: Path, smoothed_on: Rows | None = None) -> 
             for batch in TokenBudgetSampler(smoothed_on.lengths, 2048, seed=None)
         ]
         smooth(model.encoder, batches)
-    return _write(_Heads(model), [f"logits_{head.name}" for head in model.specs], folder)
+    return _write(_Heads(model), folder)
 
 
 def export_encoder(encoder: Any, folder: Path) -> Path:
     """Write `folder/model.onnx` in float32: inputs as above, output `sentence_embedding` of shape (rows, width)."""
-    return _write(_Pooled(EncoderModel(encoder, [])), ["sentence_embedding"], folder)
+    return _write(_Pooled(EncoderModel(encoder, [])), folder)
 
 
-def _write(graph: _Heads, outputs: list[str], folder: Path) -> Path:
+def _write(graph: _Heads, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
     graph = graph.cpu().eval()
@@ -90,7 +102,7 @@ def _write(graph: _Heads, outputs: list[str], folder: Path) -> Path:
             inputs,
             str(path),
             input_names=["input_ids", "attention_mask"],
-            output_names=outputs,
+            output_names=graph.names,
             dynamic_shapes=(axes, axes),
             dynamo=True,
             external_data=False,

@@ -61,7 +61,7 @@ def check_recipe(recipe: Recipe) -> None:
     unlike = {
         "tuning.adversarial": tuning.adversarial, "tuning.r_drop": tuning.r_drop, "tuning.distill": tuning.distill,
         "tuning.extend": tuning.extend, "tuning.adapt": tuning.adapt, "data.noise": recipe.data.noise,
-        "data.per_label": recipe.data.per_label,
+        "data.per_label": recipe.data.per_label, "task.vectors": task.vectors,
     }  # fmt: skip
     for name, asked in unlike.items():
         if asked:

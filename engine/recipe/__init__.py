@@ -118,6 +118,10 @@ class Recipe(Section):
                 raise ValueError("tuning.distill needs label heads; it learns neither numbers nor entities")
             if self.data.noise and places_only:
                 raise ValueError("data.noise would move the spans of the entities; it is for heads of other answers")
+            if self.task.vectors and "pair" in self.data.columns:
+                raise ValueError(
+                    "task.vectors are those of single texts, and data.columns.pair makes pairs; leave it out"
+                )
             if tuning.extend and not (labels_only and len(heads) == 1):
                 raise ValueError("tuning.extend needs one single-label head")
             if tuning.extend and not self.data.test:

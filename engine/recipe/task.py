@@ -51,11 +51,22 @@ class Head(Section):
         return bool(self.labels) and not (self.multi_label or self.entities)
 
 
+class Vectors(Section):
+    """The model repeats the sentence vectors of another encoder beside its answers."""
+
+    of: str
+    """The encoder, as `base` names one."""
+    weight: Positive = 1.0
+    """Share of their loss (1 - cosine) in the sum over the heads."""
+
+
 class Classify(Section):
     """Labels, numbers or entities of a text, or of a text pair (where `data.columns.pair` names a column)."""
 
     kind: Literal["classify"]
     heads: Annotated[dict[str, Head], Field(min_length=1)]
+    vectors: Vectors | None = None
+    """Sentence vectors that come in the same pass, for who needs both."""
 
 
 class Tag(Section):

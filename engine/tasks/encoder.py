@@ -19,9 +19,11 @@ from engine.base_models import BaseModel
 from engine.recipe import Classify, Rank, Recipe, Tag
 from engine.tasks import kinds, losses
 from engine.tasks.encoding import MISSING, Rows
-from engine.tasks.heads import HeadSpec, ModelSpec, specs
+from engine.tasks.heads import EMBEDDING, HeadSpec, ModelSpec, specs
 
-WEIGHTS = "heads.safetensors"
+WEIGHTS, VECTORS = "heads.safetensors", "vectors.safetensors"
+HELD = f"taught_{EMBEDDING}"
+"""Of a batch, what its rows' vectors are to be (see `tuning.vectors`)."""
 TOKEN_HEADS = frozenset({"tags", "span"})
 
 
@@ -57,6 +59,7 @@ class EncoderModel(TextEncoder):
         loss_weights: head -> weight of its loss in the sum.
         class_weights: head -> weight of each label, shape (labels,).
         listwise: relevance is learnt a query at a time.
+        vectors_weight: weight of the loss of `vectors` in the sum.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class EncoderModel(TextEncoder):
         loss_weights: Mapping[str, float] | None = None,
         class_weights: Mapping[str, Tensor] | None = None,
         listwise: bool = False,
+        vectors_weight: float = 1.0,
     ) -> None:
         super().__init__(encoder)
         self.specs = tuple(heads)
@@ -78,8 +82,11 @@ class EncoderModel(TextEncoder):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
         self.heads = nn.ModuleDict(layers)
+        self.vectors: nn.Linear | None = None
+        """Gives another encoder's vector of the text, from the first token's state (see `tuning.vectors`)."""
         self.label_smoothing = label_smoothing
         self.listwise = listwise
+        self.vectors_weight = vectors_weight
         self.above: Callable[[Tensor, Tensor], Tensor] | None = None
         """(states of the frozen layers, mask) -> last hidden states, where the former are remembered."""
         self.loss_weights = dict(loss_weights or {})
@@ -94,12 +101,14 @@ class EncoderModel(TextEncoder):
         states: Tensor | None = None,
         **targets: Tensor,
     ) -> dict[str, Tensor]:
-        """Logits a head as `logits_<head>`, shape (rows, width), or (rows, tokens, width) over tokens.
+        """Logits a head as `logits_<head>`, shape (rows, width), or (rows, tokens, width) over tokens; with `vectors`
+        the other encoder's vectors as `sentence_embedding`, shape (rows, width of theirs).
 
         Args:
             states: what the frozen layers left of the text, shape (rows, tokens, width), for the layers above.
             targets: `labels_<head>` for every head; then `loss` is among the outputs. `items_<head>` is the weight of
-                the labelled rows in the whole step (without it, of this batch); `queries` numbers the rows' queries.
+                the labelled rows in the whole step (without it, of this batch); `queries` numbers the rows' queries;
+                `taught_sentence_embedding` are the vectors to repeat, and `share` is the batch's part of the step.
         """
         if states is None or self.above is None:
             states = self.states(input_ids, attention_mask, inputs_embeds)
@@ -111,9 +120,11 @@ class EncoderModel(TextEncoder):
         logits = {name: self.heads[name](self.dropout(given)).float() for name, given in inputs.items()}
         outputs = {f"logits_{name}": value for name, value in logits.items()}
         outputs["vector"] = pooled
+        if self.vectors is not None:
+            outputs[EMBEDDING] = self.vectors(states[:, 0])
         if targets:
             total = torch.stack([self._loss(head, logits[head.name], attention_mask, targets) for head in self.specs])
-            outputs = {"loss": total.sum(), **outputs}
+            outputs = {"loss": total.sum() + self._unlike(outputs, targets), **outputs}
         return outputs
 
     def items(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -131,6 +142,14 @@ class EncoderModel(TextEncoder):
             items = losses.weight(head, labels, options)
         total = losses.summed(head, logits, labels, mask, options)
         return self.loss_weights.get(head.name, 1.0) * total / items.clamp(min=1e-9)
+
+    def _unlike(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor | float:
+        """Loss of the vectors that are repeated: 1 - cosine, the mean over the rows."""
+        wanted = targets.get(HELD)
+        if EMBEDDING not in outputs or wanted is None:
+            return 0.0
+        cosines = nn.functional.cosine_similarity(outputs[EMBEDDING].float(), wanted)
+        return self.vectors_weight * targets.get("share", 1.0) * (1 - cosines).mean()
 
     def _options(self, head: HeadSpec, targets: Mapping[str, Tensor]) -> losses.Options:
         weights = getattr(self, f"class_weights_{head.name}", None)
@@ -162,6 +181,7 @@ def build(recipe: Recipe, base: BaseModel, train: Rows) -> EncoderModel:
         loss_weights=loss_weights,
         class_weights=weights,
         listwise=isinstance(task, Rank) and task.loss == "listwise",
+        vectors_weight=task.vectors.weight if isinstance(task, Classify) and task.vectors else 1.0,
     )
 
 
@@ -179,7 +199,8 @@ def load_encoder(folder: Path) -> Any:
 def save(model: EncoderModel, tokenizer: Any, spec: ModelSpec, folder: Path) -> None:
     """Write `model/` of a version: the encoder as AutoModel reads it, `heads.safetensors`, `heads.json`.
 
-    An adapter that cannot be merged into the weights lies beside them, in `adapter/`.
+    With `vectors` there is `vectors.safetensors`, too; an adapter that cannot be merged into the weights lies beside
+    them, in `adapter/`.
     """
     from safetensors.torch import save_file
 
@@ -188,6 +209,8 @@ def save(model: EncoderModel, tokenizer: Any, spec: ModelSpec, folder: Path) -> 
     adapters.save_encoder(model.encoder, folder)
     tokenizer.save_pretrained(folder)
     save_file({name: value.contiguous() for name, value in model.heads.state_dict().items()}, folder / WEIGHTS)
+    if model.vectors is not None:
+        save_file(model.vectors.state_dict(), folder / VECTORS)
     spec.write(folder)
 
 
@@ -199,6 +222,11 @@ def load(folder: Path) -> EncoderModel:
 
     model = EncoderModel(adapters.with_adapter(load_encoder(folder), folder), ModelSpec.read(folder).heads)
     model.heads.load_state_dict(load_file(folder / WEIGHTS))
+    if (folder / VECTORS).exists():
+        layer = load_file(folder / VECTORS)
+        width, features = layer["weight"].shape
+        model.vectors = nn.Linear(features, width)
+        model.vectors.load_state_dict(layer)
     return model.eval()
 
 

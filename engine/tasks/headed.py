@@ -13,10 +13,10 @@ from engine.data.rows import Row
 from engine.data.split import Parts
 from engine.errors import DataError
 from engine.evaluate.report import Figures, main_score, measure
-from engine.recipe import Recipe
+from engine.recipe import Classify, Recipe
 from engine.tasks import encoder, kinds
 from engine.tasks.encoding import Rows, encoded
-from engine.tasks.heads import ModelSpec, specs
+from engine.tasks.heads import EMBEDDING, ModelSpec, specs
 from engine.tasks.task import LEAST_CALIBRATION, Learned, Watcher
 from engine.tuning import (
     adapt,
@@ -30,6 +30,7 @@ from engine.tuning import (
     onward,
     probe,
     r_drop,
+    vectors,
     weights,
     zero_shot,
 )
@@ -41,6 +42,7 @@ class Headed:
     def learn(
         self, recipe: Recipe, base: BaseModel, parts: Parts, seed: int, folder: Path, watcher: Watcher
     ) -> Learned:
+        import torch
         import transformers
 
         transformers.set_seed(seed)
@@ -50,6 +52,10 @@ class Headed:
             parts = replace(parts, train=extend.replayed(known, parts.train, recipe.tuning.extend.replay, seed=seed))
         rows = {name: encoded(getattr(parts, name), tokenizer, spec) for name in parts.counts()}
         model = encoder.build(recipe, base, rows["train"])
+        wanted = vectors.aims(recipe, parts.train, spec)
+        if wanted is not None:
+            vectors.fit(model, rows["train"], wanted)
+            rows["train"].taught[EMBEDDING] = torch.from_numpy(wanted)
 
         def score() -> float:
             return main_score(spec.heads, parts.dev, encoder.outputs(model, rows["dev"]))
@@ -63,6 +69,8 @@ class Headed:
         else:
             judge = score if parts.dev and recipe.tuning.early_stopping else None
             history, trainable = _tune(recipe, base, model, rows["train"], judge, seed, folder, watcher)
+        if wanted is not None:
+            vectors.fit(model, rows["train"], wanted)
         learned = Learned(seed, model, score() if parts.dev else 0.0, history, trainable, weights.counts(model)[1])
         learned.temperatures = temperatures(spec, parts.calibration, encoder.outputs(model, rows["calibration"]))
         learned.model = model.cpu()
@@ -101,6 +109,7 @@ def model_spec(recipe: Recipe, base: BaseModel) -> ModelSpec:
         tuple(recipe.languages),
         base.pair_prefix,
         recipe.task.kind in ("extract", "rank") or (recipe.task.kind == "classify" and "pair" in recipe.data.columns),
+        recipe.task.vectors.of if isinstance(recipe.task, Classify) and recipe.task.vectors else "",
     )
 
 
@@ -130,7 +139,7 @@ def _tune(
     elif tuning.distill:
         taught = distill.teacher(recipe, base)
         watcher.stage(f"asking the teacher {tuning.distill.teacher} about {len(train):,} rows")
-        train.taught = distill.lessons(taught, train)
+        train.taught = {**distill.lessons(taught, train), **train.taught}
         distill.student(recipe, taught, model)
         loss = distill.objective(tuning.distill)
     elif tuning.extend:

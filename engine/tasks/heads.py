@@ -11,6 +11,8 @@ from engine.recipe import Choose, Classify, Embed, Extract, Generate, Head, Rank
 
 FILE = "heads.json"
 LONGEST = 30
+EMBEDDING = "sentence_embedding"
+"""Output of a model that gives a text's vector, alone or beside its heads' logits."""
 HeadKind = Literal["single", "multi", "regression", "tags", "span", "relevance", "vector", "answer"]
 
 
@@ -57,6 +59,8 @@ class ModelSpec:
     """Text before the second of two texts where each is read by itself, as `embed` does."""
     pairs: bool = False
     """It was taught pairs, and a text alone would be answered all the same, and wrongly."""
+    vectors: str = ""
+    """Encoder whose sentence vectors it gives beside its answers; empty: none."""
 
     def write(self, folder: Path) -> None:
         (folder / FILE).write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -19,7 +19,7 @@ from engine.recipe import Distill, Recipe
 from engine.tasks.encoder import EncoderModel, load
 from engine.tasks.encoding import Rows
 from engine.tasks.heads import HeadSpec, ModelSpec, specs
-from engine.tuning.objective import Inputs, Objective, share
+from engine.tuning.objective import Inputs, Objective, share, untaught
 
 
 def teacher(recipe: Recipe, base: BaseModel) -> EncoderModel:
@@ -121,8 +121,7 @@ def objective(settings: Distill) -> Objective:
     """The student's loss, where a batch carries the teacher's answers as `taught_<head>` and `taught_vector`."""
 
     def loss(model: Any, inputs: Inputs) -> Tensor:
-        given = {name: value for name, value in inputs.items() if not name.startswith("taught_")}
-        outputs = model(**given)
+        outputs = model(**untaught(inputs))
         taught: Tensor | float = 0.0
         for head in getattr(model, "module", model).specs:
             name = f"logits_{head.name}"

@@ -23,7 +23,7 @@ from engine.tasks.encoder import EncoderModel, load
 from engine.tasks.encoding import Rows
 from engine.tasks.heads import FILE, ModelSpec, specs
 from engine.tuning import distill, probe
-from engine.tuning.objective import Inputs, Objective, share
+from engine.tuning.objective import Inputs, Objective, share, untaught
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def replayed(known: Before, rows: Sequence[Row], count: int, *, seed: int) -> li
 def begin(known: Before, model: EncoderModel, train: Rows) -> None:
     """Give `model`, on the old one's encoder, the old logits and the new; ask the old one about the rows."""
     taught = load(known.folder).requires_grad_(False)
-    train.taught = {f"logits_{known.head}": distill.lessons(taught, train)[f"logits_{known.head}"]}
+    train.taught |= {f"logits_{known.head}": distill.lessons(taught, train)[f"logits_{known.head}"]}
     theirs, ours = taught.heads.get_submodule(known.head), model.heads.get_submodule(known.head)
     vectors = torch.from_numpy(probe.embedded(model, train)).float()
     centre, labels = vectors.mean(0), train.targets[known.head]
@@ -94,8 +94,7 @@ def objective(settings: Extend, known: Before) -> Objective:
     """The loss on all labels, and the divergence from the old model's softened answers over the old ones."""
 
     def loss(model: Any, inputs: Inputs) -> Tensor:
-        given = {name: value for name, value in inputs.items() if not name.startswith("taught_")}
-        outputs = model(**given)
+        outputs = model(**untaught(inputs))
         (head,) = getattr(model, "module", model).specs
         name = f"logits_{head.name}"
         held = distill.softened(head, outputs[name][:, list(known.old)], inputs[f"taught_{name}"], settings.temperature)

@@ -61,7 +61,10 @@ def groups(model: Any, tuning: Tuning) -> Iterator[dict[str, Any]]:
 
 
 def depth(name: str, layers: int) -> int | None:
-    """Layers above the one a parameter belongs to; None for a head. What comes after the layers counts as the last."""
+    """Layers above the one a parameter belongs to; None for a head. What comes after the layers counts as the last, and
+    so does the map to another encoder's vectors, which begins fitted."""
+    if name.startswith("vectors."):
+        return 0
     if not name.startswith("encoder."):
         return None
     numbers = [int(part) for part in name.split(".") if part.isdigit()]

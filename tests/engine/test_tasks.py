@@ -113,6 +113,7 @@ def test_a_task_trains_exports_and_answers_the_same_in_a_fresh_process(task: str
     if task not in ALONE:
         with pytest.raises(InputError, match="this model reads pairs of texts"):
             load(task).predict(["Brackwater sues"])
+    assert load(task).predict([text])[0].vector is None  # its recipe asks for none
     alone, among = load(task).predict([text]), load(task).predict([text, text if task in ALONE else ("a", "b"), text])
     assert alone[0] == among[0] == among[2]
 

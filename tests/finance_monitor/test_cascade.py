@@ -37,6 +37,7 @@ class Teacher:
     model, version = "toy@1", None
     spec = SimpleNamespace(
         languages=("en", "zh"),
+        vectors="",
         heads=(
             HeadSpec("sentiment", "single", ("negative", "neutral", "positive")),
             HeadSpec("topics", "multi", ("earnings", "labour")),
@@ -224,6 +225,29 @@ def test_under_overload_no_model_embeds_or_reads_companies(stand_in: Linear) -> 
     found = labels.label(news, [cascade], cast(Any, asked), cast(Any, asked))
     assert len(asked.titles) == 20
     assert all(one.vector is not None and one.companies == () for one in found)
+
+
+@pytest.mark.parametrize("of", [labels.ENCODER, "another"])
+def test_the_encoder_is_asked_only_for_vectors_that_the_labeller_does_not_repeat(of: str) -> None:
+    class Repeating(Words):
+        spec = SimpleNamespace(**{**vars(Words.spec), "vectors": of})
+
+        def predict(self, titles: Sequence[str]) -> list[Prediction]:
+            vectors = super().stream([f"{title} by the labeller" for title in titles])
+            return [replace(one, vector=vector) for one, vector in zip(super().predict(titles), vectors, strict=True)]
+
+        def stream(self, titles: Sequence[str]) -> Any:
+            asked.extend(titles)
+            return super().stream(titles)
+
+    asked: list[str] = []
+    both = cast(Any, Repeating())
+    (found,) = labels.label([item(0, "Halden reports").item], [both], both)
+    title, repeats = found.item.title, of == labels.ENCODER
+    (vector,) = Words().stream([f"{title} by the labeller" if repeats else title])
+    assert found.vector is not None
+    assert found.vector.tobytes() == vector.tobytes()
+    assert asked == ([] if repeats else [title])
 
 
 @given(st.lists(st.integers(0, 12).map(str), max_size=60), st.integers(1, 8), st.integers(1, 9))

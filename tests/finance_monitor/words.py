@@ -20,7 +20,7 @@ from engine.drift.watch import seen
 
 class Words:
     model, version = "words", None
-    spec = SimpleNamespace(languages=("en",), heads=())
+    spec = SimpleNamespace(languages=("en",), heads=(), vectors="")
 
     def predict(self, titles: Sequence[str]) -> list[Prediction]:
         return [

@@ -43,6 +43,7 @@ def stocked(session_home: Path, toy_base: Path, tmp_path_factory: pytest.TempPat
     """A home whose store has a finance-news champion, made by the real command on the toy base."""
     done = run(
         "engine", "train", "recipes/finance_news.yaml", "--set", f"base={toy_base}", "--set", "tuning.epochs=3",
+        "--set", f"task.vectors.of={toy_base}",
         "--set", "tuning.learning_rate=2e-3", "--set", "export.max_quality_loss=1", "--json",
         home=session_home, cwd=tmp_path_factory.mktemp("work"),
     )  # fmt: skip

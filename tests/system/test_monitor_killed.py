@@ -33,7 +33,7 @@ from engine import Answer, Prediction
 
 class Words:
     model, version = "words", None
-    spec = SimpleNamespace(languages=("en",), heads=())
+    spec = SimpleNamespace(languages=("en",), heads=(), vectors="")
     def predict(self, titles):
         time.sleep(0.002 * len(titles))
         return [Prediction({"sentiment": sure("negative" if "attack" in title else "neutral"),
