@@ -19,11 +19,9 @@ from engine.base_models import BaseModel
 from engine.recipe import Classify, Rank, Recipe, Tag
 from engine.tasks import kinds, losses
 from engine.tasks.encoding import MISSING, Rows
-from engine.tasks.heads import EMBEDDING, HeadSpec, ModelSpec, specs
+from engine.tasks.heads import EMBEDDING, HELD, HeadSpec, ModelSpec, specs
 
 WEIGHTS, VECTORS = "heads.safetensors", "vectors.safetensors"
-HELD = f"taught_{EMBEDDING}"
-"""Of a batch, what its rows' vectors are to be (see `tuning.vectors`)."""
 TOKEN_HEADS = frozenset({"tags", "span"})
 
 

@@ -13,6 +13,8 @@ FILE = "heads.json"
 LONGEST = 30
 EMBEDDING = "sentence_embedding"
 """Output of a model that gives a text's vector, alone or beside its heads' logits."""
+HELD = f"taught_{EMBEDDING}"
+"""Of a batch that is learnt from, what its rows' vectors are to be (see `tuning.vectors`)."""
 HeadKind = Literal["single", "multi", "regression", "tags", "span", "relevance", "vector", "answer"]
 
 

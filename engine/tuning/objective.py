@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.tasks.encoder import HELD
+from engine.tasks.heads import HELD
 
 Inputs = dict[str, Tensor]
 Objective = Callable[[Any, Inputs], Tensor]
