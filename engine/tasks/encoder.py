@@ -36,6 +36,8 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.width = int(encoder.config.hidden_size)
+        self.vectors: nn.Linear | None = None
+        """Gives another encoder's vector of the text, from the first token's state (see `tuning.vectors`)."""
 
     def states(self, input_ids: Tensor | None, attention_mask: Tensor, inputs_embeds: Tensor | None = None) -> Tensor:
         """Last hidden states of the tokens, shape (rows, tokens, width)."""
@@ -80,8 +82,6 @@ class EncoderModel(TextEncoder):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
         self.heads = nn.ModuleDict(layers)
-        self.vectors: nn.Linear | None = None
-        """Gives another encoder's vector of the text, from the first token's state (see `tuning.vectors`)."""
         self.label_smoothing = label_smoothing
         self.listwise = listwise
         self.vectors_weight = vectors_weight
