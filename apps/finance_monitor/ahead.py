@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
+from contextlib import closing
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -14,29 +15,27 @@ def one_ahead(made: Generator[T], until: threading.Event) -> Generator[T]:
     """What `made` makes, in a thread of its own; it is never more than one ahead.
 
     Args:
-        until: ends `made` soon when it is set; this sets it when it is not read to its end.
+        until: ends `made` soon when it is set; it is set here when reading ends, to the last or not.
 
     Raises:
         Exception: what making raised, after what was made before.
     """
     ready: SimpleQueue[T | BaseException | None] = SimpleQueue()
-    wanted = threading.Semaphore(0)
+    wanted, ended = threading.Semaphore(0), threading.Event()
 
     def make() -> None:
         fault = None
         try:
-            for one in made:
-                ready.put(one)
-                wanted.acquire()
-                if ended.is_set():
-                    break
+            with closing(made):
+                for one in made:
+                    ready.put(one)
+                    wanted.acquire()
+                    if ended.is_set():
+                        break
         except BaseException as raised:  # told where it is used
             fault = raised
-        finally:
-            made.close()
-            ready.put(fault)
+        ready.put(fault)
 
-    ended = threading.Event()
     maker = threading.Thread(target=make, name="ahead", daemon=True)
     maker.start()
     try:

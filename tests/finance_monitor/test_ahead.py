@@ -62,3 +62,16 @@ def test_who_stops_reading_stops_the_making() -> None:
     assert closed.is_set()
     assert ending.is_set()
     assert "ahead" not in {one.name for one in threading.enumerate()}
+
+
+def test_what_ends_badly_is_told_and_nobody_waits_for_ever() -> None:
+    def reluctant() -> Generator[int]:
+        try:
+            yield 1
+        finally:
+            raise InputError("the feed does not close")
+
+    reading = one_ahead(reluctant(), threading.Event())
+    assert next(reading) == 1
+    with pytest.raises(InputError, match="does not close"):
+        list(reading)
